@@ -1,0 +1,47 @@
+"""splinelib: deep networks as max-affine splines, and what that says about pruning them.
+
+The way through: data -> model -> training -> codes -> early bird -> redundancy -> masks ->
+smaller model -> training -> record -> figure. Names below load their module on first use.
+"""
+
+import importlib
+
+_HOMES = {
+    "errors": ["SplineError", "NotPiecewiseAffine", "UndecidablePartition", "RegionLimitExceeded"],
+    "layers": ["spline_layers", "SplineLayer"],
+    "codes": ["region_codes", "RegionCodes"],
+    "affine": ["affine_map"],
+    "partition": ["partition", "Partition", "Plane"],
+    "early_bird": ["EarlyBird"],
+    "redundancy": ["hyperplane_distance"],
+    "pruning": [
+        "CRITERIA",
+        "apply_masks",
+        "load_pruned",
+        "prune",
+        "save_pruned",
+        "score",
+        "select",
+        "shrink",
+    ],
+}
+_MODULES = ["data", "models", "training", "experiments", "plotting", "widgets", "redundancy"]
+_WHERE = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [*_WHERE, *_MODULES]  # noqa: PLE0604
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    if name in _WHERE:
+        value = getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value  # a function named like its module (partition) wins from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

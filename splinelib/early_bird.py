@@ -1,0 +1,76 @@
+"""When has the partition settled?"""
+
+import numpy as np
+
+from .codes import RegionCodes
+
+
+class EarlyBird:
+    """Detect the epoch from which the partition no longer moves much.
+
+    The rule of the code released with the paper (Spline-EB): the first epoch whose distance
+    to each of the last ``lookback`` epochs is below ``threshold``, the distance being the
+    mean Hamming distance of region codes on fixed probe inputs (`RegionCodes.distance`). It
+    looks at the partition only, so it does not depend on how the network will be pruned.
+
+    Parameters
+    ----------
+    threshold : float in (0, 1]
+    lookback : int
+        Number of previous epochs that must all be close.
+
+    Attributes
+    ----------
+    epoch : int or None
+        The first epoch (counted from 0, one per update) that qualified.
+    distances : list of float
+        For each epoch the largest distance to the last ``lookback`` epochs; NaN while there
+        are fewer.
+    matrix : ndarray, float64, shape (T, T)
+        Distance of every two epochs.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> detector, probe = sl.EarlyBird(lookback=1), torch.randn(32, 2)
+    >>> [detector.update(sl.region_codes(net, probe)) for epoch in range(2)]
+    [False, True]
+    """
+
+    def __init__(self, threshold: float = 0.16, lookback: int = 3):
+        if not 0 < threshold <= 1:
+            raise ValueError(f"threshold is a share of bits in (0, 1], not {threshold!r}")
+        if not isinstance(lookback, int) or lookback < 1:
+            raise ValueError(f"lookback is a whole number of epochs, at least 1, not {lookback!r}")
+        self.threshold, self.lookback = threshold, lookback
+        self.epoch: int | None = None
+        self.distances: list[float] = []
+        self.per_layer: list[dict[str, float]] = []  # distance to the epoch before, by layer
+        self._codes: list[RegionCodes] = []
+        self._rows: list[list[float]] = []
+
+    def update(self, codes: RegionCodes) -> bool:
+        """Take the codes of one more epoch; True from the first epoch that qualifies.
+
+        Raises
+        ------
+        ValueError
+            If the codes are of another architecture or of other inputs than before.
+        """
+        row = [codes.distance(earlier) for earlier in self._codes]
+        self.per_layer.append(codes.distance(self._codes[-1], per_layer=True) if row else {})
+        self._codes.append(codes)
+        self._rows.append(row)
+        largest = max(row[-self.lookback :]) if len(row) >= self.lookback else float("nan")
+        self.distances.append(largest)
+        if self.epoch is None and largest < self.threshold:
+            self.epoch = len(self.distances) - 1
+        return self.epoch is not None
+
+    @property
+    def matrix(self) -> np.ndarray:
+        matrix = np.zeros((len(self._rows), len(self._rows)))
+        for i, row in enumerate(self._rows):
+            matrix[i, : len(row)] = matrix[: len(row), i] = row
+        return matrix
