@@ -1,0 +1,1 @@
+"""What `make` calls: the environment, the executed chapters, the built pages."""

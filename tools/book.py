@@ -1,0 +1,154 @@
+"""Build the book: execute what changed, then turn the executed copies into pages.
+
+    python -m tools.book [--scale quick]
+
+The pages are built from a staging folder, ``_build/stage``, that holds the executed
+copies in place of the notebooks, so Jupyter Book itself runs nothing. A build that fails
+or is interrupted leaves the earlier pages as they were.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tools import chapters
+from tools.chapters import BUILD, ROOT, SCALES, ChapterError
+
+STAGE = BUILD / "stage"
+HTML = BUILD / "html"
+LOG = BUILD / "book.log"
+# MathJax as it is served: TeX input, web fonts, and what its accessibility menu loads.
+MATHJAX = ("tex-chtml-full.js", "output/chtml/fonts/woff-v2", "a11y", "sre/mathmaps/en.json")
+
+
+def mathjax_folder() -> Path:
+    """Find the MathJax that the package sphinx-mathjax-offline carries."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    return Path(spec.origin).parent / "static" / "mathjax"
+
+
+def missing_pages() -> list[str]:
+    """List the pages that _toc.yml names and nobody has written."""
+    return [page for page in chapters.pages() if chapters.page_source(page) is None]
+
+
+def contents_without(missing: list[str]) -> dict:
+    """Read _toc.yml, leaving out the pages in `missing` and the parts this empties."""
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    for part in contents["parts"]:
+        part["chapters"] = [c for c in part["chapters"] if c["file"] not in missing]
+    contents["parts"] = [part for part in contents["parts"] if part["chapters"]]
+    return contents
+
+
+def stage(scale: str) -> None:
+    """Lay out what Jupyter Book reads, from scratch.
+
+    Raises
+    ------
+    ChapterError
+        If a page of the table of contents does not exist and this is a CI job.
+    """
+    missing = missing_pages()
+    if missing:
+        message = f"_toc.yml names pages that do not exist: {', '.join(missing)}"
+        if os.environ.get("CI") == "true":
+            raise ChapterError(message)
+        print(f"{message}. They are left out.", file=sys.stderr)
+    shutil.rmtree(STAGE, ignore_errors=True)
+    shutil.copytree(
+        ROOT / "book", STAGE / "book", ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_*")
+    )
+    for notebook in chapters.notebooks():
+        target = STAGE / notebook.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(chapters.executed_path(notebook, scale), target)
+    shutil.copyfile(ROOT / "_config.yml", STAGE / "_config.yml")
+    shutil.copyfile(ROOT / "tools" / "lean_pages.py", STAGE / "lean_pages.py")
+    (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))
+    for name in MATHJAX:
+        source, target = mathjax_folder() / name, STAGE / "book/_assets/mathjax" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+
+
+def stage_fingerprint() -> str:
+    """Hash the staging folder and this file: the pages follow from them."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for path in sorted(p for p in STAGE.rglob("*") if p.is_file()):
+        digest.update(f"\0{path.relative_to(STAGE)}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def render() -> None:
+    """Turn the staging folder into pages, with every warning an error.
+
+    Always from nothing: it takes seconds, and an incremental build would keep stale
+    navigation and would not repeat the warnings of pages that did not change.
+
+    Raises
+    ------
+    ChapterError
+        With the warnings of Sphinx, if there were any.
+    """
+    stamp = HTML / ".fingerprint"
+    wanted = stage_fingerprint()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print("Building the pages ...", file=sys.stderr, flush=True)
+    work = BUILD / "sphinx"
+    shutil.rmtree(work, ignore_errors=True)
+    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(STAGE)]
+    command += ["--path-output", str(work), "-W", "-n", "--keep-going"]
+    with LOG.open("w") as log:
+        outcome = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
+    if outcome.returncode != 0:
+        lines = LOG.read_text(errors="replace").splitlines()
+        reasons = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
+        shown = "\n".join(dict.fromkeys(reasons)).replace(str(STAGE) + os.sep, "")
+        raise ChapterError(f"{shown}\n\nThe pages could not be built. All of it: {LOG}")
+    built = work / "_build" / "html"
+    (built / ".fingerprint").write_text(wanted)
+    shutil.rmtree(HTML, ignore_errors=True)
+    os.replace(built, HTML)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def build(scale: str = "quick") -> Path:
+    """Execute the chapters, build the pages, and return the path of the first page.
+
+    Raises
+    ------
+    ChapterError
+        If a chapter fails, or Sphinx has something to say.
+    """
+    chapters.report_failures(chapters.execute(chapters.notebooks(), scale))
+    stage(scale)
+    render()
+    return HTML / "index.html"
+
+
+def main() -> None:
+    """Command line: build, and say where the book is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", choices=SCALES, default="quick")
+    arguments = parser.parse_args()
+    try:
+        first_page = build(arguments.scale)
+    except ChapterError as error:
+        sys.exit(f"\n{error}")
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted; what is finished is kept, and the next call goes on from there.")
+    print(f"The book is at {first_page}")
+
+
+if __name__ == "__main__":
+    main()
