@@ -28,7 +28,7 @@ _HOMES = {
 _MODULES = ["data", "models", "training", "experiments", "plotting", "widgets", "redundancy"]
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [*_WHERE, *_MODULES]  # noqa: PLE0604
+__all__ = [*_WHERE, *_MODULES]
 __version__ = "0.1.0"
 
 

@@ -198,7 +198,7 @@ def _max_pool(name: str, func: Callable, args: tuple, kwargs: dict) -> tuple[Act
             max((i + 1) * s // o + ((i + 1) * s % o > 0) - i * s // o for i in range(o))
             for o, s in zip(size, spatial, strict=True)
         )
-        pool = dict(dims=dims, adaptive=True, window=window, args=(size,))
+        pool = {"dims": dims, "adaptive": True, "window": window, "args": (size,)}
     else:
         window = _tuple(_argument(args, kwargs, 1, "kernel_size"), dims)
         stride = _argument(args, kwargs, 2, "stride")
@@ -206,8 +206,14 @@ def _max_pool(name: str, func: Callable, args: tuple, kwargs: dict) -> tuple[Act
         padding = _tuple(_argument(args, kwargs, 3, "padding", 0), dims)
         dilation = _tuple(_argument(args, kwargs, 4, "dilation", 1), dims)
         ceil = _argument(args, kwargs, 5, "ceil_mode", False)
-        pool = dict(dims=dims, adaptive=False, window=window, stride=stride, padding=padding)
-        pool |= dict(dilation=dilation, args=(window, stride, padding, dilation, ceil))
+        pool = {
+            "dims": dims,
+            "adaptive": False,
+            "window": window,
+            "stride": stride,
+            "padding": padding,
+        }
+        pool |= {"dilation": dilation, "args": (window, stride, padding, dilation, ceil)}
 
     def call(z: Tensor):
         rest = {k: v for k, v in kwargs.items() if k != "input"}

@@ -1,0 +1,606 @@
+"""A rectangle cut into convex cells by functions that are affine on each cell.
+
+The geometry beneath `partition`: vertices, edges, cells as loops of half-edges, and one
+operation, `Mesh.cut`, which cuts every cell along the zero lines of a whole layer of
+functions at once.
+
+Nothing is decided twice. Each function has one sign (-1, 0, 1) at each vertex, kept as two
+bit masks; an edge is crossed where its ends have opposite signs, a cell where its corners
+do; a line that passes through a vertex has sign 0 there. The signs at new vertices follow
+from the order of crossings along an edge, not from arithmetic, so the cells on both sides
+of an edge always agree. Floating point enters in two places only: the position of crossings
+along an edge, and which of them are one and the same point.
+
+Half-edge ``2 * e`` runs along edge ``e`` as stored and ``2 * e + 1`` against it; a cell lies
+to the left of its half-edges.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import RegionLimitExceeded, UndecidablePartition
+
+_ONE = np.uint64(1)
+
+
+def pack_bits(flags: np.ndarray) -> np.ndarray:
+    """Bool (N, U) to uint64 (N, ceil(U / 64)), first unit in the lowest bit."""
+    rows, units = flags.shape
+    packed = np.zeros((rows, -(-units // 64) * 8), np.uint8)
+    packed[:, : -(-units // 8)] = np.packbits(flags, axis=1, bitorder="little")
+    return packed.view(np.uint64)
+
+
+def find_bits(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of every set bit, in order of rows."""
+    row, word = np.nonzero(words)
+    bits = np.unpackbits(
+        np.ascontiguousarray(words[row, word]).view(np.uint8).reshape(-1, 8),
+        axis=1,
+        bitorder="little",
+    )
+    which, bit = np.nonzero(bits)
+    return row[which], word[which] * 64 + bit
+
+
+def one_hot(bits: np.ndarray, words: int) -> np.ndarray:
+    """Masks with a single bit set, uint64 (N, words)."""
+    masks = np.zeros((len(bits), words), np.uint64)
+    masks[np.arange(len(bits)), bits >> 6] = _ONE << (bits & 63).astype(np.uint64)
+    return masks
+
+
+def reduce_or(words: np.ndarray, ptr: np.ndarray) -> np.ndarray:
+    """Bitwise or of the rows ptr[i]:ptr[i + 1], for every i; no segment may be empty."""
+    if words.shape[1] == 1:  # a flat array reduces several times faster
+        return np.bitwise_or.reduceat(words[:, 0], ptr[:-1])[:, None]
+    return np.bitwise_or.reduceat(words, ptr[:-1], axis=0)
+
+
+def _starts(counts: np.ndarray) -> np.ndarray:
+    """0 and the running sums of counts."""
+    ptr = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=ptr[1:])
+    return ptr
+
+
+def _within(counts: np.ndarray) -> np.ndarray:
+    """0..c-1 for every c of counts, one after another."""
+    ptr = _starts(counts)
+    return np.arange(ptr[-1]) - np.repeat(ptr[:-1], counts)
+
+
+def _first_of_each(*keys: np.ndarray) -> np.ndarray:
+    """True where any of the sorted keys differs from the row before."""
+    first = np.ones(len(keys[0]), bool)
+    if len(first) > 1:
+        first[1:] = keys[0][1:] != keys[0][:-1]
+        for key in keys[1:]:
+            first[1:] |= key[1:] != key[:-1]
+    return first
+
+
+@dataclass
+class Births:
+    """New vertices, each at ``(1 - t) * a + t * b`` for two older vertices.
+
+    Attributes
+    ----------
+    a, b : ndarray of int, shape (N,)
+    t : ndarray of float64 in (0, 1), shape (N,)
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    t: np.ndarray
+
+    def lerp(self, values: np.ndarray) -> np.ndarray:
+        """Values at the new vertices, for values of shape (V, ...) affine along the edges."""
+        t = self.t.reshape(-1, *[1] * (values.ndim - 1))
+        start = values[self.a]
+        return start + t * (values[self.b] - start)
+
+
+@dataclass
+class Signs:
+    """Signs of all functions at all vertices, two bits each.
+
+    Attributes
+    ----------
+    pos, neg : ndarray of uint64, shape (V, words)
+        Where the function is positive, where negative; neither where it is zero.
+    """
+
+    pos: np.ndarray
+    neg: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, tolerance: np.ndarray) -> "Signs":
+        """Signs of values (V, U), zero where within the tolerance (U,)."""
+        return cls(pack_bits(values > tolerance), pack_bits(values < -tolerance))
+
+    def append(self, pos: np.ndarray, neg: np.ndarray) -> None:
+        self.pos, self.neg = np.concatenate([self.pos, pos]), np.concatenate([self.neg, neg])
+
+    def opposite(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Functions whose signs at two vertices are opposite."""
+        pos_a, neg_a, pos_b, neg_b = self.pos[a], self.neg[a], self.pos[b], self.neg[b]
+        return (pos_a & neg_b) | (neg_a & pos_b)
+
+
+@dataclass
+class Mesh:
+    """A subdivision of a rectangle into convex cells.
+
+    Attributes
+    ----------
+    xy : ndarray of float64, shape (V, 2)
+    edges : ndarray of int, shape (E, 2)
+        Start and end vertex.
+    source : ndarray of int, shape (E, 2)
+        (layer, unit) that drew the edge; (-1, side) on the border.
+    loops : ndarray of int
+        Half-edges of all cells, counter-clockwise, one cell after another.
+    ptr : ndarray of int, shape (R + 1,)
+        Cell i has ``loops[ptr[i]:ptr[i + 1]]``.
+    """
+
+    xy: np.ndarray
+    edges: np.ndarray
+    source: np.ndarray
+    loops: np.ndarray
+    ptr: np.ndarray
+
+    @classmethod
+    def rectangle(cls, domain) -> "Mesh":
+        """One cell; its sides are numbered 0 below, 1 right, 2 above, 3 left."""
+        (x0, x1), (y0, y1) = domain
+        xy = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
+        corner = np.arange(4)
+        edges = np.stack([corner, (corner + 1) % 4], 1)
+        source = np.stack([np.full(4, -1), corner], 1)
+        return cls(xy, edges, source, 2 * corner, np.array([0, 4]))
+
+    def __len__(self) -> int:
+        return len(self.ptr) - 1
+
+    def start(self, half_edges: np.ndarray) -> np.ndarray:
+        """Vertex that each half-edge leaves."""
+        return self.edges.ravel()[half_edges]
+
+    def corners(self) -> np.ndarray:
+        """Vertices of all cells, in the order of `loops`."""
+        return self.start(self.loops)
+
+    def owner(self) -> np.ndarray:
+        """Cell left of each half-edge, int, shape (2 E,); -1 outside the rectangle."""
+        owner = np.full(2 * len(self.edges), -1)
+        owner[self.loops] = self.cell_of_entry()
+        return owner
+
+    def cell_of_entry(self) -> np.ndarray:
+        """Cell of every entry of `loops`."""
+        return np.repeat(np.arange(len(self)), np.diff(self.ptr))
+
+    def areas(self) -> np.ndarray:
+        """Area of each cell, by the shoelace formula around its first corner."""
+        corners = self.corners()
+        origin = np.repeat(self.xy[corners[self.ptr[:-1]]], np.diff(self.ptr), axis=0)
+        p = self.xy[corners] - origin
+        q = self.xy[self.edges.ravel()[self.loops ^ 1]] - origin
+        return np.add.reduceat(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0], self.ptr[:-1]) / 2
+
+    def cut(
+        self,
+        values: np.ndarray,
+        signs: Signs,
+        tolerance: np.ndarray,
+        layer: int,
+        max_cells: int | None = None,
+    ) -> tuple[list[Births], np.ndarray]:
+        """Cut every cell along the zero line of every function that changes sign in it.
+
+        Parameters
+        ----------
+        values : ndarray of float64, shape (V, U)
+            Value of each function at each vertex, affine along every edge and cell.
+        signs : Signs
+            Their signs; those of the new vertices are appended.
+        tolerance : ndarray, shape (U,)
+            How far rounding may have moved each value.
+        layer : int
+            Written to `source` of the new edges.
+        max_cells : int or None
+            Refuse to make more cells than this.
+
+        Returns
+        -------
+        births : list of Births
+            New vertices in two generations; the second refers to the first.
+        parent : ndarray of int, shape (R,)
+            Cell that each new cell was part of.
+
+        Raises
+        ------
+        UndecidablePartition
+            If the signs contradict each other at some place: float64 is not enough there.
+        RegionLimitExceeded
+        """
+        old_vertices = len(self.xy)
+        on_edges = self._cross_edges(values, signs, tolerance)
+        births = [on_edges]
+        chords = self._chords(signs)
+        if chords is None:
+            return births, np.arange(len(self))
+
+        def value(vertex: np.ndarray, unit: np.ndarray) -> np.ndarray:
+            new = vertex >= old_vertices
+            if not new.any():
+                return values[vertex, unit]
+            at = np.where(new, vertex - old_vertices, 0)
+            low = np.where(new, on_edges.a[at], vertex)
+            high = np.where(new, on_edges.b[at], vertex)
+            t = np.where(new, on_edges.t[at], 0.0)
+            start = values[low, unit]
+            return start + t * (values[high, unit] - start)
+
+        crossings = chords.cross(self, signs, value, tolerance)
+        if max_cells is not None:
+            total = len(self) + len(chords.unit) + len(crossings.births.t)
+            if total > max_cells:
+                raise RegionLimitExceeded(
+                    f"layer {layer} makes about {total:,} regions and the limit is "
+                    f"{max_cells:,}: take a smaller domain, or raise max_regions"
+                )
+        births.append(crossings.births)
+        self.xy = np.concatenate([self.xy, crossings.births.lerp(self.xy)])
+        parent = self._insert(chords, crossings, layer)
+        self._check(signs)
+        return births, parent
+
+    def _cross_edges(self, values, signs: Signs, tolerance) -> Births:
+        """Put a vertex on every edge where a function changes sign."""
+        a, b = self.edges[:, 0], self.edges[:, 1]
+        crossed = signs.opposite(a, b)
+        edge, unit = find_bits(crossed)
+        start, end = values[a[edge], unit], values[b[edge], unit]
+        t = start / (start - end)
+        slack = tolerance[unit] / np.abs(start - end)
+        order, first, t_group = _group_along(edge, t, slack)
+        edge, unit = edge[order], unit[order]
+        opening = np.flatnonzero(first)
+        at = edge[opening]
+        births = Births(a[at], b[at], t_group)
+        pos, neg = _signs_along(signs, a, b, crossed, edge, unit, opening)
+        signs.append(pos, neg)
+
+        new = len(self.xy) + np.arange(len(at))
+        self.xy = np.concatenate([self.xy, births.lerp(self.xy)])
+        pieces = 1 + np.bincount(at, minlength=len(self.edges))
+        base = _starts(pieces)[:-1]
+        place = base[at] + 1 + _within(pieces - 1)
+        edges = np.repeat(self.edges, pieces, axis=0)
+        edges[place, 0] = new
+        edges[place - 1, 1] = new
+        source = np.repeat(self.source, pieces, axis=0)
+
+        old, backwards = self.loops >> 1, self.loops & 1
+        count = pieces[old]
+        step = _within(count)
+        old, backwards, many = (np.repeat(x, count) for x in (old, backwards, count))
+        piece = base[old] + np.where(backwards == 1, many - 1 - step, step)
+        self.ptr = _starts(count)[self.ptr]
+        self.edges, self.source, self.loops = edges, source, 2 * piece + backwards
+        return births
+
+    def _chords(self, signs: Signs) -> "_Chords | None":
+        """The segment that each function draws through each cell that it cuts."""
+        corners = self.corners()
+        pos, neg = signs.pos[corners], signs.neg[corners]
+        cut = reduce_or(pos, self.ptr) & reduce_or(neg, self.ptr)
+        touched = cut.any(1)
+        if not touched.any():
+            return None
+        cell = self.cell_of_entry()
+        entries = np.flatnonzero(touched[cell])
+        zero = cut[cell[entries]] & ~(pos[entries] | neg[entries])
+        which, unit = find_bits(zero)
+        entry = entries[which]
+        units = 64 * cut.shape[1]
+        key = cell[entry] * units + unit
+        order = np.argsort(key, kind="stable")
+        key, entry = key[order], entry[order]
+        row, bit = find_bits(cut)
+        expected = row * units + bit
+        ends = np.searchsorted(key, expected)
+        n = np.searchsorted(key, expected, side="right") - ends
+        if (n != 2).any():
+            bad = row[np.argmax(n != 2)]
+            raise self._undecidable(
+                corners[self.ptr[bad]], "a line enters a region and does not leave it"
+            )
+        first, last = entry[ends], entry[ends + 1]
+        # Units that draw the very same segment share one chord, that of the lowest unit.
+        order = np.lexsort((bit, last, first))
+        fresh = _first_of_each(first[order], last[order])
+        keep = np.zeros(len(order), bool)
+        keep[order[fresh]] = True
+        twins = None
+        if not keep.all():
+            leader = order[fresh][np.cumsum(fresh) - 1]
+            same = order[~fresh]
+            twins = (row[same], bit[same], bit[leader[~fresh]])
+        return _Chords(row[keep], bit[keep], first[keep], last[keep], corners, cut, touched, twins)
+
+    def _insert(self, chords: "_Chords", crossings: "_Crossings", layer: int) -> np.ndarray:
+        """Add the chords as edges and retrace the cells; return each cell's parent."""
+        corners, ptr = chords.corners, self.ptr
+        counts = crossings.per_chord + 1  # pieces of each chord
+        base = _starts(counts)[:-1]
+        chord = np.repeat(np.arange(len(counts)), counts)
+        start = np.repeat(corners[chords.first], counts)
+        end = np.repeat(corners[chords.last], counts)
+        inner = base[crossings.chord] + 1 + _within(crossings.per_chord)
+        start[inner] = end[inner - 1] = crossings.vertex
+        old_edges = len(self.edges)
+        self.edges = np.concatenate([self.edges, np.stack([start, end], 1)])
+        drawn = np.stack([np.full(len(chord), layer), chords.unit[chord]], 1)
+        self.source = np.concatenate([self.source, drawn])
+
+        # Half-edges that leave each node, in counter-clockwise order. Around a crossing they
+        # are ordered by where on the cell's border they head to, around a border vertex by
+        # how far along the border that is: no angle is ever computed.
+        cell = self.cell_of_entry()
+        entries = np.flatnonzero(chords.touched[cell])
+        local = np.full(len(self.loops), -1)
+        local[entries] = np.arange(len(entries))
+        size = np.diff(ptr)
+        nodes = len(self.loops)
+
+        def node_of(point: np.ndarray, is_inner: np.ndarray, entry: np.ndarray) -> np.ndarray:
+            return np.where(is_inner, nodes + point, entry)
+
+        is_inner = np.zeros(len(chord), bool)
+        is_inner[inner] = True
+        last_piece = np.zeros(len(chord), bool)
+        last_piece[base + counts - 1] = True
+        first, last = chords.first[chord], chords.last[chord]
+        length = size[chords.cell[chord]]
+        node_start = node_of(start, is_inner, first)
+        node_end = node_of(end, ~last_piece, last)
+        key_forward = np.where(is_inner, last, last - first)
+        key_backward = np.where(~last_piece, first, first - last + length)
+
+        borders = len(entries)
+        total = borders + 2 * len(chord)
+        node, key = np.empty(total, np.int64), np.zeros(total, np.int64)
+        half_edge, owner = np.empty(total, np.int64), np.empty(total, np.int64)
+        node[:borders], half_edge[:borders] = entries, self.loops[entries]
+        owner[:borders] = cell[entries]
+        node[borders::2], node[borders + 1 :: 2] = node_start, node_end
+        key[borders::2], key[borders + 1 :: 2] = key_forward, key_backward
+        half_edge[borders:] = 2 * old_edges + np.arange(2 * len(chord))
+        owner[borders:] = np.repeat(chords.cell[chord], 2)
+
+        order = np.lexsort((key, node))
+        opens = _first_of_each(node[order])
+        begin = np.flatnonzero(opens)
+        group = np.cumsum(opens) - 1
+        finish = np.append(begin[1:], total) - 1
+        before = np.arange(total) - 1
+        before[begin] = finish
+        rank = np.empty(total, np.int64)
+        rank[order] = np.arange(total)
+        following = np.empty(total, np.int64)
+        # Along a chord: turn at its end to the half-edge just clockwise of the way back.
+        twin = borders + (np.arange(2 * len(chord)) ^ 1)
+        following[borders:] = order[before[rank[twin]]]
+        # Along the border: the half-edge last in counter-clockwise order at the next corner.
+        ahead = entries + 1
+        wrap = ahead == ptr[cell[entries] + 1]
+        ahead[wrap] = ptr[cell[entries[wrap]]]
+        following[:borders] = order[finish[group[rank[local[ahead]]]]]
+
+        cycle, cycle_ptr = trace_cycles(following)
+        kept = np.flatnonzero(~chords.touched)
+        whole = ~chords.touched[cell]
+        self.loops = np.concatenate([self.loops[whole], half_edge[cycle]])
+        sizes = np.concatenate([size[kept], np.diff(cycle_ptr)])
+        self.ptr = _starts(sizes)
+        return np.concatenate([kept, owner[cycle[cycle_ptr[:-1]]]])
+
+    def _check(self, signs: Signs) -> None:
+        """Every cell now lies on one side of every function."""
+        corners = self.corners()
+        mixed = reduce_or(signs.pos[corners], self.ptr) & reduce_or(signs.neg[corners], self.ptr)
+        if mixed.any():
+            bad = int(np.argmax(mixed.any(1)))
+            raise self._undecidable(corners[self.ptr[bad]], "a region lies on both sides of a line")
+
+    def _undecidable(self, vertex: int, what: str) -> UndecidablePartition:
+        x, y = self.xy[vertex]
+        return UndecidablePartition(
+            f"near ({x:.6g}, {y:.6g}) of the plane float64 cannot decide how lines meet ({what}): "
+            "move the domain or the plane a little, or rescale the weights"
+        )
+
+
+@dataclass
+class _Chords:
+    """Segments through cells: cell, unit, and the loop entries where they start and end."""
+
+    cell: np.ndarray
+    unit: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    corners: np.ndarray  # vertex of each loop entry
+    cut: np.ndarray  # (R, words): functions that cut the cell
+    touched: np.ndarray  # (R,): cells that are cut
+    twins: tuple | None  # (cell, unit, leader): units that draw another unit's chord
+
+    def cross(self, mesh: Mesh, signs: Signs, value, tolerance) -> "_Crossings":
+        """Where the chords of a cell cross each other."""
+        words = self.cut.shape[1]
+        start, end = self.corners[self.first], self.corners[self.last]
+        leaders = self.cut
+        if self.twins is not None:
+            leaders = self.cut.copy()
+            cell, unit, _ = self.twins
+            np.bitwise_and.at(leaders, cell, ~one_hot(unit, words))
+        crossed = signs.opposite(start, end) & leaders[self.cell]
+        chord, unit = find_bits(crossed)
+        units = 64 * words
+        key = self.cell * units + self.unit
+        other = np.searchsorted(key, self.cell[chord] * units + unit)
+        upward = chord < other
+        pair = np.empty(len(chord), np.int64)
+        pair[upward] = np.arange(upward.sum())
+        forward = chord[upward] * len(key) + other[upward]  # increasing: chord, then unit
+        back = other[~upward] * len(key) + chord[~upward]
+        pair[~upward] = np.searchsorted(forward, back)
+        found = np.minimum(pair[~upward], max(len(forward) - 1, 0))
+        if len(back) != len(forward) or not np.array_equal(forward[found], back):
+            raise mesh._undecidable(start[chord[0]], "two lines cross in one order only")
+
+        from_start, from_end = value(start[chord], unit), value(end[chord], unit)
+        if (from_start * from_end >= 0).any():
+            bad = np.argmax(from_start * from_end >= 0)
+            raise mesh._undecidable(start[chord[bad]], "a crossing is not where its signs say")
+        t = from_start / (from_start - from_end)
+        slack = tolerance[unit] / np.abs(from_start - from_end)
+        order, first, t_group = _group_along(chord, t, slack)
+        chord, unit, pair = chord[order], unit[order], pair[order]
+        vertex = pair
+        if not first.all():
+            vertex = _merge(mesh, pair, first, chord, start)
+        opening = np.flatnonzero(first)
+        at = chord[opening]
+        point, seen = np.unique(vertex[opening], return_index=True)
+        births = Births(start[at[seen]], end[at[seen]], t_group[seen])
+        pos, neg = _signs_along(signs, start, end, crossed, chord, unit, opening)
+        pos, neg = pos[seen], neg[seen]
+        if self.twins is not None:
+            self._copy_to_twins(signs, pos, neg, self.cell[at[seen]])
+        signs.append(pos, neg)
+        new = len(mesh.xy) + np.searchsorted(point, vertex[opening])
+        return _Crossings(births, at, new, np.bincount(at, minlength=len(self.unit)))
+
+    def _copy_to_twins(self, signs: Signs, pos, neg, cell_of_vertex) -> None:
+        """Give units that share a chord the leader's sign, mirrored where theirs is mirrored."""
+        cell, unit, leader = self.twins
+        order = np.argsort(cell, kind="stable")
+        cell, unit, leader = cell[order], unit[order], leader[order]
+        low = np.searchsorted(cell, cell_of_vertex)
+        many = np.searchsorted(cell, cell_of_vertex, side="right") - low
+        vertex = np.repeat(np.arange(len(cell_of_vertex)), many)
+        twin = np.repeat(low, many) + _within(many)
+        # The corner after the chord's start lies strictly on one side of both.
+        key = self.cell * (64 * self.cut.shape[1]) + self.unit
+        chord = np.searchsorted(key, cell * (64 * self.cut.shape[1]) + leader)
+        corner = self.corners[self.first[chord] + 1]
+        same = _has(signs.pos, corner, unit) == _has(signs.pos, corner, leader)
+        unit, leader, same = unit[twin], leader[twin], same[twin]
+        up, down = _has(pos, vertex, leader), _has(neg, vertex, leader)
+        up, down = np.where(same, up, down), np.where(same, down, up)
+        mask = one_hot(unit, pos.shape[1])
+        for signed, flag in ((pos, up), (neg, down)):
+            np.bitwise_and.at(signed, vertex, ~mask)
+            np.bitwise_or.at(signed, vertex[flag], mask[flag])
+
+
+@dataclass
+class _Crossings:
+    """Crossing points along chords, in order: births, and (chord, vertex) pairs."""
+
+    births: Births
+    chord: np.ndarray
+    vertex: np.ndarray
+    per_chord: np.ndarray
+
+
+def _has(words: np.ndarray, row: np.ndarray, bit: np.ndarray) -> np.ndarray:
+    return (words[row, bit >> 6] >> (bit & 63).astype(np.uint64)) & _ONE == _ONE
+
+
+def _group_along(line, t, slack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sort crossings along their lines and find those that are one point.
+
+    Returns the order, True where a new point begins (in that order), and t of each point.
+    """
+    order = np.lexsort((t, line))
+    line, t, slack = line[order], t[order], slack[order]
+    first = _first_of_each(line)
+    if len(t) > 1:
+        first[1:] |= t[1:] - t[:-1] > slack[1:] + slack[:-1]
+    opening = np.flatnonzero(first)
+    t_group = t[opening]
+    if len(opening) < len(t):  # the best known of several positions of one point
+        group = np.cumsum(first) - 1
+        best = np.lexsort((slack, group))
+        t_group = t[best[_first_of_each(group[best])]]
+    return order, first, t_group
+
+
+def _signs_along(signs: Signs, a, b, crossed, line, unit, opening):
+    """Signs at the points of each line, from the signs at its ends and the order of crossings."""
+    words = crossed.shape[1]
+    running = np.zeros((len(line) + 1, words), np.uint64)
+    np.bitwise_xor.accumulate(one_hot(unit, words), axis=0, out=running[1:])
+    at = line[opening]
+    begins = np.flatnonzero(_first_of_each(line))
+    line_start = begins[np.searchsorted(line[begins], at)] if len(begins) else begins
+    closing = np.append(opening[1:], len(line))
+    origin = running[line_start]
+    passed = running[opening] ^ origin
+    reached = running[closing] ^ origin
+    mask = crossed[at]
+    result = []
+    for words_ in (signs.pos, signs.neg):
+        ahead, behind = words_[a[at]], words_[b[at]]
+        result.append(((ahead | behind) & ~mask) | (ahead & mask & ~reached) | (behind & passed))
+    return result
+
+
+def _merge(mesh: Mesh, pair, first, chord, start) -> np.ndarray:
+    """One number per point where several chords meet; check that all of them say so."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    tied = np.flatnonzero(~first)
+    pairs = int(pair.max()) + 1
+    links = coo_array((np.ones(len(tied)), (pair[tied - 1], pair[tied])), shape=(pairs, pairs))
+    _, label = connected_components(links, directed=False)
+    vertex = label[pair]
+    # m chords through one point make m (m - 1) / 2 pairs, and each meets it once.
+    chords_at = np.bincount(vertex[first], minlength=label.max() + 1)
+    pairs_at = np.bincount(label, minlength=label.max() + 1)
+    wrong = chords_at * (chords_at - 1) != 2 * pairs_at
+    if wrong.any():
+        bad = np.flatnonzero(wrong[vertex])[0]
+        raise mesh._undecidable(start[chord[bad]], "several lines nearly meet in one point")
+    return vertex
+
+
+def trace_cycles(following: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cycles of a permutation: its elements in cyclic order, and where each cycle starts."""
+    n = len(following)
+    label, jump = np.arange(n), following
+    while True:
+        smaller = np.minimum(label, label[jump])
+        if np.array_equal(smaller, label):
+            break
+        label, jump = smaller, jump[jump]
+    heads = np.flatnonzero(label == np.arange(n))
+    sizes = np.bincount(label, minlength=n)[heads]
+    ptr = _starts(sizes)
+    out = np.empty(n, np.int64)
+    place, current = ptr[:-1].copy(), heads
+    step, alive = 0, np.arange(len(heads))
+    while len(alive):
+        out[place[alive] + step] = current
+        step += 1
+        on = sizes[alive] > step
+        current = following[current[on]]
+        alive = alive[on]
+    return out, ptr

@@ -1,0 +1,287 @@
+"""The exact partition: agrees with rational arithmetic, above all where lines are degenerate."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from exact_partition import area, perimeter
+from exact_partition import partition as exact
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import splinelib as sl
+
+
+def network(layers, activation=nn.ReLU):
+    """An MLP from a list of (weight rows, biases)."""
+    modules = []
+    for i, (weight, bias) in enumerate(layers):
+        linear = nn.Linear(len(weight[0]), len(weight))
+        linear.weight.data = torch.tensor(weight, dtype=torch.float64)
+        linear.bias.data = torch.tensor(bias, dtype=torch.float64)
+        modules += [linear] if i == len(layers) - 1 else [linear, activation()]
+    return nn.Sequential(*modules)
+
+
+def random_network(widths, seed=0, outputs=1, activation=nn.ReLU):
+    generator = torch.Generator().manual_seed(seed)
+    modules, fan_in = [], 2
+    for width in [*widths, outputs]:
+        linear = nn.Linear(fan_in, width)
+        linear.weight.data = torch.randn(width, fan_in, generator=generator) * (2 / fan_in) ** 0.5
+        linear.bias.data = torch.randn(width, generator=generator) * 0.5
+        modules += [linear, activation()]
+        fan_in = width
+    return nn.Sequential(*modules[:-1])
+
+
+def check_invariants(part):
+    assert len(part.vertices) - len(part.edges) + len(part) == 1
+    (x0, x1), (y0, y1) = part.domain
+    assert part.areas.sum() == pytest.approx((x1 - x0) * (y1 - y0), rel=1e-12)
+    assert (part.areas > 0).all()
+    assert part.codes.count_regions() == len(part) == len(part.regions)
+    border = part.edge_source[:, 0] == -1
+    assert ((part.neighbours < 0).any(1) == border).all()
+    assert (part.neighbours.max(1) >= 0).all()
+    assert (np.sort(part.edges, 1)[:, 0] != np.sort(part.edges, 1)[:, 1]).all()
+
+
+def check_against_exact(layers, domain, activation=nn.ReLU, slopes=(0, 1)):
+    part = sl.partition(network(layers, activation), domain)
+    cells = exact(layers, domain, slopes)
+    check_invariants(part)
+    assert len(part) == len(cells)
+    packed = {name: part.codes.unpack(name).numpy() for name in part.codes.layers}
+    codes = np.concatenate(list(packed.values()), axis=1) if packed else np.zeros((1, 0), bool)
+    expected = {tuple(map(bool, code)): polygon for code, polygon in cells}
+    for row, found in enumerate(codes):
+        polygon = expected.pop(tuple(map(bool, found)))
+        assert part.areas[row] == pytest.approx(float(area(polygon)), rel=1e-9)
+        loop = part.vertices[part.regions[row]]
+        length = np.linalg.norm(loop - np.roll(loop, -1, axis=0), axis=1).sum()
+        assert length == pytest.approx(perimeter(polygon), rel=1e-9)
+    assert not expected
+    assert len(part.vertices) == len({p for _, polygon in cells for p in polygon})
+
+
+whole = st.integers(-3, 3)
+
+
+@st.composite
+def integer_networks(draw):
+    fan_in, layers = 2, []
+    for width in draw(st.lists(st.integers(1, 5), min_size=1, max_size=3)):
+        rows = st.lists(whole, min_size=fan_in, max_size=fan_in)
+        layers.append(
+            (
+                draw(st.lists(rows, min_size=width, max_size=width)),
+                draw(st.lists(whole, min_size=width, max_size=width)),
+            )
+        )
+        fan_in = width
+    return [*layers, ([[1] * fan_in], [0])]
+
+
+UNIT = ((-1, 1), (-1, 1))
+OUT = ([[1, 1, 1]], [0])
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(integer_networks(), st.sampled_from([UNIT, ((-2, 3), (-1, 2)), ((0, 1), (0, 1))]))
+@example([([[0, 0], [0, 0], [0, 0]], [0, 1, -1]), OUT], UNIT)  # dead and constant units
+@example([([[1, 1], [2, 2], [-1, -1]], [0, 0, 0]), OUT], UNIT)  # one line, drawn three times
+@example([([[1, 0], [0, 1], [1, 1]], [0, 0, 0]), OUT], UNIT)  # three lines through one point
+@example([([[1, 0], [1, 1], [0, 1]], [1, 2, -1]), OUT], UNIT)  # along the border, at a corner
+@example([([[1, 0], [0, 1], [0, 1]], [0, 0, 0]), ([[1, 0, 0]] * 3, [0, 0, 0]), OUT], UNIT)
+def test_agrees_with_rational_arithmetic_on_integer_networks(layers, domain):
+    check_against_exact(layers, domain)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(integer_networks())
+def test_agrees_with_rational_arithmetic_for_abs_and_leaky(layers):
+    class Abs(nn.Module):
+        def forward(self, x):
+            return x.abs()
+
+    check_against_exact(layers, UNIT, Abs, (-1, 1))
+    check_against_exact(layers, UNIT, lambda: nn.LeakyReLU(0.25), (0.25, 1))
+
+
+@pytest.mark.parametrize("widths", [[4], [16, 16], [8, 8, 8, 8]])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_agrees_with_rational_arithmetic_on_random_networks(widths, seed):
+    model = random_network(widths, seed).double()
+    layers = [
+        (linear.weight.tolist(), linear.bias.tolist())
+        for linear in model
+        if isinstance(linear, nn.Linear)
+    ]
+    check_against_exact(layers, UNIT)
+
+
+@pytest.mark.parametrize("units", [3, 8, 64])
+def test_many_lines_through_one_point(units):
+    angle = np.linspace(0, np.pi, units, endpoint=False) + 0.1
+    rows = np.stack([np.cos(angle), np.sin(angle)], 1)
+    centre = np.array([0.3, -0.2])
+    layers = [(rows.tolist(), (-rows @ centre).tolist()), ([[1.0] * units], [0.0])]
+    part = sl.partition(network(layers))
+    assert len(part) == 2 * units
+    assert len(part.vertices) == 4 + 2 * units + 1
+    check_invariants(part)
+
+
+def test_a_large_network_is_consistent_and_points_carry_their_regions_code():
+    model = random_network([64, 64, 64], seed=3).double()
+    part = sl.partition(model)
+    check_invariants(part)
+    points = np.random.default_rng(0).uniform(-1, 1, (5000, 2))
+    region = part.locate(points)
+    codes = sl.region_codes(model, torch.from_numpy(points))
+    assert part.codes[region].distance(codes) == 0
+    A, b = part.affine_maps()
+    outputs = model(torch.from_numpy(points)).detach().numpy()
+    assert np.einsum("rcd,rd->rc", A[region], points) + b[region] == pytest.approx(
+        outputs, abs=1e-9
+    )
+
+
+def test_the_network_is_continuous_across_edges_and_outputs_are_its_own():
+    model = random_network([32, 32], seed=5, outputs=2).double()
+    part = sl.partition(model)
+    truth = model(torch.from_numpy(part.vertices)).detach().numpy()
+    assert part.outputs == pytest.approx(truth, abs=1e-10)
+
+
+def test_edges_lie_on_the_lines_of_their_source():
+    model = random_network([16, 16], seed=2).double()
+    part = sl.partition(model)
+    middle = torch.from_numpy(part.vertices[part.edges].mean(1))
+    first = model[0](middle)
+    pre = [first.detach(), model[2](F.relu(first)).detach()]
+    for (layer, unit), row in zip(part.edge_source, range(len(middle)), strict=True):
+        if layer >= 0:
+            assert abs(pre[layer][row, unit]) < 1e-10
+
+
+def test_rescaling_a_unit_and_permuting_units_changes_nothing():
+    model = random_network([12, 12], seed=7).double()
+    part = sl.partition(model)
+    scaled = random_network([12, 12], seed=7).double()
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    scale = torch.linspace(0.1, 9, 12, dtype=torch.float64)
+    scaled[0].weight.data = (scaled[0].weight.data * scale[:, None])[order]
+    scaled[0].bias.data = (scaled[0].bias.data * scale)[order]
+    scaled[2].weight.data = (scaled[2].weight.data / scale)[:, order]
+    again = sl.partition(scaled)
+    assert np.sort(again.areas) == pytest.approx(np.sort(part.areas), rel=1e-9)
+
+
+class Odd(nn.Module):
+    """Residual add, concatenation, hardtanh, PReLU, maximum, batch norm, functions, reuse."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.c = nn.Linear(2, 6), nn.Linear(6, 6), nn.Linear(12, 5)
+        self.norm, self.prelu, self.out = nn.BatchNorm1d(6), nn.PReLU(5), nn.Linear(5, 2)
+        self.norm.running_mean.uniform_(-1, 1)
+        self.norm.running_var.uniform_(0.5, 2)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        x = self.relu(self.norm(self.a(x)))
+        y = x + F.hardtanh(self.b(x), -0.3, 0.4)
+        y = torch.cat([y, torch.maximum(x, 0.5 * y)], 1)
+        y = self.prelu(self.c(y.view(y.size(0), -1)))
+        return self.out(F.relu6(abs(y) - 0.1))
+
+
+def test_any_piecewise_affine_network_is_taken_as_it_is():
+    model = Odd()
+    model.train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    part = sl.partition(model)
+    assert model.training
+    assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
+    check_invariants(part)
+    points = np.random.default_rng(1).uniform(-1, 1, (4000, 2))
+    codes = sl.region_codes(model.double(), torch.from_numpy(points))
+    assert part.codes[part.locate(points)].distance(codes) == 0
+
+
+def test_a_plane_through_a_convolutional_network():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AvgPool2d(2)),
+        *(nn.Conv2d(4, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 4, 3)),
+    )
+    images = torch.rand(3, 1, 8, 8)
+    plane = sl.Plane.through(*images)
+    part = sl.partition(model, ((0, 1), (0, 1)), plane)
+    check_invariants(part)
+    assert len(part) > 100
+    points = np.random.default_rng(2).uniform(0, 1, (500, 2))
+    codes = sl.region_codes(model.double().eval(), plane(points))
+    assert part.codes[part.locate(points)].distance(codes) == 0
+    assert plane(np.array([[1.0, 0.0]]))[0] == pytest.approx(images[1].double())
+
+
+def test_decision_boundary_of_one_output_and_of_two_classes():
+    model = random_network([16, 16], seed=4, outputs=3).double()
+    part = sl.partition(model)
+    segments = part.decision_boundary(classes=(0, 2))
+    assert len(segments) > 0
+    out = model(torch.from_numpy(segments.reshape(-1, 2))).detach()
+    assert (out[:, 0] - out[:, 2]).abs().max() < 1e-10
+    middle = segments.mean(1)
+    out = model(torch.from_numpy(middle)).detach()
+    assert (out[:, 0] - out[:, 2]).abs().max() < 1e-10
+    with pytest.raises(ValueError, match="say which two"):
+        part.decision_boundary()
+    with pytest.raises(ValueError, match="two different outputs"):
+        part.decision_boundary(classes=(1, 1))
+
+
+def test_decision_boundary_along_an_edge():
+    layers = [([[1, 0]], [0]), ([[1]], [0])]  # f = relu(x): zero on half the square
+    assert len(sl.partition(network(layers)).decision_boundary()) == 0
+    layers = [([[1, 0], [-1, 0]], [0, 0]), ([[1, 2]], [0])]  # zero on x = 0 only
+    segments = sl.partition(network(layers)).decision_boundary()
+    assert segments[:, :, 0] == pytest.approx(0)
+    assert np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum() == pytest.approx(2)
+
+
+def test_locate_refuses_what_lies_outside():
+    part = sl.partition(random_network([8]))
+    assert part.locate([[2.0, 0.0], [0.0, 0.0]])[0] == -1
+    with pytest.raises(ValueError, match="finite"):
+        part.locate([[np.nan, 0.0]])
+
+
+def test_bad_input_is_refused_before_any_work():
+    model = random_network([8])
+    with pytest.raises(ValueError, match="empty or not finite"):
+        sl.partition(model, ((1, -1), (-1, 1)))
+    with pytest.raises(ValueError, match="u_min"):
+        sl.partition(model, 3)
+    with pytest.raises(sl.RegionLimitExceeded, match="raise max_regions"):
+        sl.partition(random_network([64, 64]), max_regions=50)
+    with pytest.raises(ValueError, match="half-precision"):
+        sl.partition(random_network([8]).half())
+    with pytest.raises(ValueError, match="must take 2 inputs"):
+        sl.partition(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
+    with pytest.raises(sl.NotPiecewiseAffine, match="'1'"):
+        sl.partition(nn.Sequential(nn.Linear(2, 4), nn.GELU(), nn.Linear(4, 1)))
+    broken = random_network([8])
+    broken[0].weight.data[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="NaN"):
+        sl.partition(broken)
+    x = torch.rand(5)
+    with pytest.raises(ValueError, match="one line"):
+        sl.Plane.through(x, 2 * x, 3 * x)
+    with pytest.raises(ValueError, match="one shape"):
+        sl.Plane.through(x, x[:4], x)
