@@ -71,7 +71,6 @@ def stage(scale: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(chapters.executed_path(notebook, scale), target)
     shutil.copyfile(ROOT / "_config.yml", STAGE / "_config.yml")
-    shutil.copyfile(ROOT / "tools" / "lean_pages.py", STAGE / "lean_pages.py")
     (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))
     for name in MATHJAX:
         source, target = mathjax_folder() / name, STAGE / "book/_assets/mathjax" / name
