@@ -1,0 +1,124 @@
+"""Tables whose cells say where their numbers come from."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .svg import STYLE, check_alt
+
+_SOURCES = {
+    "page": ("a", "computed on this page"),
+    "record": ("b", "read from a recorded run"),
+    "published": ("c", "published figure"),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table and where it comes from.
+
+    Attributes
+    ----------
+    value : object
+        None where there is no number; `note` then says why ("not recorded").
+    source : {"page", "record", "published"} or None
+        A superscript letter says it, explained below the table.
+    href : str, optional
+        The record or the paper, as a link.
+    note : str, optional
+    """
+
+    value: object
+    source: str | None = None
+    href: str | None = None
+    note: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.source not in {None, *_SOURCES}:
+            raise ValueError(
+                f"source is one of {', '.join(_SOURCES)} or None, not {self.source!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as HTML. On a phone it scrolls inside itself; the page does not."""
+
+    markup: str
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+
+def table(
+    rows: Sequence[Sequence],
+    columns: Sequence[str],
+    caption: str,
+    format: str | Sequence[str] = "{:g}",
+) -> Table:
+    """A table whose cells say where their numbers come from.
+
+    Parameters
+    ----------
+    rows : sequence of rows
+        The first entry of each names the row. Entries are numbers, text, or a `Cell`.
+    columns : sequence of str
+        Headings, one per entry of a row.
+    caption : str
+        Names the table for everyone, screen readers included.
+    format : str or sequence of str
+        Format of the numbers, for all columns or for each.
+
+    Returns
+    -------
+    Table
+
+    Examples
+    --------
+    >>> shown = table([["dense", Cell(93.4, "published")]], ["network", "accuracy"], "Accuracy")
+    """
+    caption, rows = check_alt(caption), [list(row) for row in rows]
+    wrong = [row for row in rows if len(row) != len(columns)]
+    if wrong or not rows:
+        raise ValueError(f"every row needs {len(columns)} entries, like the columns: {wrong}.")
+    formats = [format] * len(columns) if isinstance(format, str) else list(format)
+    if len(formats) != len(columns):
+        raise ValueError(f"{len(formats)} formats for {len(columns)} columns.")
+    cells = [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in rows]
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<th scope="row">{text}</th>' if at == 0 else f"<td>{text}</td>"
+            for at, text in enumerate(map(_cell, row, formats))
+        )
+        + "</tr>"
+        for row in cells
+    )
+    used = {cell.source for row in cells for cell in row}
+    notes = " · ".join(
+        f"<sup>{letter}</sup> {text}" for key, (letter, text) in _SOURCES.items() if key in used
+    )
+    name = html.escape(caption, quote=True)
+    return Table(
+        f'<div class="sl sl-table"><style>{STYLE}</style>'
+        f'<div role="region" tabindex="0" aria-label="{name}"><table>'
+        f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+        + (f'<p class="sl-sources">{notes}</p>' if notes else "")
+        + "</div>"
+    )
+
+
+def _cell(cell: Cell, pattern: str) -> str:
+    if cell.value is None:
+        return f"<i>{html.escape(cell.note or 'not recorded')}</i>"
+    number = isinstance(cell.value, (int, float, np.number)) and not isinstance(cell.value, bool)
+    text = html.escape(pattern.format(cell.value) if number else str(cell.value))
+    if cell.href:
+        text = f'<a href="{html.escape(cell.href, quote=True)}">{text}</a>'
+    if cell.note:
+        text += f" <i>{html.escape(cell.note)}</i>"
+    return text + (f"<sup>{_SOURCES[cell.source][0]}</sup>" if cell.source else "")
