@@ -1,0 +1,76 @@
+"""What several test files share: the dataset, the executed chapters, the built book, a browser."""
+
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tools import book, chapters
+
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def unavailable(what: str) -> None:
+    """Skip where this machine lacks something; fail in CI, where nothing may be skipped."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} In CI this is a failure, not a skip.", pytrace=False)
+    pytest.skip(what)
+
+
+@contextmanager
+def visible_progress(config: pytest.Config):
+    """Let what runs inside write to the terminal: some fixtures work for minutes."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print()
+        yield
+
+
+@pytest.fixture(scope="session")
+def cifar10_root() -> Path:
+    """Folder that holds the real CIFAR-10 as cifar10.npz, for ``load("cifar10", root=...)``."""
+    from splinelib.data import cache_folder
+
+    folder = cache_folder()
+    if not (folder / "cifar10.npz").exists():
+        unavailable(f"There is no cifar10.npz in {folder}.")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def executed(pytestconfig) -> dict[Path, chapters.Execution]:
+    """Every chapter executed once at the quick scale: source notebook -> what became of it."""
+    with visible_progress(pytestconfig):
+        return {run.source: run for run in chapters.execute(chapters.notebooks())}
+
+
+@pytest.fixture(scope="session")
+def html(executed, pytestconfig) -> Path:
+    """The folder of built pages, made from those same executed copies."""
+    with visible_progress(pytestconfig):
+        return book.build().parent
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    found = [path for path in (shutil.which(name) for name in names if name) if path]
+    if not found:
+        unavailable("There is no Chromium: install one, or name it in the variable CHROMIUM.")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found[0], args=CHROMIUM_ARGUMENTS)
+        yield chromium
+        chromium.close()
