@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from .errors import DamagedFile
 from .files import replacing, repository
+from .progress import bar
 
 NAMES = ("digits", "cifar10", "cifar100", "folder:PATH")
 
@@ -532,7 +532,7 @@ def _read_tree(folder: Path, classes: list[str], size: int) -> tuple[Tensor, Ten
     # Pillow decodes outside the interpreter's lock, so threads are enough.
     with ThreadPoolExecutor() as pool:
         decoded = pool.map(lambda entry: _read_image(entry[0], size), files)
-        for row, pixels in enumerate(tqdm(decoded, total=len(files), desc=f"read {folder.name}")):
+        for row, pixels in enumerate(bar(decoded, total=len(files), desc=f"read {folder.name}")):
             images[row] = torch.from_numpy(pixels)
     return images, torch.tensor([label for _, label in files])
 

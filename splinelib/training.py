@@ -1,0 +1,617 @@
+"""Train, evaluate, checkpoint, resume, and count what it cost.
+
+The defaults are the paper's: SGD at 0.1 with momentum 0.9 and weight decay 1e-4, batches of 128,
+the rate divided by ten at half and at three quarters of the epochs (80 and 120 of 160).
+"""
+
+import copy
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm.auto import tqdm
+
+from .data import Dataset
+from .errors import DamagedFile, SplineError
+from .files import replacing
+from .progress import bar
+from .trace import evaluating
+
+# A training step costs a forward pass, and a backward pass that is twice as dear.
+FORWARDS_PER_STEP = 3
+
+# Early-Bird Tickets' Table 2 prints training cost in these units.
+PUBLISHED_UNIT_PFLOP = 0.05
+
+_CHECKPOINT_VERSION = 1
+
+OnEpoch = Callable[[int, nn.Module], dict | None]
+
+
+class TrainingDiverged(SplineError, ArithmeticError):
+    """The training loss is no longer a number."""
+
+
+@dataclass
+class FlopsLedger:
+    """Training FLOPs by what they were spent on; one multiply-accumulate is 2 FLOPs.
+
+    Attributes
+    ----------
+    entries : dict of str to float
+        FLOPs of each phase, for example ``dense``, ``detection``, ``scoring``, ``ticket``.
+
+    Examples
+    --------
+    >>> ledger = FlopsLedger()
+    >>> ledger.add("dense", 2e15)
+    >>> ledger.add("ticket", 1e15)
+    >>> ledger.pflop, round(ledger.units)
+    (3.0, 60)
+    """
+
+    entries: dict[str, float] = field(default_factory=dict)
+
+    def add(self, entry: str, flops: float) -> None:
+        """Add `flops` to an entry, which is made if it is new."""
+        self.entries[entry] = self.entries.get(entry, 0.0) + float(flops)
+
+    @property
+    def total(self) -> float:
+        """FLOPs of all entries."""
+        return sum(self.entries.values())
+
+    @property
+    def pflop(self) -> float:
+        """The total in units of 1e15 FLOPs."""
+        return self.total / 1e15
+
+    @property
+    def units(self) -> float:
+        """The total in the units of the published table, 0.05 PFLOP each."""
+        return self.pflop / PUBLISHED_UNIT_PFLOP
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` gives back.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+        A trained copy, in eval mode.
+    history : list of dict
+        One row per epoch: ``epoch`` (counted from 0), ``learning_rate``, ``loss``,
+        ``train_accuracy`` (on the augmented images, as they were trained on), ``seconds``, and
+        what `on_epoch` returned.
+    flops : float
+        Training FLOPs of these epochs: 3 forward passes per image.
+    """
+
+    model: nn.Module
+    history: list[dict]
+    flops: float
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """Everything that decides the result, kept in the checkpoint to compare with."""
+
+    epochs: int
+    start: int
+    lr: float
+    batch_size: int
+    momentum: float
+    weight_decay: float
+    milestones: list[int]
+    l1: float
+    augment: bool
+    seed: int
+    examples: int
+
+    def rate(self, epoch: int) -> float:
+        return self.lr * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
+
+
+def train(
+    model: nn.Module,
+    data: Dataset | tuple[Tensor, Tensor],
+    *,
+    epochs: int,
+    lr: float = 0.1,
+    batch_size: int = 128,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-4,
+    milestones: Sequence[int] | None = None,
+    l1: float = 0.0,
+    augment: bool = True,
+    seed: int = 0,
+    start: int = 0,
+    checkpoint: str | os.PathLike | None = None,
+    on_epoch: OnEpoch | None = None,
+    progress: bool = True,
+    label: str = "train",
+) -> Trained:
+    """Train a copy of a classifier with SGD and cross-entropy.
+
+    The data lie on the model's device for the whole run; images stay bytes until their batch is
+    cropped, mirrored and normalised there. Nothing waits for the device within an epoch. On CUDA
+    the forward pass runs under bfloat16 autocast, with float32 weights.
+
+    Every random choice of an epoch follows from `seed` and the epoch's number, so a run that is
+    interrupted and resumed sees what an unbroken run sees.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as it is.
+    data : Dataset, or pair of Tensor
+        A dataset, whose training images are used; or inputs, float32 of shape (N, ...), with
+        labels, int64 of shape (N,), which are never augmented.
+    epochs : int
+        Last epoch of the schedule.
+    lr, momentum, weight_decay, batch_size
+        Of SGD. Weight decay acts on every parameter.
+    milestones : sequence of int, optional
+        Epochs from which the rate is divided by a further ten. Default: half and three quarters
+        of `epochs`.
+    l1 : float
+        Factor of the L1 penalty on batch-norm scales (network slimming).
+    augment : bool
+        Whether training images are cropped and mirrored at random.
+    seed : int
+        Seed of order and augmentation.
+    start : int
+        First epoch: a ticket drawn after epoch t - 1 goes on from epoch t of the same schedule.
+    checkpoint : path, optional
+        Written after every epoch, read at the start if it is there. Delete it to start over.
+    on_epoch : callable, optional
+        Called as ``on_epoch(epoch, model)`` after each epoch, the model in eval mode. A dict that
+        it returns is added to the row of history, and must hold plain numbers, strings or lists.
+        If it has `state_dict` and `load_state_dict`, its state travels with the checkpoint.
+    progress : bool
+        Whether to show a progress bar.
+    label : str
+        Text of the progress bar.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, or the checkpoint belongs to another training run.
+    DamagedFile
+        The checkpoint cannot be read.
+    TrainingDiverged
+        The loss is no longer a number.
+
+    Examples
+    --------
+    >>> from splinelib.data import load
+    >>> from splinelib.models import build
+    >>> digits = load("digits")
+    >>> trained = train(build("mlp", digits), digits, epochs=2, progress=False)
+    >>> len(trained.history)
+    2
+    """
+    images, labels, transform, crop = _unpack(data, augment)
+    recipe = _Recipe(
+        epochs=epochs,
+        start=start,
+        lr=lr,
+        batch_size=batch_size,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        milestones=_milestones(epochs) if milestones is None else list(milestones),
+        l1=l1,
+        augment=crop is not None,
+        seed=seed,
+        examples=len(images),
+    )
+    _check(recipe)
+    device = device_of(model)
+    model = copy.deepcopy(model)
+    if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+        model = model.to(memory_format=torch.channels_last)
+    flops = FORWARDS_PER_STEP * forward_flops(model, transform(images[:1].to(device)))
+    images, labels = images.to(device), labels.to(device)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
+    )
+    history: list[dict] = []
+    if checkpoint is not None and Path(checkpoint).exists():
+        history = _restore(Path(checkpoint), recipe, model, optimizer, on_epoch)
+
+    steps = -(-len(images) // batch_size)
+    first = start + len(history)
+    with bar(
+        total=(epochs - start) * steps,
+        initial=len(history) * steps,
+        desc=label,
+        unit="batch",
+        disable=not progress,
+    ) as progress_bar:
+        for epoch in range(first, epochs):
+            row = _epoch(
+                model, images, labels, transform, crop, optimizer, recipe, epoch, progress_bar
+            )
+            model.eval()
+            if on_epoch is not None:
+                row |= on_epoch(epoch, model) or {}
+            history.append(row)
+            progress_bar.set_postfix(epoch=epoch + 1, loss=f"{row['loss']:.3f}")
+            if checkpoint is not None:
+                _save(Path(checkpoint), recipe, model, optimizer, history, on_epoch)
+    return Trained(model.eval(), history, float(flops * len(images) * (epochs - start)))
+
+
+def _epoch(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    transform: Callable[[Tensor], Tensor],
+    crop: Callable[[Tensor, torch.Generator], Tensor] | None,
+    optimizer: torch.optim.Optimizer,
+    recipe: _Recipe,
+    epoch: int,
+    progress_bar: tqdm,
+) -> dict:
+    """One pass over the training images; its row of history."""
+    began = time.perf_counter()
+    device = images.device
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.rate(epoch)
+    scales = _batch_norm_scales(model) if recipe.l1 else []
+    loss_sum = torch.zeros((), device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    seen = 0
+    model.train()
+    generator = torch.Generator(device).manual_seed(_epoch_seed(recipe.seed, epoch))
+    order = torch.randperm(len(images), generator=generator, device=device)
+    with _private_randomness(device, _epoch_seed(recipe.seed, epoch)):
+        for batch in order.split(recipe.batch_size):
+            progress_bar.update()
+            if len(batch) == 1 and seen:
+                continue  # batch norm cannot normalise a single value
+            inputs = images[batch]
+            if crop is not None:
+                inputs = crop(inputs, generator)
+            inputs = transform(inputs)
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                logits = model(inputs)
+                loss = nn.functional.cross_entropy(logits, labels[batch])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            for scale in scales:
+                scale.grad.add_(scale.detach().sign(), alpha=recipe.l1)
+            optimizer.step()
+            # Sums stay on the device: reading them here would wait for every step.
+            loss_sum += loss.detach() * len(batch)
+            correct += (logits.detach().argmax(1) == labels[batch]).sum()
+            seen += len(batch)
+    mean_loss = (loss_sum / seen).item()
+    if mean_loss != mean_loss or mean_loss == float("inf"):
+        raise TrainingDiverged(
+            f"The loss is {mean_loss} in epoch {epoch} at a learning rate of {recipe.rate(epoch)}. "
+            "Lower lr, or check the inputs for values that are not numbers."
+        )
+    return {
+        "epoch": epoch,
+        "learning_rate": recipe.rate(epoch),
+        "loss": mean_loss,
+        "train_accuracy": correct.item() / seen,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int = 500,
+    transform: Callable[[Tensor], Tensor] | None = None,
+) -> float:
+    """Share of inputs whose largest output is the label's.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Evaluated in eval mode, and put back in the mode it was in.
+    images : Tensor
+        Inputs of shape (N, ...), moved to the model's device batch by batch.
+    labels : Tensor
+        int64, shape (N,).
+    batch_size : int
+        Inputs at a time.
+    transform : callable, optional
+        Applied to each batch, such as `Dataset.to_float` for uint8 images.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    if len(images) != len(labels) or not len(images):
+        raise ValueError(
+            f"evaluate needs a label for each input and at least one: got {len(images)} inputs "
+            f"and {len(labels)} labels."
+        )
+    if transform is None and not images.is_floating_point():
+        raise TypeError(
+            f"The inputs are {images.dtype}. Pass dataset.to_float(images), or "
+            "transform=dataset.to_float to convert batch by batch."
+        )
+    device = device_of(model)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    with evaluating(model):
+        for inputs, targets in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+            inputs = inputs.to(device)
+            logits = model(transform(inputs) if transform else inputs)
+            correct += (logits.argmax(1) == targets.to(device)).sum()
+    return correct.item() / len(images)
+
+
+@torch.no_grad()
+def forward_flops(model: nn.Module, example: Tensor) -> int:
+    """FLOPs of one forward pass per input, as PyTorch counts them: 2 per multiply-accumulate.
+
+    Convolutions and matrix products count; batch norm, activations and pooling do not.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left in the mode it was in.
+    example : Tensor
+        Inputs of shape (N, ...), of which the first is used.
+
+    Examples
+    --------
+    >>> forward_flops(nn.Linear(8, 4), torch.zeros(1, 8))
+    64
+    """
+    with evaluating(model), FlopCounterMode(display=False) as counter:
+        model(example[:1])
+    return int(counter.get_total_flops())
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Size and speed of a network; see `measure`.
+
+    Attributes
+    ----------
+    channels : int
+        Outputs of all convolutions and linear layers but the last one, which gives the classes.
+    parameters : int
+        Trainable numbers.
+    macs : int
+        Multiply-accumulates per input.
+    latency : float
+        Median seconds of a forward pass of the whole example.
+    batch_size : int
+        Inputs in the example.
+    """
+
+    channels: int
+    parameters: int
+    macs: int
+    latency: float
+    batch_size: int
+
+
+@torch.no_grad()
+def measure(
+    model: nn.Module, example: Tensor, repeats: int = 9, threads: int | None = 1
+) -> Measurement:
+    """Count a network's channels, parameters and multiply-accumulates, and time it.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left in the mode it was in.
+    example : Tensor
+        Inputs of shape (N, ...) on the model's device.
+    repeats : int
+        Passes to take the median of, after two that are not counted.
+    threads : int or None
+        CPU threads for the timing; None for as many as PyTorch uses now.
+
+    Returns
+    -------
+    Measurement
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats is at least 1, not {repeats}.")
+    widths = [
+        module.out_features if isinstance(module, nn.Linear) else module.out_channels
+        for module in model.modules()
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
+    ]
+    before = torch.get_num_threads()
+    times = []
+    try:
+        torch.set_num_threads(threads or before)
+        with evaluating(model):
+            for _ in range(repeats + 2):
+                _wait(example.device)
+                began = time.perf_counter()
+                model(example)
+                _wait(example.device)
+                times.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(before)
+    return Measurement(
+        channels=sum(widths[:-1]),
+        parameters=sum(p.numel() for p in model.parameters()),
+        macs=forward_flops(model, example) // 2,
+        latency=statistics.median(times[2:]),
+        batch_size=len(example),
+    )
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Device of the model's first parameter or buffer; the CPU if it has none."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+def read_checkpoint(path: str | os.PathLike) -> dict:
+    """Contents of a checkpoint that `train` wrote; holds tensors and plain values, no code.
+
+    Raises
+    ------
+    DamagedFile
+        The file is not a checkpoint of this version, or is cut short.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # torch.load raises many kinds for a damaged file
+        raise DamagedFile(
+            f"The checkpoint {path} cannot be read ({type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else 'no message'}). Delete it to train "
+            "from the start."
+        ) from error
+    if not isinstance(state, dict) or state.get("version") != _CHECKPOINT_VERSION:
+        raise DamagedFile(
+            f"{path} is not a training checkpoint of version {_CHECKPOINT_VERSION}. Delete it to "
+            "train from the start."
+        )
+    return state
+
+
+def _save(
+    path: Path,
+    recipe: _Recipe,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: list[dict],
+    on_epoch: OnEpoch | None,
+) -> None:
+    state = {
+        "version": _CHECKPOINT_VERSION,
+        "recipe": asdict(recipe),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "history": history,
+        "on_epoch": on_epoch.state_dict() if hasattr(on_epoch, "state_dict") else None,
+    }
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _restore(
+    path: Path,
+    recipe: _Recipe,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    on_epoch: OnEpoch | None,
+) -> list[dict]:
+    """Take up a checkpoint; returns the history so far."""
+    state = read_checkpoint(path)
+    wanted = asdict(recipe)
+    different = [
+        f"{name} {state['recipe'].get(name)} (now {value})"
+        for name, value in wanted.items()
+        if state["recipe"].get(name) != value
+    ]
+    if different:
+        raise ValueError(
+            f"The checkpoint {path} belongs to another training run: {', '.join(different)}. "
+            "Repeat the settings to go on with it, or delete it to start over."
+        )
+    try:
+        model.load_state_dict(state["model"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"The checkpoint {path} belongs to another network ({error}). Delete it to start over."
+        ) from error
+    optimizer.load_state_dict(state["optimizer"])
+    if state["on_epoch"] is not None and hasattr(on_epoch, "load_state_dict"):
+        on_epoch.load_state_dict(state["on_epoch"])
+    return state["history"]
+
+
+def _unpack(data: Dataset | tuple[Tensor, Tensor], augment: bool):
+    """Inputs, labels, normalisation, augmentation (or None)."""
+    if isinstance(data, Dataset):
+        crop = data.augment if augment else None
+        return data.train_images, data.train_labels, data.to_float, crop
+    try:
+        inputs, labels = data
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"data is a Dataset or a pair (inputs, labels), not {type(data).__name__}."
+        ) from None
+    if not inputs.is_floating_point():
+        raise TypeError(
+            f"Inputs are floating point, not {inputs.dtype}; pass the Dataset itself for images."
+        )
+    if len(inputs) != len(labels) or len(inputs) < 2:
+        raise ValueError(
+            f"Training needs two inputs or more and a label for each: got {len(inputs)} inputs and "
+            f"{len(labels)} labels."
+        )
+    return inputs, labels, lambda batch: batch, None
+
+
+def _check(recipe: _Recipe) -> None:
+    if recipe.epochs < 1 or not 0 <= recipe.start <= recipe.epochs:
+        raise ValueError(
+            f"epochs is at least 1 and start lies in 0 .. epochs; got epochs={recipe.epochs}, "
+            f"start={recipe.start}."
+        )
+    if recipe.batch_size < 2:
+        raise ValueError(f"batch_size is at least 2 for batch norm, not {recipe.batch_size}.")
+    for name in ("lr", "momentum", "weight_decay", "l1"):
+        value = getattr(recipe, name)
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"{name} is a finite number, at least 0, not {value}.")
+
+
+def _milestones(epochs: int) -> list[int]:
+    """Half and three quarters, rounded up so that a very short run still has a full-rate part."""
+    return [-(-epochs // 2), -(-epochs * 3 // 4)]
+
+
+def _batch_norm_scales(model: nn.Module) -> list[Tensor]:
+    return [
+        module.weight
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        and module.weight is not None
+        and module.weight.requires_grad
+    ]
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return seed * 1_000_003 + epoch
+
+
+@contextmanager
+def _private_randomness(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed the global generators, for dropout and the like, and put them back afterwards."""
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng([device] if cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
