@@ -1,0 +1,64 @@
+"""The early bird fires by the rule of the released code, and on nothing else."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import splinelib as sl
+
+
+def codes(bits):
+    return sl.RegionCodes.from_bool({"a": np.asarray(bits)})
+
+
+def epochs(flips, bits=1000, seed=0):
+    """One code per epoch; between epochs a given number of bits flips, never the same twice."""
+    rng = np.random.default_rng(seed)
+    current = rng.random((1, bits)) < 0.5
+    order, used = rng.permutation(bits), 0
+    yield codes(current)
+    for count in flips:
+        current = current.copy()
+        current[0, order[used : used + count]] ^= True
+        used += count
+        yield codes(current)
+
+
+def test_fires_at_the_first_epoch_close_to_each_of_the_last_three():
+    detector = sl.EarlyBird(threshold=0.16, lookback=3)
+    fired = [detector.update(c) for c in epochs([200, 100, 50, 50, 50, 10])]
+    # distances to three epochs back: 350, 200, 150, 110 of 1,000 bits
+    assert fired == [False] * 5 + [True, True]
+    assert detector.epoch == 5
+    assert np.isnan(detector.distances[:3]).all()
+    assert detector.distances[3:] == pytest.approx([0.35, 0.2, 0.15, 0.11])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=8), st.integers(1, 4))
+def test_matrix_and_rule_agree(flips, lookback):
+    detector = sl.EarlyBird(threshold=0.1, lookback=lookback)
+    everything = list(epochs(flips))
+    fired = [detector.update(c) for c in everything]
+    matrix = detector.matrix
+    assert np.array_equal(matrix, matrix.T)
+    assert (np.diag(matrix) == 0).all()
+    expected = [
+        t >= lookback and (matrix[t, t - lookback : t] < 0.1).all() for t in range(len(matrix))
+    ]
+    assert fired == list(np.logical_or.accumulate(expected))
+    assert detector.epoch == (expected.index(True) if True in expected else None)
+    assert matrix[0, -1] == pytest.approx(everything[0].distance(everything[-1]))
+
+
+def test_bad_input():
+    for threshold in (0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="threshold"):
+            sl.EarlyBird(threshold=threshold)
+    with pytest.raises(ValueError, match="lookback"):
+        sl.EarlyBird(lookback=0)
+    detector = sl.EarlyBird()
+    detector.update(codes([[True, False]]))
+    with pytest.raises(ValueError, match="different architectures"):
+        detector.update(codes([[True, False, True]]))
