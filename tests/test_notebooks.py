@@ -94,7 +94,7 @@ def test_reader_predicts_before_a_result(source):
 def test_exercises_have_executed_solutions(source):
     """At least three exercises, each with a hidden solution that holds code."""
     text = markdown(source.cells)
-    exercises = set(re.findall(r"\{exercise(?:-start)?\}[^\n]*\n:label:\s*(\S+)", text))
+    exercises = set(re.findall(r"\{exercise(?:-start)?\}.*\n(?::.*\n)*?:label:\s*(\S+)", text))
     assert len(exercises) >= 3
     solved = {}
     inside = None

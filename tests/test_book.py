@@ -1,0 +1,277 @@
+"""The built book in a headless Chromium, opened as files, with nothing else to load from."""
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tools import chapters
+
+PAGES = [page for page in chapters.pages() if chapters.page_source(page)]
+CHAPTERS = [str(n.relative_to(chapters.ROOT).with_suffix("")) for n in chapters.notebooks()]
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+pytestmark = pytest.mark.timeout(1500)  # the first test waits for the chapters and the pages
+
+
+@dataclass
+class Visit:
+    """One page that has been opened, and what went wrong while it loaded."""
+
+    page: object
+    url: str
+    errors: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    remote: list[str] = field(default_factory=list)
+
+
+def visit(browser, path: Path, **options) -> Visit:
+    """Open a page with the network refused, and wait until its mathematics is set."""
+    context = browser.new_context(viewport=DESKTOP, **options)
+    context.set_offline(True)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    seen = Visit(page, path.as_uri())
+    page.on("console", lambda m: m.type == "error" and seen.errors.append(m.text))
+    page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("requestfailed", lambda r: seen.failed.append(f"{r.url}: {r.failure}"))
+    page.on(
+        "request",
+        lambda r: urlsplit(r.url).scheme in ("http", "https") and seen.remote.append(r.url),
+    )
+    page.goto(seen.url, wait_until="load")
+    page.evaluate("() => window.MathJax?.startup?.promise")
+    return seen
+
+
+@pytest.fixture(scope="module", params=PAGES, ids=lambda page: page.removeprefix("book/"))
+def opened(request, html, browser):
+    """Each page of the book in turn, opened once for all the tests that look at it."""
+    seen = visit(browser, html / f"{request.param}.html")
+    yield seen
+    seen.page.context.close()
+
+
+@pytest.fixture
+def on_desktop(opened):
+    opened.page.set_viewport_size(DESKTOP)
+    return opened.page
+
+
+# --- loading ----------------------------------------------------------------------------
+
+
+def test_loads_without_errors(opened):
+    assert opened.errors == []
+    assert opened.failed == []
+
+
+def test_needs_no_network(opened):
+    assert opened.remote == []
+
+
+def test_mathematics_is_typeset(opened):
+    counts = opened.page.evaluate(
+        """() => ({
+            written: document.querySelectorAll("article .math, article .amsmath").length,
+            set: document.querySelectorAll("article :is(.math, .amsmath) mjx-container").length,
+            wrong: [...document.querySelectorAll("mjx-merror, [data-mjx-error]")]
+                     .map(e => e.getAttribute("data-mjx-error") || e.textContent),
+        })"""
+    )
+    assert counts["wrong"] == []
+    assert counts["set"] >= counts["written"]
+
+
+def test_first_page_is_found_from_the_top(html, browser):
+    page = browser.new_page()
+    page.goto((html / "index.html").as_uri(), wait_until="commit")
+    page.wait_for_url("**/book/index.html")
+    assert "Spline Theory for Deep Network Pruning" in page.title()
+    assert page.locator("article h1").count() == 1
+    page.close()
+
+
+# --- reading ----------------------------------------------------------------------------
+
+
+def test_fits_a_phone(opened):
+    opened.page.set_viewport_size(PHONE)
+    wide = opened.page.evaluate(
+        """() => {
+            const root = document.documentElement;
+            if (Math.max(root.scrollWidth, document.body.scrollWidth) <= innerWidth) return [];
+            return ["page " + root.scrollWidth].concat(
+                [...document.querySelectorAll("article *")]
+                    .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+                    .slice(0, 10).map(e => e.outerHTML.slice(0, 120)));
+        }"""
+    )
+    assert wide == [], "the page scrolls sideways at 390 px"
+
+
+# Every run of text against the colour that lies behind it (WCAG 2.1, contrast minimum).
+CONTRAST = """() => {
+    const parse = c => { const n = c.match(/[\\d.]+/g).map(Number); n[3] ??= 1; return n; };
+    const over = (top, under) => [0, 1, 2].map(i => top[i] * top[3] + under[i] * (1 - top[3]));
+    const behind = e => {
+        const layers = [];
+        for (; e; e = e.parentElement) {
+            const style = getComputedStyle(e);
+            if (style.backgroundImage !== "none") return null;
+            const colour = parse(style.backgroundColor);
+            layers.push(colour);
+            if (colour[3] === 1) break;
+        }
+        return layers.reverse().reduce((under, top) => over(top, under), [255, 255, 255]);
+    };
+    const luminance = c => c.map(v => v / 255)
+        .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const faint = [];
+    const walker = document.createTreeWalker(
+        document.querySelector("article"), NodeFilter.SHOW_TEXT);
+    for (let node; (node = walker.nextNode());) {
+        const e = node.parentElement, style = getComputedStyle(e);
+        const seen = e.checkVisibility({visibilityProperty: true, opacityProperty: true});
+        if (!seen || !node.data.trim()
+            || e.closest("script, style, svg, .headerlink, mjx-assistive-mml")) continue;
+        const ground = behind(e);
+        if (!ground) continue;
+        const [a, b] = [luminance(over(parse(style.color), ground)), luminance(ground)];
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        const large = parseFloat(style.fontSize) >= 24
+            || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
+        if (ratio < (large ? 3 : 4.5))
+            faint.push(`${ratio.toFixed(2)} ${e.className}: ${node.data.trim().slice(0, 40)}`);
+    }
+    return [...new Set(faint)].slice(0, 10);
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out(on_desktop, theme):
+    on_desktop.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+    on_desktop.wait_for_timeout(400)  # colours fade over
+    background = on_desktop.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    brightness = sum(float(v) for v in background[4:-1].split(",")) / 3
+    assert brightness > 200 if theme == "light" else brightness < 60
+    assert on_desktop.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_theme_follows_the_reader(html, browser, scheme):
+    """The page takes the system's scheme at first, and the button then changes it."""
+    seen = visit(browser, html / "book/index.html", color_scheme=scheme)
+    theme = "() => document.documentElement.dataset.theme"
+    assert seen.page.evaluate(theme) == scheme
+    themes = set()
+    for _ in range(3):
+        seen.page.locator("button.theme-switch-button:visible").first.click()
+        themes.add(seen.page.evaluate(theme))
+    assert themes == {"light", "dark"}
+    seen.page.context.close()
+
+
+def test_pictures_have_alt_text(opened):
+    mute = opened.page.evaluate(
+        """() => [...document.querySelectorAll("img, article svg, article canvas")]
+            .filter(e => !e.closest("[aria-hidden=true], [role=presentation], button, svg svg"))
+            .filter(e => !(e.getAttribute("alt") || e.getAttribute("aria-label") || "").trim()
+                      || (e.tagName === "svg" && e.getAttribute("role") !== "img"))
+            .map(e => e.outerHTML.slice(0, 160))"""
+    )
+    assert mute == []
+
+
+# --- what moves ---------------------------------------------------------------------------
+
+PICTURE = """input => {
+    const widget = input.closest(".sl-widget") ?? input.closest(".cell_output");
+    const frames = [...widget.querySelectorAll(".sl-frame")].filter(f => f.checkVisibility());
+    return {shown: frames.length, picture: frames.map(f => f.outerHTML).join(), };
+}"""
+
+
+def test_sliders_move_their_pictures(on_desktop):
+    """Every range input, by the keyboard alone: each position shows one frame of its own."""
+    for slider in on_desktop.locator("article input[type=range]").all():
+        named = slider.evaluate("e => [...e.labels].map(l => l.textContent).join() + e.ariaLabel")
+        assert named.strip() not in ("", "null"), "a slider without a label"
+        assert slider.evaluate("e => e.tabIndex") >= 0
+        slider.focus()
+        on_desktop.keyboard.press("Home")
+        positions = slider.evaluate("e => Math.round((e.max - e.min) / (e.step || 1)) + 1")
+        assert positions >= 2
+        pictures = set()
+        for position in range(positions):
+            if position:
+                on_desktop.keyboard.press("ArrowRight")
+            state = slider.evaluate(PICTURE)
+            assert state["shown"] == 1
+            pictures.add(state["picture"])
+        assert len(pictures) > 1, "the slider moves and its picture stays"
+        assert float(slider.input_value()) == slider.evaluate("e => Number(e.max)")
+
+
+def test_no_dead_widgets(opened):
+    dead = opened.page.evaluate(
+        r"""() => {
+            const views = "script[type*='jupyter.widget'], .jupyter-widgets";
+            const words = /\b(interactive\(children|[VH]Box\(children|Slider\(value)|<IPython/g;
+            return [...document.querySelectorAll(views)].map(e => e.outerHTML.slice(0, 120))
+                .concat(document.querySelector("article").innerText.match(words) ?? []);
+        }"""
+    )
+    assert dead == []
+
+
+def test_solutions_open_by_keyboard(on_desktop):
+    solutions = on_desktop.locator("article .solution.dropdown").all()
+    if on_desktop.url.removesuffix(".html").endswith(tuple(CHAPTERS)):
+        assert len(solutions) >= 3
+    for solution in solutions:
+        body = solution.locator("> .section, > section, > div").first
+        assert not body.is_visible(), "a solution that is not hidden"
+        solution.locator("button.toggle-button").first.press("Enter")
+        assert body.is_visible()
+
+
+# --- links --------------------------------------------------------------------------------
+
+
+class Anchors(HTMLParser):
+    """Collects the targets that a page offers and the links that it follows."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.ids, self.links = set(), set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.ids |= {given[key] for key in ("id", "name") if given.get(key)}
+        if tag in ("a", "link", "area") and given.get("href"):
+            self.links.add(given["href"])
+
+
+def test_internal_links_arrive(html):
+    files = [f for f in html.rglob("*.html") if not f.name.endswith("webpack-macros.html")]
+    anchors = {f: Anchors(f.read_text()) for f in files}
+    broken = []
+    for source, page in anchors.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                assert parts.scheme in ("https", "http", "mailto"), link
+                continue
+            target = (source.parent / unquote(parts.path)).resolve() if parts.path else source
+            if not target.exists():
+                broken.append(f"{source.relative_to(html)} -> {link}: no such file")
+            elif parts.fragment and target in anchors:
+                ids = anchors[target].ids
+                if unquote(parts.fragment) not in ids:
+                    broken.append(f"{source.relative_to(html)} -> {link}: no such anchor")
+    assert broken == []
