@@ -1,0 +1,107 @@
+"""The command line: ``python -m splinelib run`` and ``python -m splinelib runs``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+
+from .errors import SplineError
+from .experiments import Protocol, read_record, record_files, run, summary
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    0: done. 1: a record is damaged. 2: something is wrong with the request, said on standard
+    error. 130: interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.action(options)
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. The same command goes on from the last epoch that was finished.",
+            file=sys.stderr,
+        )
+        return 130
+    except (SplineError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m splinelib",
+        description="Train, prune and record by the paper's protocol.",
+    )
+    actions = parser.add_subparsers(required=True, metavar="action")
+    _add_run(actions)
+    _add_runs(actions)
+    return parser
+
+
+def _add_run(actions) -> None:
+    parser = actions.add_parser(
+        "run",
+        help="train dense, draw tickets at the early bird, train them, record it all",
+        description="Train dense, draw tickets at the early bird, train them, record it all. "
+        "What is recorded already is not run again; an interrupted run goes on where it stopped.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    for option in fields(Protocol):
+        parser.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            type=int if option.default is None else type(option.default),
+            default=option.default,
+            help=option.metadata["help"],
+        )
+    parser.add_argument(
+        "--criteria",
+        nargs="*",
+        default=["spline"],
+        metavar="CRITERION",
+        help="criteria to draw tickets by; +fold or +refit behind a name compensates",
+    )
+    parser.add_argument(
+        "--ratios",
+        nargs="*",
+        type=float,
+        default=[0.3, 0.5, 0.7],
+        metavar="RATIO",
+        help="shares of units to remove",
+    )
+    parser.add_argument("--name", help="name of the record; made from the settings if not given")
+    parser.add_argument("--folder", help="folder of the records; data/runs if not given")
+    parser.set_defaults(action=_run)
+
+
+def _add_runs(actions) -> None:
+    parser = actions.add_parser("runs", help="list the records and check them")
+    parser.add_argument("--folder", help="folder of the records; data/runs if not given")
+    parser.set_defaults(action=_runs)
+
+
+def _run(options: argparse.Namespace) -> int:
+    protocol = Protocol(**{field.name: getattr(options, field.name) for field in fields(Protocol)})
+    record = run(
+        protocol, options.criteria, options.ratios, name=options.name, folder=options.folder
+    )
+    print(summary(record))
+    return 0
+
+
+def _runs(options: argparse.Namespace) -> int:
+    paths = record_files(options.folder)
+    damaged = 0
+    for path in paths:
+        try:
+            print(summary(read_record(path)))
+        except SplineError as error:
+            print(f"error: {error}", file=sys.stderr)
+            damaged += 1
+    print(f"{len(paths)} records, {damaged} damaged")
+    return 1 if damaged else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,849 @@
+"""The paper's protocol, run once and recorded for good.
+
+A run trains a dense network while watching its region codes, draws tickets at the early bird,
+and trains each ticket to the end of the same schedule. What came out, and how, is one JSON
+record. A run can be killed at any moment; the same call goes on where it stopped.
+"""
+
+import csv
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from . import data, models, pruning
+from .codes import RegionCodes, region_codes
+from .data import Dataset
+from .early_bird import EarlyBird
+from .errors import DamagedFile, SplineError
+from .files import replacing, repository
+from .training import (
+    FlopsLedger,
+    evaluate,
+    forward_flops,
+    measure,
+    read_checkpoint,
+    train,
+)
+
+SCHEMA = 1
+COMPENSATIONS = (False, "fold", "refit")
+
+# Inputs of the latency measurement: enough to keep one core busy, few enough for a phone.
+_LATENCY_BATCH = 16
+
+
+class RunLocked(SplineError, RuntimeError):
+    """Another process is writing the same record."""
+
+
+def _option(default, text: str):
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that decides a run, but for its tickets.
+
+    The defaults are the paper's, arXiv 2101.02338, for CIFAR: 160 epochs of SGD, learning rate
+    0.1 divided by 10 at epochs 80 and 120. Batch size, momentum, weight decay, threshold and
+    lookback are those of its released code (GATECH-EIC/Spline-EB); the ticket goes on with
+    inherited weights to the end of the schedule, as in Early-Bird Tickets (arXiv 1909.11957). A
+    shorter run keeps the shape of the schedule: the rate falls at half and three quarters.
+
+    Attributes
+    ----------
+    network, dataset, width
+        As for `models.build` and `data.load`.
+    epochs, lr, batch_size, momentum, weight_decay, l1, seed
+        As for `training.train`. Early-Bird Tickets trains with batches of 256 and l1 = 1e-4.
+    threshold, lookback
+        As for `EarlyBird`.
+    probe : int
+        Training images whose region codes are watched. The released code watches a canvas of two
+        *test* images instead; a result that is reported on the test set should not depend on them.
+    latest_draw : int or None
+        Epoch after which tickets are drawn if the early bird has not come by then, counted
+        from 0. None: the last epoch before the rate first falls. Ours, for short runs.
+    calibration : int
+        Training images for criteria and compensation that look at data. Ours.
+    scope : str
+        ``"global"`` or ``"layerwise"``, as for `pruning.select`.
+    validation : float
+        Share of the training images held out for choices; 0 to train on all, as the paper does.
+    train_size, test_size : int or None
+        Use so many images only, drawn with seed 0; None for all.
+    """
+
+    network: str = _option("vgg16", "mlp, vgg16, resnet18 or preresnetDEPTH")
+    dataset: str = _option("digits", "digits, cifar10, cifar100 or folder:PATH")
+    width: float = _option(1.0, "multiplier of every layer's channels")
+    epochs: int = _option(160, "epochs of the whole schedule")
+    lr: float = _option(0.1, "learning rate, divided by 10 at half and three quarters")
+    batch_size: int = _option(128, "training images per step")
+    momentum: float = _option(0.9, "momentum of SGD")
+    weight_decay: float = _option(1e-4, "weight decay on every parameter")
+    l1: float = _option(0.0, "L1 penalty on batch-norm scales")
+    threshold: float = _option(0.16, "early bird: largest distance that counts as settled")
+    lookback: int = _option(3, "early bird: earlier epochs that must all be close")
+    probe: int = _option(256, "training images whose region codes are watched")
+    latest_draw: int | None = _option(None, "epoch (from 0) after which to draw at the latest")
+    calibration: int = _option(2048, "training images for scoring and compensation")
+    scope: str = _option("global", "global or layerwise")
+    validation: float = _option(0.0, "share of the training images to hold out")
+    train_size: int | None = _option(None, "use so many training images only")
+    test_size: int | None = _option(None, "use so many test images only")
+    seed: int = _option(0, "seed of weights, order and augmentation")
+
+    def __post_init__(self):
+        if self.epochs < 2:
+            raise ValueError(
+                f"epochs is at least 2, one before the draw and one after, not {self.epochs}."
+            )
+        if self.latest_draw is not None and not 0 <= self.latest_draw < self.epochs - 1:
+            raise ValueError(
+                f"latest_draw lies in 0 .. {self.epochs - 2}, so that a ticket has an epoch left, "
+                f"not {self.latest_draw}."
+            )
+        for name in ("probe", "calibration"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is a number of images, at least 1.")
+        if self.scope not in ("global", "layerwise"):
+            raise ValueError(f"scope is 'global' or 'layerwise', not {self.scope!r}.")
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"validation is a share in [0, 1), not {self.validation}.")
+
+    @property
+    def last_draw(self) -> int:
+        """`latest_draw`, or what it stands for."""
+        return -(-self.epochs // 2) - 1 if self.latest_draw is None else self.latest_draw
+
+    @property
+    def name(self) -> str:
+        """Name of the record: what people ask for first when they look for one."""
+        parts = [_public(self.dataset), self.network, f"w{self.width:g}", f"e{self.epochs}"]
+        if self.train_size is not None:
+            parts.append(f"n{self.train_size}")
+        return re.sub(r"[^\w.-]+", "-", "-".join([*parts, f"s{self.seed}"]))
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One pruned network to draw: which criterion, how much to remove, how to make up for it.
+
+    Attributes
+    ----------
+    criterion : str
+        A name in `pruning.CRITERIA`.
+    ratio : float
+        Share of the units to remove, in [0, 1).
+    compensate : False, "fold" or "refit"
+        As for `pruning.prune`.
+    """
+
+    criterion: str
+    ratio: float
+    compensate: bool | str = False
+
+    def __post_init__(self):
+        if self.criterion not in pruning.CRITERIA:
+            raise ValueError(
+                f"There is no criterion {self.criterion!r}. Known: {', '.join(pruning.CRITERIA)}."
+            )
+        if not 0 <= self.ratio < 1:
+            raise ValueError(f"A ratio is a share of units in [0, 1), not {self.ratio}.")
+        if self.compensate not in COMPENSATIONS:
+            raise ValueError(f"compensate is False, 'fold' or 'refit', not {self.compensate!r}.")
+
+    @classmethod
+    def parse(cls, text: str, ratio: float) -> "Ticket":
+        """From ``"spline"`` or ``"spline+refit"``, as on the command line."""
+        criterion, _, compensate = text.partition("+")
+        return cls(criterion, float(ratio), compensate or False)
+
+    @property
+    def method(self) -> str:
+        """``"spline"`` or ``"spline+refit"``."""
+        return f"{self.criterion}+{self.compensate}" if self.compensate else self.criterion
+
+    @property
+    def name(self) -> str:
+        """Method and ratio, as in ``"spline+refit-0.5"``."""
+        return f"{self.method}-{self.ratio:g}"
+
+
+def run(
+    protocol: Protocol,
+    criteria: Sequence[str] = ("spline",),
+    ratios: Sequence[float] = (0.3, 0.5, 0.7),
+    *,
+    name: str | None = None,
+    folder: str | os.PathLike | None = None,
+    root: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> dict:
+    """Train dense, draw tickets at the early bird, train them, and record it all.
+
+    What is recorded already is not run again, so a second call with more criteria or ratios adds
+    their tickets to the record.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    criteria : sequence of str
+        Names in `pruning.CRITERIA`, with ``+fold`` or ``+refit`` behind for compensation.
+    ratios : sequence of float
+        Shares of units to remove; each criterion draws a ticket at each.
+    name : str, optional
+        Name of the record. Default: `Protocol.name`.
+    folder : path, optional
+        Where the record goes, with checkpoints in ``checkpoints/`` beside it. Default:
+        ``data/runs`` of the checkout, with checkpoints in ``data/cache/runs``.
+    root : path, optional
+        Folder of cached datasets, as for `data.load`.
+    progress : bool
+        Whether to show progress bars.
+
+    Returns
+    -------
+    dict
+        The record, as written; `data/runs/README.md` says what is in it.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, or the record or a checkpoint belongs to another run.
+    DamagedFile
+        A record or checkpoint cannot be read.
+    RunLocked
+        Another process is at the same run.
+    """
+    tickets = [Ticket.parse(text, ratio) for text in criteria for ratio in ratios]
+    name = name or protocol.name
+    records_folder, checkpoints = _folders(folder)
+    path, work = records_folder / f"{name}.json", checkpoints / name
+    with _locked(records_folder / f"{name}.lock"):
+        record = read_record(path) if path.exists() else None
+        if record is not None:
+            _check_same(path, record, protocol)
+            done = {_ticket_of(entry) for entry in record["tickets"]}
+            tickets = [ticket for ticket in tickets if ticket not in done]
+            if not tickets:
+                return record
+            if not (work / "draw.pt").exists():
+                raise ValueError(
+                    f"The record {path.name} is here, but not the checkpoint that its tickets were "
+                    "drawn from. To add tickets, make a record of another name (--name)."
+                )
+        runner = _Runner(protocol, work, root, progress)
+        if record is None:
+            record = runner.dense(name)
+            _write(path, record, name, protocol)
+        for ticket in tickets:
+            record["tickets"].append(runner.ticket(ticket))
+            _write(path, record, name, protocol)
+    return record
+
+
+class _Runner:
+    """One run's data, places and settings."""
+
+    def __init__(self, protocol: Protocol, work: Path, root, progress: bool):
+        self.protocol, self.work, self.progress = protocol, work, progress
+        whole = data.load(protocol.dataset, root)
+        whole = whole.subset(protocol.train_size, protocol.test_size)
+        self.held_out = None
+        if protocol.validation:
+            kept, held_out = whole.split(protocol.validation, protocol.seed)
+            self.held_out = (whole.train_images[held_out], whole.train_labels[held_out])
+            whole = whole.subset(train=kept)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dataset = whole.to(self.device)
+        work.mkdir(parents=True, exist_ok=True)
+
+    def build(self) -> nn.Module:
+        protocol = self.protocol
+        model = models.build(protocol.network, self.dataset, protocol.width, protocol.seed)
+        return model.to(self.device)
+
+    def inputs(self, count: int) -> Tensor:
+        """A fixed sample of training images, normalised, not augmented."""
+        return _sample(self.dataset, count, self.protocol.seed)
+
+    def accuracy(self, model: nn.Module) -> dict[str, float]:
+        transform = self.dataset.to_float
+        test = self.dataset.test_images, self.dataset.test_labels
+        result = {"test_accuracy": evaluate(model, *test, transform=transform)}
+        if self.held_out is not None:
+            result["validation_accuracy"] = evaluate(model, *self.held_out, transform=transform)
+        return result
+
+    def train(self, model: nn.Module, checkpoint: str, label: str, on_epoch, start: int = 0):
+        protocol = self.protocol
+        return train(
+            model,
+            self.dataset,
+            epochs=protocol.epochs,
+            lr=protocol.lr,
+            batch_size=protocol.batch_size,
+            momentum=protocol.momentum,
+            weight_decay=protocol.weight_decay,
+            l1=protocol.l1,
+            seed=protocol.seed,
+            start=start,
+            checkpoint=self.work / checkpoint,
+            on_epoch=on_epoch,
+            progress=self.progress,
+            label=label,
+        )
+
+    def size(self, model: nn.Module) -> dict:
+        return asdict(measure(model, self.inputs(_LATENCY_BATCH)))
+
+    def dense(self, name: str) -> dict:
+        """Train the dense network with the detector on; the record, without tickets yet."""
+        model = self.build()
+        watch = _Watch(self)
+        trained = self.train(model, "dense.pt", f"{name} dense", watch)
+        ledger = FlopsLedger({"dense": trained.flops})
+        return {
+            "dataset": {
+                "train": len(self.dataset.train_images),
+                "validation": 0 if self.held_out is None else len(self.held_out[0]),
+                "test": len(self.dataset.test_images),
+                "classes": len(self.dataset.classes),
+                "shape": list(self.dataset.shape),
+            },
+            "dense": _result(trained.history, self.size(trained.model), ledger),
+            "early_bird": watch.report(trained.history),
+            "tickets": [],
+        }
+
+    def ticket(self, ticket: Ticket) -> dict:
+        """Draw one ticket from the dense network at the early bird, and train it."""
+        draw = read_checkpoint(self.work / "draw.pt")
+        dense = self.build()
+        dense.load_state_dict(draw["model"])
+        small, drawn = self.draw(dense, ticket)
+        start = draw["epoch"] + 1
+        label = f"{self.protocol.name} {ticket.name}"
+        trained = self.train(
+            small, f"{ticket.name}.pt", label, lambda _, model: self.accuracy(model), start
+        )
+        images = len(self.dataset.train_images)
+        example = self.inputs(1)
+        per_probe = forward_flops(dense, example)
+        ledger = FlopsLedger()
+        ledger.add("dense", 3 * per_probe * images * start)
+        ledger.add("detection", per_probe * draw["probe"] * start)
+        ledger.add("scoring", drawn.pop("scoring_flops"))
+        ledger.add("ticket", trained.flops)
+        # Dense and ticket are timed one after the other, on a machine in one and the same mood.
+        dense_latency = self.size(dense)["latency"]
+        return {
+            "criterion": ticket.criterion,
+            "compensate": ticket.compensate,
+            "ratio": ticket.ratio,
+            **drawn,
+            "dense_latency": dense_latency,
+            **_result(trained.history, self.size(trained.model), ledger),
+        }
+
+    def draw(self, dense: nn.Module, ticket: Ticket) -> tuple[nn.Module, dict]:
+        """The pruned network before training, from its file if it was drawn before."""
+        path, notes = self.work / f"{ticket.name}.drawn.pt", self.work / f"{ticket.name}.json"
+        if not (path.exists() and notes.exists()):
+            calibration = self.inputs(self.protocol.calibration)
+            began = time.perf_counter()
+            with FlopCounterMode(display=False) as counter:
+                small = pruning.prune(
+                    dense,
+                    ticket.ratio,
+                    criterion=ticket.criterion,
+                    scope=self.protocol.scope,
+                    data=calibration,
+                    compensate=ticket.compensate,
+                )
+            drawn = {
+                "scoring_seconds": time.perf_counter() - began,
+                "scoring_flops": int(counter.get_total_flops()),
+                "accuracy_before_training": self.accuracy(small)["test_accuracy"],
+                "widths": _widths(dense, small),
+            }
+            pruning.save_pruned(small, path)
+            with replacing(notes) as temporary:
+                temporary.write_text(json.dumps(drawn))
+        return pruning.load_pruned(self.build, path).to(self.device), json.loads(notes.read_text())
+
+
+class _Watch:
+    """What happens after each dense epoch: codes, early bird, draw, accuracy.
+
+    Codes go to disk as they come, so that a resumed run has those of every earlier epoch.
+    """
+
+    def __init__(self, runner: _Runner):
+        self.runner = runner
+        protocol = runner.protocol
+        self.detector = EarlyBird(threshold=protocol.threshold, lookback=protocol.lookback)
+        self.probe = runner.inputs(protocol.probe)
+        self.drawn_after: int | None = None
+
+    def __call__(self, epoch: int, model: nn.Module) -> dict:
+        began = time.perf_counter()
+        codes = region_codes(model, self.probe)
+        settled = self.detector.update(codes)
+        detection = time.perf_counter() - began
+        codes.save(self._file(epoch))
+        if self.drawn_after is None and (settled or epoch == self.runner.protocol.last_draw):
+            self._keep(epoch, model)
+            self.drawn_after = epoch
+        return {"detection_seconds": detection, **self.runner.accuracy(model)}
+
+    def _keep(self, epoch: int, model: nn.Module) -> None:
+        with replacing(self.runner.work / "draw.pt") as temporary:
+            state = {
+                "version": 1,
+                "epoch": epoch,
+                "probe": len(self.probe),
+                "model": model.state_dict(),
+            }
+            torch.save(state, temporary)
+
+    def _file(self, epoch: int) -> Path:
+        return self.runner.work / f"codes-{epoch:03d}.npz"
+
+    def state_dict(self) -> dict:
+        return {"epochs": len(self.detector.distances), "drawn_after": self.drawn_after}
+
+    def load_state_dict(self, state: dict) -> None:
+        for epoch in range(state["epochs"]):
+            self.detector.update(RegionCodes.load(self._file(epoch)))
+        self.drawn_after = state["drawn_after"]
+
+    def report(self, history: list[dict]) -> dict:
+        """What the record says of the early bird."""
+        detector = self.detector
+        came = detector.epoch is not None and detector.epoch <= self.drawn_after
+        return {
+            "settled_epoch": detector.epoch,
+            "drawn_after": self.drawn_after,
+            "reason": "early bird" if came else "latest epoch allowed",
+            "probe": len(self.probe),
+            "distances": [None if math.isnan(d) else d for d in detector.distances],
+            "matrix": [[round(value, 6) for value in row] for row in detector.matrix.tolist()],
+            "per_layer": detector.per_layer,
+            "seconds": sum(row["detection_seconds"] for row in history),
+        }
+
+
+def read_record(path: str | os.PathLike) -> dict:
+    """Read a record and check it against the schema.
+
+    Raises
+    ------
+    DamagedFile
+        It is not JSON, of another schema version, or lacks something; the message names it.
+    """
+    path = Path(path)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DamagedFile(
+            f"The record {path.name} is not JSON ({error}). Restore it from version control, or "
+            "delete it and run again."
+        ) from error
+    problems = check_record(record)
+    if problems:
+        raise DamagedFile(
+            f"The record {path.name} does not follow schema {SCHEMA}: {'; '.join(problems)}. "
+            "Records are not edited by hand: restore it, or delete it and run again."
+        )
+    return record
+
+
+def records(folder: str | os.PathLike | None = None) -> list[dict]:
+    """Every record of a folder (default: ``data/runs`` of the checkout), by name.
+
+    Raises
+    ------
+    DamagedFile
+        A record cannot be used.
+    """
+    return [read_record(path) for path in record_files(folder)]
+
+
+def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
+    """Paths of the records in a folder (default: ``data/runs`` of the checkout), by name."""
+    return sorted(_folders(folder)[0].glob("*.json"))
+
+
+def published(name: str) -> list[dict]:
+    """Rows of a table that a paper printed, from ``data/published/NAME.csv``.
+
+    Numbers come as int or float, empty cells as None.
+
+    Raises
+    ------
+    ValueError
+        There is no such table; the message lists those there are.
+    """
+    folder = _checkout() / "data" / "published"
+    path = folder / f"{name}.csv"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.csv")))
+        raise ValueError(f"There is no published table {name!r}. Known: {known}.")
+    with open(path, newline="", encoding="utf-8") as file:
+        return [{key: _cell(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def check_record(record: object) -> list[str]:
+    """What is wrong with a record, one sentence each; an empty list if nothing is."""
+    if isinstance(record, dict) and record.get("schema") != SCHEMA:
+        return [f"its schema is {record.get('schema')!r}, and this code reads {SCHEMA}"]
+    return list(_mismatches(record, _RECORD, "record"))
+
+
+def summary(record: dict) -> str:
+    """A record as a small text table: dense first, then its tickets."""
+    lines = [
+        f"{record['name']}  (drawn after epoch {record['early_bird']['drawn_after']}, "
+        f"{record['early_bird']['reason']})"
+    ]
+    heading = ("", "removed", "accuracy", "channels", "parameters", "MACs", "latency", "PFLOP")
+    rows = [heading]
+    for entry in (record["dense"], *record["tickets"]):
+        ratio = entry.get("ratio")
+        rows.append(
+            (
+                "dense" if ratio is None else _ticket_of(entry).method,
+                "" if ratio is None else f"{100 * ratio:g} %",
+                f"{100 * entry['test_accuracy']:.2f} %",
+                f"{entry['size']['channels']:,}",
+                f"{entry['size']['parameters'] / 1e6:.3f} M",
+                f"{entry['size']['macs'] / 1e6:.1f} M",
+                f"{1e3 * entry['size']['latency']:.1f} ms",
+                f"{entry['pflop']:.4f}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  " + "  ".join(cells))
+    return "\n".join(lines)
+
+
+def command(protocol: Protocol, tickets: Sequence[Ticket], name: str | None = None) -> str:
+    """The command line that makes a record with these tickets."""
+    always = ("network", "dataset", "width", "epochs", "seed")
+    words = ["python", "-m", "splinelib", "run"]
+    for option in fields(Protocol):
+        value = getattr(protocol, option.name)
+        if option.name in always or value != option.default:
+            shown = _public(value) if option.name == "dataset" else value
+            words += [f"--{option.name.replace('_', '-')}", f"{shown}"]
+    words += ["--criteria", *dict.fromkeys(ticket.method for ticket in tickets)]
+    if tickets:
+        words += ["--ratios", *dict.fromkeys(f"{ticket.ratio:g}" for ticket in tickets)]
+    if name is not None and name != protocol.name:
+        words += ["--name", name]
+    return shlex.join(words)
+
+
+def provenance() -> dict:
+    """Commit, hardware and versions of this process, without host name or paths."""
+    packages = ("torch", "torchvision", "torch-pruning", "numpy")
+    cuda = torch.cuda.is_available()
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "splinelib")),
+        "hardware": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if cuda else None,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{package: _version(package) for package in packages},
+        },
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _result(history: list[dict], size: dict, ledger: FlopsLedger) -> dict:
+    """What dense networks and tickets have in common in a record."""
+    return {
+        "test_accuracy": history[-1]["test_accuracy"],
+        "history": history,
+        "size": size,
+        "flops": ledger.entries,
+        "pflop": ledger.pflop,
+        "units": ledger.units,
+        "seconds": sum(row["seconds"] for row in history),
+        "provenance": provenance(),
+    }
+
+
+def _sample(dataset: Dataset, count: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.randperm(len(dataset.train_images), generator=generator)[:count]
+    return dataset.to_float(dataset.train_images[index.to(dataset.train_images.device)])
+
+
+def _widths(dense: nn.Module, small: nn.Module) -> dict[str, list[int]]:
+    """Outputs of each weight layer before and after pruning."""
+    after = dict(small.named_modules())
+    return {
+        name: [len(module.weight), len(after[name].weight)]
+        for name, module in dense.named_modules()
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
+    }
+
+
+def _ticket_of(entry: dict) -> Ticket:
+    return Ticket(entry["criterion"], entry["ratio"], entry["compensate"])
+
+
+def _write(path: Path, record: dict, name: str, protocol: Protocol) -> None:
+    """Complete a record with its head, check it, and write it in one go."""
+    head = {
+        "schema": SCHEMA,
+        "name": name,
+        "command": command(protocol, [_ticket_of(entry) for entry in record["tickets"]], name),
+        "protocol": asdict(protocol) | {"dataset": _public(protocol.dataset)},
+    }
+    whole = head | {key: value for key, value in record.items() if key not in head}
+    problems = check_record(whole)
+    if problems:
+        raise AssertionError(f"a record that breaks its own schema: {'; '.join(problems)}")
+    record.update(head)
+    with replacing(path) as temporary:
+        text = json.dumps(whole, indent=1, allow_nan=False)
+        # Short rows (a matrix, a history) are easier to read and to compare on one line.
+        temporary.write_text(_compact(text) + "\n", encoding="utf-8")
+
+
+def _compact(text: str) -> str:
+    """Put innermost lists and objects of indented JSON on one line each."""
+    return re.sub(
+        r"[\[{]\s[^\[\]{}]*[\]}]", lambda match: re.sub(r"\s*\n\s*", " ", match.group()), text
+    )
+
+
+def _check_same(path: Path, record: dict, protocol: Protocol) -> None:
+    wanted = asdict(protocol) | {"dataset": _public(protocol.dataset)}
+    different = [
+        f"{key} {record['protocol'].get(key)} (now {value})"
+        for key, value in wanted.items()
+        if record["protocol"].get(key) != value
+    ]
+    if different:
+        raise ValueError(
+            f"The record {path.name} was made with other settings: {', '.join(different)}. Repeat "
+            "them to add tickets, or give the new record another name (--name)."
+        )
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the system lets go of when the process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        try:
+            try:
+                import fcntl
+            except ImportError:  # Windows
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunLocked(
+                f"Another process is writing the record {path.stem}. Wait until it is done, or "
+                "give this run another name (--name)."
+            ) from error
+        yield
+    path.unlink(missing_ok=True)
+
+
+def _folders(folder: str | os.PathLike | None) -> tuple[Path, Path]:
+    """Folder of the records, folder of the checkpoints."""
+    if folder is not None:
+        return Path(folder), Path(folder) / "checkpoints"
+    return _checkout() / "data" / "runs", data.cache_folder() / "runs"
+
+
+def _checkout() -> Path:
+    root = repository()
+    if root is None:
+        raise ValueError(
+            "splinelib does not run from a checkout of the book, so there is no data folder: pass "
+            "folder=..., or install it from a checkout with pip install -e ."
+        )
+    return root
+
+
+def _public(dataset: str) -> str:
+    """A dataset's name without the path of a folder."""
+    if not dataset.startswith("folder:"):
+        return dataset
+    return f"folder:{Path(dataset.removeprefix('folder:')).name}"
+
+
+def _cell(text: str) -> int | float | str | None:
+    if not text:
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _git(*arguments: str) -> str | None:
+    root = repository()
+    if root is None:
+        return None
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+# The schema, as types: a dict names the keys that must be there, a one-element list is a list of
+# such, a one-key dict {str: ...} is a mapping, a tuple lists what is allowed instead.
+_NUMBER = (int, float)
+_SIZE = {
+    "channels": int,
+    "parameters": int,
+    "macs": int,
+    "latency": _NUMBER,
+    "batch_size": int,
+}
+_PROVENANCE = {
+    "commit": (str, None),
+    "uncommitted_changes": bool,
+    "hardware": {"processor": str, "cores": int, "threads": int, "gpu": (str, None)},
+    "versions": {str: (str, None)},
+    "finished": str,
+}
+_ROW = {
+    "epoch": int,
+    "learning_rate": _NUMBER,
+    "loss": _NUMBER,
+    "train_accuracy": _NUMBER,
+    "test_accuracy": _NUMBER,
+    "seconds": _NUMBER,
+}
+_RESULT = {
+    "test_accuracy": _NUMBER,
+    "history": [_ROW],
+    "size": _SIZE,
+    "flops": {str: _NUMBER},
+    "pflop": _NUMBER,
+    "units": _NUMBER,
+    "seconds": _NUMBER,
+    "provenance": _PROVENANCE,
+}
+_RECORD = {
+    "schema": int,
+    "name": str,
+    "command": str,
+    "protocol": {
+        option.name: (*_NUMBER, None) if option.default is None else type(option.default)
+        for option in fields(Protocol)
+    },
+    "dataset": {"train": int, "validation": int, "test": int, "classes": int, "shape": [int]},
+    "dense": _RESULT,
+    "early_bird": {
+        "settled_epoch": (int, None),
+        "drawn_after": int,
+        "reason": str,
+        "probe": int,
+        "distances": [(*_NUMBER, None)],
+        "matrix": [[_NUMBER]],
+        "per_layer": [{str: _NUMBER}],
+        "seconds": _NUMBER,
+    },
+    "tickets": [
+        {
+            "criterion": str,
+            "compensate": (bool, str),
+            "ratio": _NUMBER,
+            "scoring_seconds": _NUMBER,
+            "accuracy_before_training": _NUMBER,
+            "widths": {str: [int]},
+            "dense_latency": _NUMBER,
+            **_RESULT,
+        }
+    ],
+}
+
+
+def _mismatches(value: object, schema: object, where: str) -> Iterator[str]:
+    if isinstance(schema, list):
+        if not isinstance(value, list):
+            yield f"{where} should be a list"
+            return
+        for index, entry in enumerate(value):
+            yield from _mismatches(entry, schema[0], f"{where}[{index}]")
+    elif isinstance(schema, dict):
+        if not isinstance(value, dict):
+            yield f"{where} should be an object"
+            return
+        if str in schema:
+            for key, entry in value.items():
+                yield from _mismatches(entry, schema[str], f"{where}.{key}")
+            return
+        for key, expected in schema.items():
+            if key in value:
+                yield from _mismatches(value[key], expected, f"{where}.{key}")
+            else:
+                yield f"{where}.{key} is missing"
+    elif not _fits(value, schema):
+        yield f"{where} is {value!r}"
+
+
+def _fits(value: object, schema: object) -> bool:
+    allowed = schema if isinstance(schema, tuple) else (schema,)
+    if isinstance(value, bool):
+        return bool in allowed
+    if float in allowed and isinstance(value, int):
+        return True
+    return any(value is None if kind is None else isinstance(value, kind) for kind in allowed)
