@@ -6,12 +6,15 @@ smaller model -> training -> record -> figure. Names below load their module on 
 
 import importlib
 
+# Loaded at once: a lazy name that is also a module's would turn into the module when some
+# other part of the library imports that module first.
+from .partition import Partition, Plane, partition
+
 _HOMES = {
     "errors": ["SplineError", "NotPiecewiseAffine", "UndecidablePartition", "RegionLimitExceeded"],
     "layers": ["spline_layers", "SplineLayer"],
     "codes": ["region_codes", "RegionCodes"],
     "affine": ["affine_map"],
-    "partition": ["partition", "Partition", "Plane"],
     "early_bird": ["EarlyBird"],
     "redundancy": ["hyperplane_distance"],
     "pruning": [
@@ -28,7 +31,7 @@ _HOMES = {
 _MODULES = ["data", "models", "training", "experiments", "plotting", "widgets", "redundancy"]
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [*_WHERE, *_MODULES]
+__all__ = ["Partition", "Plane", "partition", *_WHERE, *_MODULES]
 __version__ = "0.1.0"
 
 

@@ -259,6 +259,88 @@ class Mesh:
         self._check(signs)
         return births, parent
 
+    def merge(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Merge cells that have the same row of labels; their union must be convex.
+
+        Edges between them go, vertices at which nothing meets any more go too.
+
+        Returns
+        -------
+        cells : ndarray of int, shape (R,)
+            One of the old cells that each cell was made of.
+        vertices : ndarray of int, shape (V,)
+            The old vertices kept.
+        """
+        _, label = np.unique(labels, axis=0, return_inverse=True)
+        label = label.ravel()
+        owner = self.owner()
+        beside = np.where(owner >= 0, label[owner], -1)
+        inner = (beside[0::2] == beside[1::2]).repeat(2)
+        # Straight on at the end of every half-edge; where that edge goes, around its vertex.
+        ahead = np.full(len(owner), -1)
+        ahead[self.loops] = self.loops[self._next_entry()]
+        following = ahead.copy()
+        while True:
+            blocked = np.flatnonzero((following >= 0) & inner[following])
+            blocked = blocked[~inner[blocked]]
+            if not len(blocked):
+                break
+            following[blocked] = ahead[following[blocked] ^ 1]
+        kept = np.sort(self.loops[~inner[self.loops]])
+        place = np.full(len(owner), -1)
+        place[kept] = np.arange(len(kept))
+        cycle, ptr = trace_cycles(place[following[kept]])
+        self.loops, self.ptr = kept[cycle], ptr
+        cells = owner[self.loops[ptr[:-1]]]
+        self._drop_flat_vertices()
+        used = np.unique(self.loops >> 1)
+        renumber = np.full(len(self.edges), -1)
+        renumber[used] = np.arange(len(used))
+        self.loops = 2 * renumber[self.loops >> 1] + (self.loops & 1)
+        self.edges, self.source = self.edges[used], self.source[used]
+        vertices, flat = np.unique(self.edges, return_inverse=True)
+        self.edges, self.xy = flat.reshape(-1, 2), self.xy[vertices]
+        return cells, vertices
+
+    def _next_entry(self) -> np.ndarray:
+        """For every entry of `loops` the one that follows in its cell."""
+        following = np.arange(1, len(self.loops) + 1)
+        following[self.ptr[1:] - 1] = self.ptr[:-1]
+        return following
+
+    def _drop_flat_vertices(self) -> None:
+        """Join the two edges at vertices where only two are left, the rectangle's corners apart."""
+        used = np.unique(self.loops >> 1)
+        degree = np.bincount(self.edges[used].ravel(), minlength=len(self.xy))
+        flat = degree == 2
+        flat[:4] = False
+        while True:
+            # One of each run of flat vertices at a time, so that no edge is joined twice at once.
+            ends = self.edges[used]
+            both = flat[ends].all(1)
+            now = flat.copy()
+            now[ends[both].max(1)] = False
+            vertices = np.flatnonzero(now)
+            if not len(vertices):
+                return
+            at = np.full(len(self.xy), -1)
+            at[vertices] = np.arange(len(vertices))
+            edge, side = np.nonzero(at[ends] >= 0)
+            which = at[ends[edge, side]]
+            order = np.argsort(which, kind="stable")
+            edge, side, which = used[edge[order]], side[order], which[order]
+            stay, go = edge[0::2], edge[1::2]
+            far = self.edges[go, 1 - side[1::2]]
+            self.edges[stay, side[0::2]] = far
+            gone = np.zeros(len(self.edges), bool)
+            gone[go] = True
+            keep = ~gone[self.loops >> 1]
+            cell = self.cell_of_entry()[keep]
+            self.loops = self.loops[keep]
+            self.ptr = np.searchsorted(cell, np.arange(len(self) + 1))
+            flat[vertices] = False
+            used = used[~gone[used]]
+
     def _cross_edges(self, values, signs: Signs, tolerance) -> Births:
         """Put a vertex on every edge where a function changes sign."""
         a, b = self.edges[:, 0], self.edges[:, 1]

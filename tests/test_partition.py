@@ -8,6 +8,7 @@ from exact_partition import area, perimeter
 from exact_partition import partition as exact
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from test_layers import randomised, torchvision_model
 from torch import nn
 
 import splinelib as sl
@@ -228,6 +229,77 @@ def test_a_plane_through_a_convolutional_network():
     codes = sl.region_codes(model.double().eval(), plane(points))
     assert part.codes[part.locate(points)].distance(codes) == 0
     assert plane(np.array([[1.0, 0.0]]))[0] == pytest.approx(images[1].double())
+
+
+class MaxOut(nn.Module):
+    """Groups of three units, of which the largest goes on."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.body = network(layers)
+
+    def forward(self, x):
+        for layer in list(self.body)[:-1]:
+            x = F.max_pool1d(layer(x)[:, None], 3)[:, 0] if isinstance(layer, nn.Linear) else x
+        return self.body[-1](x)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(whole, whole, whole), min_size=6, max_size=6), st.integers(0, 3))
+@example([(1, 0, 0), (0, 1, 0), (1, 1, 0)] * 2, 0)
+def test_max_pooling_of_integer_units_leaves_no_cut_that_no_winner_needs(units, seed):
+    weight, bias = [list(u[:2]) for u in units], [u[2] for u in units]
+    second = torch.randint(-2, 3, (3, 2), generator=torch.Generator().manual_seed(seed)).tolist()
+    model = MaxOut([(weight, bias), (second, [0, 1, 0]), ([[1.0]], [0.0])])
+    part = sl.partition(model)
+    check_invariants(part)
+    points = np.random.default_rng(seed).uniform(-1, 1, (300, 2))
+    codes = sl.region_codes(model, torch.from_numpy(points))
+    assert part.codes[part.locate(points)].distance(codes) == 0
+    # a corner of no region, or an edge cut in two for nothing, would show here
+    degree = np.bincount(part.edges.ravel())
+    assert (degree[4:] >= 3).all()
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.AdaptiveMaxPool2d(3)])
+def test_max_pooling_in_a_convolutional_network(pool):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), pool, nn.Conv2d(3, 4, 2), nn.ReLU()),
+        *(nn.Flatten(), nn.LazyLinear(2)),
+    )
+    images = torch.rand(3, 1, 8, 8)
+    model(images)
+    plane = sl.Plane.through(*images)
+    part = sl.partition(model, ((0, 0.3), (0, 0.3)), plane)
+    check_invariants(part)
+    points = np.random.default_rng(2).uniform(0, 0.3, (800, 2))
+    codes = sl.region_codes(model.double(), plane(points))
+    assert part.codes[part.locate(points)].distance(codes) == 0
+    truth = model(plane(part.vertices)).detach().numpy()
+    assert part.outputs == pytest.approx(truth, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "name, side",
+    [
+        *(("vgg11_bn", 0.0005), ("resnet18", 0.002), ("squeezenet1_1", 0.002)),
+        *(("mobilenet_v2", 0.02), ("densenet121", 0.0007), ("googlenet", 0.002)),
+    ],
+)
+def test_a_slice_through_a_torchvision_network(name, side):
+    model = randomised(torchvision_model(name))
+    if name.startswith("vgg"):  # its classifier alone is 120 million weights
+        model = nn.Sequential(model.features, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    plane = sl.Plane.through(*images)
+    domain = ((0.3, 0.3 + side), (0.3, 0.3 + side))
+    part = sl.partition(model, domain, plane, max_regions=20_000)
+    check_invariants(part)
+    assert len(part) > 20
+    points = np.random.default_rng(2).uniform(0.3, 0.3 + side, (60, 2))
+    codes = sl.region_codes(model.double().eval(), plane(points))
+    assert part.codes[part.locate(points)].distance(codes) == 0
 
 
 def test_decision_boundary_of_one_output_and_of_two_classes():
