@@ -292,7 +292,8 @@ def partition(
     model : torch.nn.Module
         Piecewise affine: linear and convolution layers, batch norm, residual adds,
         concatenation, average pooling, with ReLU, LeakyReLU, PReLU, ReLU6, hardtanh, abs, maxima
-        of two values or max-pooling. A float64 copy in evaluation mode is used; the model is untouched.
+        of two values or max-pooling. A float64 copy in evaluation mode is used; the model is
+        untouched.
     domain : ((float, float), (float, float))
         Range of the two plane coordinates.
     plane : Plane or None
@@ -526,7 +527,7 @@ def _windows(activation, shape) -> np.ndarray:
     dims = pool["dims"]
     outer = int(np.prod(shape[1 : len(shape) - dims]))
     sizes = shape[len(shape) - dims :]
-    starts, places, steps = [], [], []
+    starts, places = [], []
     example = activation.call(torch.zeros(1, *shape[1:], dtype=torch.float64))
     example = example[0] if isinstance(example, tuple) else example
     for axis, (length, out) in enumerate(zip(sizes, example.shape[-dims:], strict=True)):
