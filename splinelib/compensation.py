@@ -1,0 +1,255 @@
+"""Fold what is dropped into what is kept.
+
+Two ways, both least squares on calibration inputs, neither with any training:
+
+- ``fold``: each dropped channel is rebuilt from the kept ones, and the layer that reads it
+  gets the combination folded into its kernel. (In the spirit of neuron merging, Kim et
+  al., NeurIPS 2020.) Exact where two hyperplanes coincide.
+- ``refit``: layer by layer, the whole kernel over the kept channels and a constant are
+  solved anew so that the small network's pre-activations match the dense network's. What
+  earlier layers got wrong is mended by later ones. (Relatives: He, Zhang, Sun, ICCV 2017;
+  ThiNet, ICCV 2017.)
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvTransposeNd
+
+from .calibration import (
+    Regression,
+    batches,
+    output_positions,
+    output_rows,
+    patches,
+    rows_between,
+    rows_needed,
+    sample_rows,
+)
+from .groups import Layout, evaluation
+
+# Ridge as a share of the mean variance of the columns. It pulls towards the weights that
+# the layer has already, so that where nothing was dropped nothing changes.
+RIDGE = 1e-3
+# Only there to keep the system solvable: it pulls towards nothing, which would be wrong.
+FOLD_RIDGE = 1e-6
+
+
+@torch.no_grad()
+def fold(
+    dense: nn.Module,
+    small: nn.Module,
+    layout: Layout,
+    kept: dict[str, dict[str, Tensor]],
+    data: Tensor,
+    seed: int = 0,
+) -> list[str]:
+    """Fold dropped channels into the kept ones, in place; see the module's text.
+
+    Parameters and result as for `refit`. Every layer is treated on its own, from what the
+    dense network computes.
+    """
+    modules = dict(small.named_modules())
+    names = [n for n in layout.order if "in" in kept.get(n, {})]
+    fits = {name: _Fold(kept[name], len(data), seed) for name in names}
+
+    def note(name: str):
+        return lambda layer, inputs, output: fits[name].add(layer, inputs[0])
+
+    _run(dense, data, {name: note(name) for name in names})
+    added = []
+    for name, fit in fits.items():
+        constant = fit.into(modules[name])
+        if _absorb(modules[name], modules.get(layout.batch_norms.get(name)), constant):
+            added.append(name)
+    return added
+
+
+class _Fold:
+    """Rebuilds the dropped inputs of one layer from the kept ones.
+
+    For a convolution the dropped channels are the targets, so that one combination serves
+    all kernel taps. For a linear layer, which may read many columns behind a flatten, the
+    targets are what the dropped columns contribute to its outputs.
+    """
+
+    def __init__(self, kept: dict[str, Tensor], images: int, seed: int):
+        self.keep, self.out = kept["in"], kept.get("out")
+        self.images, self.seed, self.start = images, seed, 0
+        self.rows = self.fit = None
+
+    def add(self, layer: nn.Module, inputs: Tensor) -> None:
+        if self.fit is None:
+            self._prepare(layer, inputs)
+        count = len(inputs) * self.positions
+        rows = rows_between(self.rows, self.start, self.start + count)
+        self.start += count
+        if len(rows):
+            read = output_rows(layer, inputs, rows)
+            dropped = read[:, self.drop]
+            target = dropped if self.weight.ndim > 2 else dropped @ self.weight[:, self.drop].T
+            self.fit.add(read[:, self.keep], target)
+
+    def _prepare(self, layer: nn.Module, inputs: Tensor) -> None:
+        channels = layer.weight.shape[1]
+        self.positions = math.prod(output_positions(layer, inputs))
+        self.rows = sample_rows(self.images * self.positions, rows_needed(layer), self.seed)
+        self.fit = Regression(len(self.keep), len(self.rows))
+        stays = torch.zeros(channels, dtype=torch.bool)
+        stays[self.keep] = True
+        self.drop = (~stays).nonzero().flatten().to(inputs.device)
+        self.keep = self.keep.to(inputs.device)
+        self.weight = layer.weight.detach()
+        if self.out is not None:
+            self.weight = self.weight[self.out.to(inputs.device)]
+
+    def into(self, layer: nn.Module) -> Tensor:
+        """Change the small layer's kernel; the constant to add, shape (out,)."""
+        step, constant = self.fit.solve(FOLD_RIDGE)
+        if self.weight.ndim == 2:
+            layer.weight += step.T.to(layer.weight.dtype)
+            return constant
+        dropped = self.weight[:, self.drop].double()
+        layer.weight += torch.einsum("kd,od...->ok...", step, dropped).to(layer.weight.dtype)
+        return dropped.flatten(2).sum(2) @ constant
+
+
+@torch.no_grad()
+def refit(
+    dense: nn.Module,
+    small: nn.Module,
+    layout: Layout,
+    kept: dict[str, dict[str, Tensor]],
+    data: Tensor,
+    seed: int = 0,
+    ridge: float = RIDGE,
+) -> list[str]:
+    """Solve the small network's kernels anew, in place, layer after layer.
+
+    The small network sees all calibration inputs in one forward pass; when the pass reaches
+    a layer, its kernel is solved from what arrives there and from what the dense layer says,
+    and the pass goes on with the new kernel. Memory: the activations of one layer for all
+    inputs.
+
+    Parameters
+    ----------
+    dense, small : torch.nn.Module
+        The small network is changed.
+    layout : Layout
+        Of the dense network.
+    kept : dict
+        Module -> role -> channels that stayed (`groups.kept_channels`).
+    data : Tensor, shape (N, ...)
+    seed : int
+        For the sample of positions of large images.
+    ridge : float
+
+    Returns
+    -------
+    list of str
+        Layers that got a bias which they did not have.
+    """
+    modules = dict(small.named_modules())
+    affected = [n for n in layout.order if "in" in kept.get(n, {})]
+    if not affected:
+        return []
+    names = [
+        name
+        for name in layout.order[layout.order.index(affected[0]) :]
+        if not isinstance(modules[name], _ConvTransposeNd)
+    ]
+    targets = {name: _Targets(kept.get(name, {}), len(data), seed) for name in names}
+    _run(dense, data, {name: target.add for name, target in targets.items()})
+    added: list[str] = []
+
+    def solve(name: str):
+        def hook(layer: nn.Module, inputs: tuple) -> None:
+            rows, target = targets.pop(name).result()
+            constant = _solve(layer, inputs[0], rows, target, ridge)
+            if _absorb(layer, modules.get(layout.batch_norms.get(name)), constant):
+                added.append(name)
+
+        return hook
+
+    hooks = [modules[name].register_forward_pre_hook(solve(name)) for name in names]
+    try:
+        with evaluation(small):
+            small(data)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return added
+
+
+class _Targets:
+    """What the dense layer says at a sample of rows, in the channels that stay."""
+
+    def __init__(self, kept: dict[str, Tensor], images: int, seed: int):
+        self.out, self.images, self.seed, self.start = kept.get("out"), images, seed, 0
+        self.rows, self.parts = None, []
+
+    def add(self, layer: nn.Module, _, output: Tensor) -> None:
+        positions = math.prod(output_positions(layer, output))
+        if self.rows is None:
+            self.rows = sample_rows(self.images * positions, rows_needed(layer), self.seed)
+        count = len(output) * positions
+        said = output_rows(layer, output, rows_between(self.rows, self.start, self.start + count))
+        self.start += count
+        self.parts.append(said if self.out is None else said[:, self.out.to(said.device)])
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        return self.rows, torch.cat(self.parts)
+
+
+def _run(model: nn.Module, data: Tensor, watching: dict) -> None:
+    """Run the model on all data, in batches, with a forward hook on each named module."""
+    modules = dict(model.named_modules())
+    hooks = [modules[name].register_forward_hook(hook) for name, hook in watching.items()]
+    try:
+        with evaluation(model):
+            for batch in batches(data):
+                model(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _solve(layer: nn.Module, inputs: Tensor, rows: Tensor, target: Tensor, ridge: float) -> Tensor:
+    """Set the layer's kernel by ridge least squares; the constant to add, shape (out,)."""
+    blocks = getattr(layer, "groups", 1)
+    weight = layer.weight.reshape(blocks, len(layer.weight) // blocks, -1)
+    fits = [Regression(weight.shape[2], len(rows)) for _ in range(blocks)]
+    bias = 0 if layer.bias is None else layer.bias
+    done = 0
+    for patch in patches(layer, inputs, rows):
+        read = patch.reshape(len(patch), blocks, -1)
+        wanted = (target[done : done + len(patch)] - bias).reshape(len(patch), blocks, -1)
+        done += len(patch)
+        for block, fit in enumerate(fits):
+            error = wanted[:, block] - read[:, block] @ weight[block].T
+            fit.add(read[:, block], error)
+    steps, constants = zip(*(fit.solve(ridge) for fit in fits), strict=True)
+    step = torch.stack([step.T for step in steps]).reshape(layer.weight.shape)
+    layer.weight += step.to(layer.weight.dtype)
+    return torch.cat(constants)
+
+
+def _absorb(layer: nn.Module, norm: nn.Module | None, constant: Tensor) -> bool:
+    """Add a constant to a layer's output; True if it took a bias that was not there.
+
+    A batch norm behind the layer takes it in its running mean: its shift would do the same
+    in evaluation, but in training the batch's own mean is taken off, and a changed shift
+    would then be wrong.
+    """
+    if layer.bias is not None:
+        layer.bias += constant.to(layer.bias.dtype)
+        return False
+    if isinstance(norm, _BatchNorm) and norm.running_mean is not None:
+        norm.running_mean -= constant.to(norm.running_mean.dtype)
+        return False
+    layer.bias = nn.Parameter(
+        constant.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad
+    )
+    return True

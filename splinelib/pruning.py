@@ -1,0 +1,729 @@
+"""From scores to masks to a smaller network.
+
+    scores = score(model, "spline", data=images)     # dict: group of units -> (U,)
+    masks = select(scores, ratio=0.5)                # dict: group of units -> bool (U,)
+    small = shrink(model, masks)
+
+or ``prune(model, 0.5, data=images)`` for all of it, compensation included. A criterion is a
+function ``criterion(context, group) -> (U,)`` in `CRITERIA`: higher scores are kept longer.
+"""
+
+import copy
+import functools
+import math
+import os
+import warnings
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from . import compensation
+from .errors import DamagedFile
+from .files import replacing
+from .groups import (
+    Group,
+    Layout,
+    check_inputs,
+    cut,
+    dropped_channels,
+    find_groups,
+    kept_channels,
+    silenced,
+)
+from .redundancy import (
+    Reader,
+    least_squares_order,
+    pca,
+    readers,
+    redundancy_order,
+    residual_along,
+)
+
+SCOPES = ("global", "layerwise", "residual")
+COMPENSATION = (False, "fold", "refit")
+_FORMAT, _VERSION = "splinelib pruned network", 1
+
+
+class Scores(dict[str, Tensor]):
+    """Scores by group; ``layout`` says which channels the units own."""
+
+    def __init__(self, values: Mapping[str, Tensor] = (), layout: Layout | None = None):
+        super().__init__(values)
+        self.layout = layout
+
+
+class Masks(dict[str, Tensor]):
+    """Masks by group, True for units that stay; ``layout`` as in `Scores`."""
+
+    def __init__(self, values: Mapping[str, Tensor] = (), layout: Layout | None = None):
+        super().__init__(values)
+        self.layout = layout
+
+    @property
+    def kept(self) -> int:
+        """Units that stay."""
+        return sum(int(mask.sum()) for mask in self.values())
+
+    @property
+    def units(self) -> int:
+        """Units that there were."""
+        return sum(len(mask) for mask in self.values())
+
+
+class Context:
+    """What a criterion may look at: the network, its groups, and calibration inputs.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+    layout : Layout
+    data : Tensor or None
+        Calibration inputs on the model's device.
+    seed : int
+    generator : torch.Generator
+        Seeded; on the CPU.
+    """
+
+    def __init__(self, model: nn.Module, layout: Layout, data: Tensor | None, seed: int):
+        self.model, self.layout, self.data, self.seed = model, layout, data, seed
+        self.generator = torch.Generator().manual_seed(seed)
+        self.modules = dict(model.named_modules())
+
+    def rows(self, group: Group) -> list[Tensor]:
+        """The weights that make each unit: a (U, ...) matrix for each producing layer."""
+        return [
+            self.modules[member.module].weight.detach()[member.indices.to(self._device)].flatten(1)
+            for member in group.producers
+        ]
+
+    def batch_norms(self, group: Group) -> list[Tensor]:
+        """The scale gamma of each unit in every batch norm that it passes, (U,) each."""
+        return [
+            module.weight.detach()[member.indices.to(self._device)].abs().mean(1)
+            for member in group.members
+            if isinstance(module := self.modules[member.module], _BatchNorm)
+            and module.weight is not None
+        ]
+
+    def hyperplanes(self, group: Group) -> tuple[Tensor, Tensor]:
+        """Normals (U, F) and offsets (U,) of the units, batch norm folded in.
+
+        Where several layers make a unit (a residual add, a depthwise convolution behind a
+        pointwise one) their rows stand side by side and their offsets add up: two units
+        coincide only if they do so in every layer.
+        """
+        normals, offsets = [], []
+        for member in group.producers:
+            weight, bias = self._folded(member.module)
+            indices = member.indices.to(self._device)
+            normals.append(weight[indices].flatten(1))
+            offsets.append(bias[indices].sum(1))
+        return torch.cat(normals, 1), torch.stack(offsets).sum(0)
+
+    def _folded(self, name: str) -> tuple[Tensor, Tensor]:
+        """Rows and offsets of a layer with the batch norm that follows it."""
+        layer, norm = self.modules[name], self.modules.get(self.layout.batch_norms.get(name))
+        rows = layer.weight.detach().flatten(1)
+        offset = rows.new_zeros(len(rows)) if layer.bias is None else layer.bias.detach()
+        if norm is None or norm.running_var is None:
+            return rows, offset
+        scale = torch.rsqrt(norm.running_var + norm.eps)
+        shift = torch.zeros_like(scale)
+        if norm.affine:
+            scale, shift = scale * norm.weight.detach(), norm.bias.detach()
+        return rows * scale[:, None], (offset - norm.running_mean) * scale + shift
+
+    def readers(self, group: Group) -> list[Reader]:
+        """What the layers that read the group's units see on the calibration inputs."""
+        return self._readers[group.name]
+
+    @functools.cached_property
+    def _readers(self) -> dict[str, list[Reader]]:
+        if self.data is None:
+            raise ValueError(
+                "this criterion looks at activations: pass calibration inputs as data=, "
+                "for instance 1,024 training images"
+            )
+        return readers(self.model, self.layout, self.data, self.seed)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+Criterion = Callable[[Context, Group], Tensor | None]
+
+
+def spline(context: Context, group: Group) -> Tensor:
+    """Distance at which a unit's hyperplane merges into another's; see `redundancy_order`.
+
+    The normals are reduced by PCA first, to `COMPONENTS` directions. Offsets are measured
+    in units of their root mean square in the group, so that layers can be compared whatever
+    the scale of their inputs.
+    """
+    normals, offsets = context.hyperplanes(group)
+    norm = normals.norm(dim=1)
+    offsets = torch.where(norm > 0, offsets / norm.where(norm > 0, 1), 0)
+    spread = offsets.square().mean().sqrt()
+    reduced = pca(normals, COMPONENTS)
+    length = reduced.norm(dim=1)
+    scaled = offsets / spread if spread > 0 else offsets
+    # `redundancy_order` divides offsets by the norm of the normals; these are scaled already.
+    return redundancy_order(reduced, scaled * length, rho=RHO, strength=norm).cost
+
+
+def magnitude(context: Context, group: Group) -> Tensor:
+    """L1 norm of a unit's incoming weights (Li et al., ICLR 2017).
+
+    As a share of the group's mean, so that layers can be compared; where several layers
+    make the unit, the mean of their shares.
+    """
+    return _mean_share([rows.abs().sum(1) for rows in context.rows(group)])
+
+
+def bn(context: Context, group: Group) -> Tensor | None:
+    """Batch-norm scale |gamma| (network slimming, Liu et al., ICCV 2017).
+
+    The mean over the batch norms that a unit passes. Groups without any are left whole.
+    """
+    scales = context.batch_norms(group)
+    return torch.stack(scales).mean(0) if scales else None
+
+
+def random(context: Context, group: Group) -> Tensor:
+    """Uniform random numbers from the context's seed."""
+    return torch.rand(group.units, generator=context.generator)
+
+
+def lsq(context: Context, group: Group) -> Tensor:
+    """Cumulative least-squares residual of a greedy removal; see `least_squares_order`.
+
+    A common threshold cuts every layer at one relative residual.
+    """
+    return least_squares_order(context.readers(group), group.units).cost
+
+
+def fpgm(context: Context, group: Group) -> Tensor:
+    """Distance to the geometric median, signs kept (He et al., CVPR 2019).
+
+    The sum of a filter's Euclidean distances to all filters of its layer, as a share of the
+    group's mean; where several layers make the unit, the mean of their shares.
+    """
+    return _mean_share([torch.cdist(rows, rows).sum(1) for rows in context.rows(group)])
+
+
+def _mean_share(values: list[Tensor]) -> Tensor:
+    """Mean over the producing layers of each layer's values divided by their mean."""
+    floor = torch.finfo(values[0].dtype).tiny
+    return torch.stack([value / value.mean().clamp(min=floor) for value in values]).mean(0)
+
+
+# PCA directions, and the weight of offsets against angles, of the spline criterion.
+COMPONENTS = 16
+RHO = 0.1
+
+CRITERIA: dict[str, Criterion] = {
+    "spline": spline,
+    "lsq": lsq,
+    "magnitude": magnitude,
+    "bn": bn,
+    "fpgm": fpgm,
+    "random": random,
+}
+
+
+def score(
+    model: nn.Module,
+    criterion: str = "spline",
+    data: Tensor | None = None,
+    example: Tensor | None = None,
+    seed: int = 0,
+) -> Scores:
+    """Score the units of every group that can be pruned.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Taken as it is and left as it is.
+    criterion : str
+        A name in `CRITERIA`.
+    data : Tensor, shape (N, ...), optional
+        Calibration inputs; `lsq` needs them.
+    example : Tensor, shape (1, ...), optional
+        An input to trace the model with; ``data[:1]`` if it is not given.
+    seed : int
+
+    Returns
+    -------
+    Scores
+        dict of group name to Tensor (U,) on the CPU, in order of execution; higher is kept
+        longer. A group is named after its first layer; channels that are tied to each other
+        count as one unit. The network's outputs are in no group.
+
+    Raises
+    ------
+    ValueError
+        For an unknown criterion, missing or bad inputs, or a model with NaN weights.
+    PruningError
+        If layers share weights or nothing can be pruned.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> {name: len(s) for name, s in sl.score(net, example=torch.zeros(1, 2)).items()}
+    {'0': 8}
+    """
+    context = _context(model, criterion, data, example, seed)
+    return _score(context, criterion)
+
+
+def _context(model, criterion, data, example, seed) -> Context:
+    _check_choice("criterion", criterion, CRITERIA)
+    if data is None and example is None:
+        raise ValueError("pass data= (calibration inputs) or example= (one input of the model)")
+    if data is not None:
+        data = check_inputs(model, data)
+    layout = find_groups(model, data if example is None else example)
+    return Context(model, layout, data, seed)
+
+
+@torch.no_grad()
+def _score(context: Context, criterion: str) -> Scores:
+    scores = Scores(layout=context.layout)
+    for name, group in context.layout.groups.items():
+        values = CRITERIA[criterion](context, group)
+        if values is None:
+            continue
+        if tuple(values.shape) != (group.units,):
+            raise ValueError(
+                f"criterion {criterion!r} gave scores of shape {tuple(values.shape)} for group "
+                f"{name!r}; expected ({group.units},), one for each unit"
+            )
+        scores[name] = values.detach().cpu()
+    if not scores:
+        raise ValueError(f"criterion {criterion!r} can judge no layer of this network")
+    return scores
+
+
+def common_residual(model: nn.Module, scores: Scores, data: Tensor, seed: int = 0) -> Scores:
+    """Scores in the same order within each group, comparable between groups.
+
+    Each unit's score becomes the least-squares residual that is left when it and all units
+    below it are gone and the next layers' weights are fitted anew, as a share of those
+    layers' energy. A global cut then takes most where most can be spared, whatever criterion
+    made the order.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    scores : Scores
+    data : Tensor, shape (N, ...)
+        Calibration inputs.
+    seed : int
+
+    Returns
+    -------
+    Scores
+    """
+    layout = _layout_for(model, scores, data)
+    return _common_residual(Context(model, layout, check_inputs(model, data), seed), scores)
+
+
+@torch.no_grad()
+def _common_residual(context: Context, scores: Scores) -> Scores:
+    values = {
+        name: residual_along(
+            context.readers(context.layout.groups[name]), group_scores.sort(stable=True).indices
+        )
+        for name, group_scores in scores.items()
+    }
+    return Scores(values, context.layout)
+
+
+def select(scores: Mapping[str, Tensor], ratio: float, scope: str = "global") -> Masks:
+    """Choose the units that stay.
+
+    Parameters
+    ----------
+    scores : mapping of str to Tensor (U,)
+        As `score` returns them, or any other.
+    ratio : float in [0, 1)
+        Share of all scored units that goes, rounded to the nearest unit, halves up.
+    scope : {"global", "layerwise"}
+        ``"global"``: the lowest scores of the whole network go. ``"layerwise"``: every group
+        loses its share; what rounding leaves over goes to the groups with the largest
+        remainders, so that the total is the same.
+
+    Returns
+    -------
+    Masks
+        dict of str to bool Tensor (U,), True for units that stay. Each group keeps at least
+        its best unit; where a group would have been emptied a warning says so and the next
+        lowest unit of another group goes instead. Equal scores: the earlier unit goes.
+
+    Raises
+    ------
+    ValueError
+        For a ratio outside [0, 1) or one that would empty a group, an unknown scope, or
+        scores that are not vectors of numbers.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> sl.select({"a": torch.tensor([3.0, 1.0]), "b": torch.tensor([2.0, 4.0])}, 0.5)
+    {'a': tensor([ True, False]), 'b': tensor([False,  True])}
+    """
+    _check_ratio(ratio)
+    _check_choice("scope", scope, ("global", "layerwise"))
+    _check_scores(scores)
+    sizes = [len(values) for values in scores.values()]
+    total = sum(sizes)
+    count = math.floor(ratio * total + 0.5)
+    if count > total - len(sizes):
+        raise ValueError(
+            f"a ratio of {ratio} would take {count} of {total} units, but each of the "
+            f"{len(sizes)} groups keeps at least one: at most {total - len(sizes)} can go "
+            f"(a ratio of {(total - len(sizes)) / total:.4f})"
+        )
+    choose = _lowest_overall if scope == "global" else _lowest_of_each
+    masks = choose([values.detach().double().cpu() for values in scores.values()], count, scores)
+    return Masks(zip(scores, masks, strict=True), getattr(scores, "layout", None))
+
+
+def _lowest_overall(scores: list[Tensor], count: int, names) -> list[Tensor]:
+    order = torch.cat(scores).sort(stable=True).indices
+    start, best = 0, []
+    for values in scores:
+        # The last in sorted order, so that ties fall as they do for the other units.
+        best.append(start + int(values.sort(stable=True).indices[-1]))
+        start += len(values)
+    spared = set(best) & set(order[:count].tolist())
+    if spared:
+        kept = [name for name, unit in zip(names, best, strict=True) if unit in spared]
+        warnings.warn(
+            f"groups {kept} would have lost all their units; each keeps its best one",
+            stacklevel=3,
+        )
+    protected = torch.zeros(len(order), dtype=torch.bool)
+    protected[best] = True
+    mask = torch.ones(len(order), dtype=torch.bool)
+    mask[order[~protected[order]][:count]] = False
+    return list(mask.split([len(values) for values in scores]))
+
+
+def _lowest_of_each(scores: list[Tensor], count: int, names) -> list[Tensor]:
+    sizes = torch.tensor([len(values) for values in scores])
+    # In integers: count * size / total has no rounding to go wrong.
+    share, rest = count * sizes // sizes.sum(), count * sizes % sizes.sum()
+    goes = torch.minimum(share, sizes - 1)
+    if (share > goes).any():
+        kept = [name for name, s, g in zip(names, share, goes, strict=True) if s > g]
+        warnings.warn(
+            f"groups {kept} would have lost all their units; each keeps its best one",
+            stacklevel=3,
+        )
+    by_remainder = rest.sort(descending=True, stable=True).indices
+    while goes.sum() < count:
+        for group in by_remainder.tolist():
+            if goes.sum() < count and goes[group] < sizes[group] - 1:
+                goes[group] += 1
+    masks = []
+    for values, number in zip(scores, goes.tolist(), strict=True):
+        mask = torch.ones(len(values), dtype=torch.bool)
+        mask[values.sort(stable=True).indices[:number]] = False
+        masks.append(mask)
+    return masks
+
+
+def apply_masks(
+    model: nn.Module, masks: Mapping[str, Tensor], example: Tensor | None = None
+) -> nn.Module:
+    """A copy of the model in which the masked units are silent.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    masks : mapping of str to bool Tensor (U,)
+        As `select` returns them; groups that are not named stay whole.
+    example : Tensor, shape (1, ...), optional
+        Needed for a plain dict of masks, which does not say which channels belong together.
+
+    Returns
+    -------
+    torch.nn.Module
+        Same shapes and mode as the model. The rows that make a masked unit, its batch-norm
+        scale and shift, and the columns that read it are zero.
+
+    Raises
+    ------
+    ValueError
+        For masks with unknown names, wrong lengths or an emptied group, or of another model.
+    """
+    layout = _layout_for(model, masks, example)
+    return silenced(model, layout, _checked_masks(layout, masks))
+
+
+def shrink(
+    model: nn.Module, masks: Mapping[str, Tensor], example: Tensor | None = None
+) -> nn.Module:
+    """A physically smaller copy of the model, with the outputs of the masked copy.
+
+    Parameters and exceptions as for `apply_masks`. The copy remembers what was kept, so that
+    `save_pruned` can write it down; it can be pruned again.
+    """
+    layout = _layout_for(model, masks, example)
+    return _shrink(model, layout, _checked_masks(layout, masks))[0]
+
+
+def _shrink(model: nn.Module, layout: Layout, masks: dict) -> tuple[nn.Module, dict]:
+    kept = kept_channels(model, dropped_channels(layout, masks))
+    small = copy.deepcopy(model)
+    cut(small, kept)
+    small.pruning_record = _record(model, kept)
+    return small, kept
+
+
+def _record(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict:
+    """What was kept, in terms of the dense network even if the model was pruned before."""
+    before = getattr(model, "pruning_record", None)
+    if before is None:
+        shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        return {"kept": kept, "shapes": shapes, "added_biases": []}
+    merged = {name: dict(sides) for name, sides in before["kept"].items()}
+    for name, sides in kept.items():
+        for role, indices in sides.items():
+            old = merged.setdefault(name, {}).get(role)
+            merged[name][role] = indices if old is None else old[indices]
+    return {**before, "kept": merged, "added_biases": list(before["added_biases"])}
+
+
+def prune(
+    model: nn.Module,
+    ratio: float,
+    criterion: str = "spline",
+    scope: str = "global",
+    data: Tensor | None = None,
+    example: Tensor | None = None,
+    compensate: bool | str = False,
+    seed: int = 0,
+) -> nn.Module:
+    """Score, select, shrink, and compensate if asked to.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as it is.
+    ratio : float in [0, 1)
+        Share of all units that goes.
+    criterion : str
+        A name in `CRITERIA`.
+    scope : {"global", "layerwise", "residual"}
+        As in `select`; ``"residual"`` keeps the criterion's order within each group and cuts
+        all groups at one common residual (`common_residual`), which needs data.
+    data : Tensor, shape (N, ...), optional
+        Calibration inputs: training inputs, a thousand or two.
+    example : Tensor, shape (1, ...), optional
+        An input to trace the model with; ``data[:1]`` if it is not given.
+    compensate : {False, True, "fold", "refit"}
+        Least squares on the data: ``"fold"`` folds dropped channels into kept ones,
+        ``"refit"`` solves the kernels anew, layer after layer. True is the best known, now
+        ``"refit"``.
+    seed : int
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    ValueError
+        As for `score` and `select`; also if compensation is asked for without data.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> sl.prune(net, 0.5, data=torch.randn(100, 2), compensate=True)[0]
+    Linear(in_features=2, out_features=4, bias=True)
+    """
+    _check_ratio(ratio)
+    _check_choice("scope", scope, SCOPES)
+    compensate = "refit" if compensate is True else compensate
+    _check_choice("compensate", compensate, COMPENSATION)
+    if data is None and (compensate or scope == "residual"):
+        what = f"compensate={compensate!r}" if compensate else "scope='residual'"
+        raise ValueError(
+            f"{what} fits least squares on calibration inputs: pass data=, "
+            "for instance 2,048 training images"
+        )
+    context = _context(model, criterion, data, example, seed)
+    scores = _score(context, criterion)
+    if scope == "residual":
+        scores = _common_residual(context, scores)
+    masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global")
+    small, kept = _shrink(model, context.layout, masks)
+    if compensate:
+        work = getattr(compensation, compensate)
+        added = work(model, small, context.layout, kept, context.data, seed)
+        small.pruning_record["added_biases"] += added
+    return small
+
+
+def save_pruned(model: nn.Module, path: str | os.PathLike) -> None:
+    """Write a pruned network: what was kept, and its weights. No code is pickled.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        From `shrink` or `prune`, trained on or not.
+    path : path
+        Written at once or not at all.
+
+    Raises
+    ------
+    ValueError
+        If the model was not pruned here, so that nobody knows what was kept.
+    """
+    record = getattr(model, "pruning_record", None)
+    if record is None:
+        raise ValueError(
+            "this network carries no record of what was kept; save_pruned takes what "
+            "shrink or prune returned"
+        )
+    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    content = {"format": _FORMAT, "version": _VERSION, **record, "state": state}
+    with replacing(path) as temporary:
+        torch.save({**content, "training": model.training}, temporary)
+
+
+def load_pruned(make_dense_model: Callable[[], nn.Module], path: str | os.PathLike) -> nn.Module:
+    """Read a pruned network back.
+
+    Parameters
+    ----------
+    make_dense_model : callable
+        Makes the dense network that was pruned, whatever its weights:
+        ``lambda: sl.models.vgg16()``.
+    path : path
+        Written by `save_pruned`.
+
+    Returns
+    -------
+    torch.nn.Module
+        With the saved weights, on the device of the dense network, in the saved mode.
+
+    Raises
+    ------
+    DamagedFile
+        If the file is truncated, of another version, or not one of ours.
+    ValueError
+        If the dense network is not the one that was pruned.
+    """
+    saved = _read(path)
+    model = make_dense_model()
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"make_dense_model should return a torch.nn.Module, not {type(model).__name__}"
+        )
+    _check_dense(model, saved["shapes"], path)
+    cut(model, saved["kept"])
+    modules = dict(model.named_modules())
+    for name in saved["added_biases"]:
+        weight = modules[name].weight
+        modules[name].bias = nn.Parameter(weight.new_zeros(len(weight)))
+    model.load_state_dict(saved["state"])
+    model.pruning_record = {key: saved[key] for key in ("kept", "shapes", "added_biases")}
+    return model.train(saved["training"])
+
+
+def _read(path: str | os.PathLike) -> dict:
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"there is no pruned network at {path}")
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises a different type for each kind of damage
+        raise DamagedFile(
+            f"{path} cannot be read ({type(error).__name__}); it is truncated, damaged or not a "
+            "file of save_pruned: write it again"
+        ) from error
+    if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
+        raise DamagedFile(f"{path} was not written by save_pruned")
+    if saved["version"] != _VERSION:
+        raise DamagedFile(
+            f"{path} has version {saved['version']}, this splinelib reads version {_VERSION}; "
+            "prune and save the network again"
+        )
+    return saved
+
+
+def _check_dense(model: nn.Module, shapes: dict[str, tuple], path) -> None:
+    state = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if state == shapes:
+        return
+    names = [*shapes, *state]
+    wrong = next(name for name in names if state.get(name) != shapes.get(name))
+    raise ValueError(
+        f"make_dense_model() does not make the network that {path} was pruned from: {wrong!r} has "
+        f"shape {state.get(wrong, 'missing')}, expected {shapes.get(wrong, 'missing')}"
+    )
+
+
+def _layout_for(model: nn.Module, values: Mapping, example: Tensor | None) -> Layout:
+    layout = getattr(values, "layout", None)
+    if layout is None:
+        if example is None:
+            raise ValueError(
+                "a plain dict does not say which channels belong together: pass example= (one "
+                "input of the model), or what sl.score and sl.select returned"
+            )
+        return find_groups(model, example)
+    layout.check_model(model)
+    return layout
+
+
+def _checked_masks(layout: Layout, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    checked = {}
+    for name, mask in masks.items():
+        if name not in layout.groups:
+            known = ", ".join(layout.groups)
+            raise ValueError(f"there is no prunable group {name!r}; the groups are {known}")
+        mask = torch.as_tensor(mask)
+        units = layout.groups[name].units
+        if mask.dtype != torch.bool or tuple(mask.shape) != (units,):
+            raise ValueError(
+                f"the mask of {name!r} should be bool of shape ({units},), it is {mask.dtype} of "
+                f"shape {tuple(mask.shape)}"
+            )
+        if not mask.any():
+            raise ValueError(f"the mask of {name!r} leaves no unit; keep at least one")
+        checked[name] = mask.cpu()
+    return checked
+
+
+def _check_scores(scores: Mapping[str, Tensor]) -> None:
+    if not isinstance(scores, Mapping) or not scores:
+        raise ValueError("scores should be a non-empty dict of group name to tensor (U,)")
+    for name, values in scores.items():
+        if not isinstance(values, Tensor) or values.ndim != 1 or not len(values):
+            raise ValueError(f"the scores of {name!r} should be a tensor of shape (U,), U >= 1")
+        if values.isnan().any():
+            raise ValueError(f"the scores of {name!r} hold NaN")
+
+
+def _check_ratio(ratio: float) -> None:
+    if not isinstance(ratio, (int, float)) or isinstance(ratio, bool):
+        raise TypeError(f"ratio should be a number in [0, 1), not {ratio!r}")
+    if not 0 <= ratio < 1:
+        raise ValueError(
+            f"ratio should be in [0, 1), it is {ratio}: it is the share of units that goes, and "
+            "a network without units is none"
+        )
+
+
+def _check_choice(what: str, value, known) -> None:
+    if value not in known:
+        listed = ", ".join(repr(choice) for choice in known)
+        raise ValueError(f"unknown {what} {value!r}; choose one of {listed}")

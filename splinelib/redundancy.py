@@ -1,0 +1,445 @@
+"""Which units draw a boundary that another unit draws already?
+
+Two answers. Geometry: units whose hyperplanes nearly coincide (`hyperplane_distance`,
+`redundancy_order`). Data: units whose activation the other units can rebuild by least
+squares, weighted by what the next layer does with it (`least_squares_order`).
+
+Both remove greedily: after each removal the question is asked again of the units still
+kept, so of three units that draw one line two can go, never all three.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .calibration import (
+    Moments,
+    batches,
+    output_positions,
+    output_rows,
+    patches,
+    rows_between,
+    rows_needed,
+    sample_rows,
+)
+from .groups import Layout, evaluation
+
+RHO = 0.1
+# Columns up to which the least-squares residual keeps all kernel taps apart.
+MAX_COLUMNS = 1536
+
+
+class Removal(NamedTuple):
+    """A greedy removal.
+
+    Attributes
+    ----------
+    order : Tensor, shape (U,), int64
+        Units in the order in which they go; the last entry is the one that stays longest.
+    cost : Tensor, shape (U,)
+        What the removal of each unit cost, indexed by unit, never falling along ``order``:
+        higher is kept longer.
+    """
+
+    order: Tensor
+    cost: Tensor
+
+
+def canonical(normals: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit normals and offsets: the same hyperplanes, whatever the scale of the unit.
+
+    Parameters
+    ----------
+    normals : Tensor, shape (U, fan_in)
+    offsets : Tensor, shape (U,)
+
+    Returns
+    -------
+    normals, offsets : Tensor, shapes (U, fan_in) and (U,)
+        ``w / ||w||`` and ``b / ||w||``, the signed distance of the hyperplane from 0. Rows of
+        norm zero have no hyperplane and come back as zeros.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, or NaN or infinite values.
+    """
+    if normals.ndim != 2 or offsets.shape != normals.shape[:1]:
+        raise ValueError(
+            "expected normals of shape (U, fan_in) and offsets of shape (U,), got "
+            f"{tuple(normals.shape)} and {tuple(offsets.shape)}"
+        )
+    if not (torch.isfinite(normals).all() and torch.isfinite(offsets).all()):
+        raise ValueError("normals and offsets hold NaN or infinite values")
+    norm = normals.norm(dim=1)
+    scale = torch.where(norm > 0, 1 / norm.where(norm > 0, 1), 0)
+    return normals * scale[:, None], offsets * scale
+
+
+def hyperplane_distance(normals: Tensor, offsets: Tensor, rho: float = RHO) -> Tensor:
+    """How far the hyperplanes of a layer's units are from coinciding, pair by pair.
+
+    ``d(k, k') = 1 - |cos(n_k, n_k')| + rho * |o_k - sign(cos) o_k'|`` with ``n = w/||w||`` and
+    ``o = b/||w||``. It does not change when a unit is rescaled or its sign flipped, since
+    neither moves the hyperplane. (Ours; the formula of the paper, arXiv 2101.02338, was not
+    released. At ``cos = 0`` the smaller of both signs is taken.)
+
+    A row of norm zero has no hyperplane: it draws nothing, so everything it draws is drawn
+    by others. Its distance to every unit is 0, which makes it the most redundant of all.
+
+    Parameters
+    ----------
+    normals : Tensor, shape (U, fan_in)
+    offsets : Tensor, shape (U,)
+    rho : float
+        Weight of the offsets against the angles, in 1 / (input units).
+
+    Returns
+    -------
+    Tensor, shape (U, U)
+        Symmetric, zero on the diagonal.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, NaN or infinite values, or a negative rho.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> normals = torch.tensor([[1.0, 0.0], [-3.0, 0.0], [0.0, 1.0]])
+    >>> sl.hyperplane_distance(normals, torch.tensor([1.0, -3.0, 1.0]), rho=1.0)
+    tensor([[0., 0., 1.],
+            [0., 0., 1.],
+            [1., 1., 0.]])
+    """
+    _check_rho(rho)
+    unit, offset = canonical(normals, offsets)
+    distance = _distance_rows(unit, offset, unit, offset, rho)
+    return distance.fill_diagonal_(0)
+
+
+def _check_rho(rho: float) -> None:
+    if not (np.isfinite(rho) and rho >= 0):
+        raise ValueError(f"rho should be a finite number of at least 0, not {rho}")
+
+
+def _distance_rows(unit: Tensor, offset: Tensor, units: Tensor, offsets: Tensor, rho: float):
+    """Distances of some canonical hyperplanes (rows) to all of them (columns)."""
+    cosine = unit @ units.T
+    same = (offset[:, None] - offsets).abs()
+    opposite = (offset[:, None] + offsets).abs()
+    shift = torch.where(cosine > 0, same, opposite)
+    shift = torch.where(cosine == 0, torch.minimum(same, opposite), shift)
+    distance = (1 - cosine.abs()).clamp_(min=0) + rho * shift
+    nothing = ~unit.any(dim=1)[:, None] | ~units.any(dim=1)
+    return distance.masked_fill_(nothing, 0)
+
+
+def pca(normals: Tensor, components: int) -> Tensor:
+    """Coordinates of the unit normals along their leading principal directions.
+
+    The directions are those through the origin (no mean is taken off): a unit and its
+    mirror image ``-w`` are one hyperplane, and a mean would depend on which of the two is
+    given.
+
+    Parameters
+    ----------
+    normals : Tensor, shape (U, fan_in)
+    components : int
+        At least 1; more than min(U, fan_in) changes nothing.
+
+    Returns
+    -------
+    Tensor, shape (U, min(components, U, fan_in))
+    """
+    if components < 1:
+        raise ValueError(f"PCA needs at least 1 component, got {components}")
+    unit, _ = canonical(normals, normals.new_zeros(len(normals)))
+    unit = unit.double()
+    tall = unit.shape[0] > unit.shape[1]  # decompose whichever second moment is smaller
+    values, vectors = torch.linalg.eigh(unit.T @ unit if tall else unit @ unit.T)
+    values, vectors = values.flip(0)[:components], vectors.flip(1)[:, :components]
+    coordinates = unit @ vectors if tall else vectors * values.clamp(min=0).sqrt()
+    return coordinates.to(normals.dtype)
+
+
+def redundancy_order(
+    normals: Tensor,
+    offsets: Tensor,
+    rho: float = RHO,
+    strength: Tensor | None = None,
+    block: int = 1024,
+) -> Removal:
+    """Remove, one after the other, a unit of the pair of hyperplanes that lie closest.
+
+    Memory is bounded by ``block`` rows of distances, whatever the number of units.
+
+    Parameters
+    ----------
+    normals : Tensor, shape (U, fan_in)
+    offsets : Tensor, shape (U,)
+    rho : float
+        See `hyperplane_distance`.
+    strength : Tensor of shape (U,), optional
+        Of a pair, the unit of smaller strength goes. Without it, the norm of the normals
+        decides, which is how steep a unit bends the output across its boundary. Ties: the
+        unit of the higher index goes.
+    block : int
+        Rows of distances held at a time.
+
+    Returns
+    -------
+    Removal
+        ``cost`` is the distance of the pair that the removal broke up.
+    """
+    _check_rho(rho)
+    count = len(normals)
+    strength = normals.norm(dim=1) if strength is None else strength
+    if strength.shape != (count,):
+        raise ValueError(f"strength should have shape ({count},), it has {tuple(strength.shape)}")
+    unit, offset = canonical(normals.detach().cpu(), offsets.detach().cpu())
+    power = strength.detach().cpu().numpy()
+    alive = torch.ones(count, dtype=torch.bool)
+
+    def nearest(rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Distance and index of the closest unit still kept."""
+        distance = _distance_rows(unit[rows], offset[rows], unit, offset, rho)
+        distance[:, ~alive] = torch.inf
+        distance[torch.arange(len(rows)), rows] = torch.inf
+        value, index = distance.min(dim=1)
+        return value.numpy(), index.numpy()
+
+    parts = [nearest(rows) for rows in torch.arange(count).split(block)]
+    gap = np.concatenate([value for value, _ in parts])
+    partner = np.concatenate([index for _, index in parts])
+    order, cost = [], np.zeros(count, dtype=gap.dtype)
+    highest = cost.dtype.type(0)
+    for _ in range(count - 1):
+        first = int(gap.argmin())
+        second = int(partner[first])
+        goes = min((first, second), key=lambda u: (power[u], -u))
+        highest = max(highest, gap[first])
+        cost[goes] = highest
+        order.append(goes)
+        alive[goes], gap[goes] = False, np.inf
+        orphans = torch.from_numpy(np.flatnonzero((partner == goes) & alive.numpy()))
+        for rows in orphans.split(block):
+            gap[rows.numpy()], partner[rows.numpy()] = nearest(rows)
+    last = int(alive.nonzero()[0])
+    order.append(last)
+    cost[last] = np.nextafter(highest, cost.dtype.type(np.inf))
+    return Removal(torch.tensor(order), torch.from_numpy(cost).to(normals))
+
+
+class Reader(NamedTuple):
+    """What one layer that reads a group's units does with them, over calibration data.
+
+    A unit may enter through several columns (kernel taps, a block of channels); they are
+    consecutive.
+
+    Attributes
+    ----------
+    gram : Tensor, shape (U * m, U * m), float64
+        Covariance of the columns.
+    outgoing : Tensor, shape (U * m, U * m), float64
+        ``W^T W`` for the reader's weight W (out, U * m).
+    energy : float
+        Variance of the reader's output, summed over its channels.
+    """
+
+    gram: Tensor
+    outgoing: Tensor
+    energy: float
+
+
+@torch.no_grad()
+def readers(
+    model: nn.Module, layout: Layout, data: Tensor, seed: int = 0
+) -> dict[str, list[Reader]]:
+    """Run the calibration inputs once and note what the readers of each group see.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    layout : Layout
+    data : Tensor, shape (N, ...)
+        A thousand training inputs or more.
+    seed : int
+        For the sample of positions of large images.
+
+    Returns
+    -------
+    dict of str to list of Reader
+        An entry per group. Where a layer reads more than `MAX_COLUMNS` columns of a group,
+        the columns of one unit are taken as repeated observations of it, which leaves
+        correlations between kernel taps out.
+    """
+    modules = dict(model.named_modules())
+    names = {member.module for group in layout.groups.values() for member in group.consumers}
+    watched = {name: _Watch(modules[name], len(data), seed) for name in layout.order}
+    watched = {name: watch for name, watch in watched.items() if name in names}
+    for group in layout.groups.values():
+        for member in group.consumers:
+            watched[member.module].follow(group.name, member.indices)
+    hooks = [modules[name].register_forward_hook(w.hook) for name, w in watched.items()]
+    try:
+        with evaluation(model):
+            for batch in batches(data):
+                model(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {
+        name: [watched[member.module].reader(name) for member in group.consumers]
+        for name, group in layout.groups.items()
+    }
+
+
+class _Watch:
+    """Collects the moments of one layer's inputs for each group that it reads."""
+
+    def __init__(self, layer: nn.Module, images: int, seed: int):
+        self.layer, self.images, self.seed, self.start = layer, images, seed, 0
+        self.channels: dict[str, Tensor] = {}
+        self.moments: dict[str, Moments] = {}
+        self.output = Moments()
+        self.rows = None
+
+    def follow(self, group: str, indices: Tensor) -> None:
+        self.channels[group], self.moments[group] = indices, Moments()
+
+    def hook(self, layer: nn.Module, inputs: tuple, output: Tensor) -> None:
+        positions = math.prod(output_positions(layer, output))
+        if self.rows is None:
+            self.rows = sample_rows(self.images * positions, rows_needed(layer), self.seed)
+        count = len(output) * positions
+        rows = rows_between(self.rows, self.start, self.start + count)
+        self.start += count
+        if not len(rows):
+            return
+        self.output.add(output_rows(layer, output, rows))
+        for patch in patches(layer, inputs[0], rows):
+            for group, indices in self.channels.items():
+                self.moments[group].add(self._columns(patch, indices))
+
+    def _columns(self, patch: Tensor, indices: Tensor) -> Tensor:
+        """(r, channels, k) -> (r, U * m), or (r * m, U) where that is too wide."""
+        units, width = indices.shape
+        mine = patch[:, indices.flatten().to(patch.device)]
+        if units * width * patch.shape[2] <= MAX_COLUMNS:
+            return mine.flatten(1)
+        return mine.reshape(len(patch), units, -1).transpose(1, 2).reshape(-1, units)
+
+    def reader(self, group: str) -> Reader:
+        indices = self.channels[group]
+        weight = self.layer.weight.flatten(2) if self.layer.weight.ndim > 2 else self.layer.weight
+        weight = self._columns(weight.reshape(*weight.shape[:2], -1).double(), indices)
+        return Reader(
+            self.moments[group].covariance(),
+            weight.T @ weight,
+            self.output.covariance().trace().item(),
+        )
+
+
+def least_squares_order(readers: list[Reader], units: int, ridge: float = 1e-4) -> Removal:
+    """Remove, one after the other, the unit that the others can best stand in for.
+
+    Let G be the second moment of what a layer reads and W its weight. When a unit with
+    columns j goes and the weight of the columns that stay is fitted anew, the layer's
+    output changes by ``tr(W_j [(G^-1)_jj]^-1 W_j^T)``: for one column the diagonal of the
+    inverse Gram matrix times the squared norm of the outgoing weights. Then G^-1 and W are
+    brought up to date by a low-rank step, and the next unit is chosen. (Optimal brain
+    surgeon, Hassibi and Stork 1993; optimal brain compression, Frantar and Alistarh,
+    NeurIPS 2022.)
+
+    Parameters
+    ----------
+    readers : list of Reader
+        The layers that read the units. Their shares add up.
+    units : int
+    ridge : float
+        Added to the diagonal of G, as a share of its mean.
+
+    Returns
+    -------
+    Removal
+        ``cost`` is the cumulative squared error of all removals so far as a share of the
+        readers' energy, so that layers can be compared: cutting all of them at one cost
+        leaves the same relative residual everywhere.
+    """
+    state = [_Downdate(reader, units, ridge) for reader in readers]
+    alive = torch.ones(units, dtype=torch.bool)
+    cost, order, total = torch.zeros(units, dtype=torch.float64), [], 0.0
+    for _ in range(units):
+        residual = sum((s.residuals() for s in state), torch.zeros(units, dtype=torch.float64))
+        goes = int(residual.masked_fill_(~alive, torch.inf).argmin())
+        total += max(float(residual[goes]), 0.0)
+        cost[goes] = total
+        order.append(goes)
+        alive[goes] = False
+        for s in state:
+            s.remove(goes)
+    return Removal(torch.tensor(order), cost)
+
+
+def residual_along(readers: list[Reader], order: Tensor, ridge: float = 1e-4) -> Tensor:
+    """Cumulative least-squares residual when units go in a given order, indexed by unit.
+
+    The same measure as `least_squares_order`'s cost, for an order that some other criterion
+    has chosen: it makes the layers of any criterion comparable.
+    """
+    state = [_Downdate(reader, len(order), ridge) for reader in readers]
+    cost, total = torch.zeros(len(order), dtype=torch.float64), 0.0
+    for unit in order.tolist():
+        total += max(sum(float(s.residuals()[unit]) for s in state), 0.0)
+        cost[unit] = total
+        for s in state:
+            s.remove(unit)
+    return cost
+
+
+class _Downdate:
+    """Inverse Gram and outgoing weights of one reader while units are taken out."""
+
+    def __init__(self, reader: Reader, units: int, ridge: float):
+        self.width = len(reader.gram) // units
+        self.energy = reader.energy
+        diagonal = reader.gram.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny)
+        eye = torch.eye(len(reader.gram), dtype=torch.float64, device=reader.gram.device)
+        self.inverse = torch.cholesky_inverse(
+            torch.linalg.cholesky(reader.gram + ridge * diagonal * eye)
+        )
+        self.outgoing = reader.outgoing.clone()
+
+    def _blocks(self, matrix: Tensor) -> Tensor:
+        """The diagonal (m, m) blocks, shape (U, m, m)."""
+        units = len(matrix) // self.width
+        grid = matrix.view(units, self.width, units, self.width)
+        return grid.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+
+    def residuals(self) -> Tensor:
+        """Squared error of removing each unit, as a share of the energy, on the CPU."""
+        inverse, outgoing = self._blocks(self.inverse), self._blocks(self.outgoing)
+        if self.width == 1:
+            error = outgoing.flatten() / inverse.flatten()
+        else:
+            error = torch.linalg.solve(inverse, outgoing).diagonal(dim1=1, dim2=2).sum(1)
+        return (error / self.energy if self.energy > 0 else error * 0).cpu()
+
+    def remove(self, unit: int) -> None:
+        """Take a unit out: its columns become unreachable, the others' weights take over."""
+        cut = slice(unit * self.width, (unit + 1) * self.width)
+        inverse, outgoing = self.inverse[cut].clone(), self.outgoing[cut].clone()
+        step = torch.linalg.solve(inverse[:, cut], inverse).T  # (U m, m)
+        # W <- W - W_j step^T, so that W^T W loses step K + K^T step^T.
+        half = outgoing - outgoing[:, cut] @ step.T / 2
+        left, right = torch.cat([step, half.T], 1), torch.cat([half, step.T])
+        self.outgoing.addmm_(left, right, alpha=-1)
+        self.inverse.addmm_(step, inverse, alpha=-1)
+        self.outgoing[cut], self.outgoing[:, cut] = 0, 0
+        self.inverse[cut], self.inverse[:, cut] = 0, 0
+        self.inverse[cut, cut].fill_diagonal_(1)
