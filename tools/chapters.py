@@ -164,7 +164,7 @@ def run_notebook(notebook: Path, scale: str, threads: int) -> Execution:
     with tempfile.TemporaryDirectory(dir=BUILD, prefix="running-") as folder:
         partial = Path(folder) / notebook.name
         command = [sys.executable, "-m", "papermill", str(notebook), str(partial)]
-        command += ["--parameters", "scale", scale, "--kernel", "python3"]
+        command += ["--parameters", "scale", scale, "--kernel", "python3", "--language", "python"]
         command += ["--cwd", str(notebook.parent), "--no-progress-bar"]
         command += ["--start-timeout", "300", "--execution-timeout", str(CELL_TIMEOUT[scale])]
         process = subprocess.run(
