@@ -60,7 +60,8 @@ def _add_run(actions) -> None:
         nargs="*",
         default=["spline"],
         metavar="CRITERION",
-        help="criteria to draw tickets by; +fold or +refit behind a name compensates",
+        help="criteria to draw tickets by; behind one, @layerwise or @residual for another share "
+        "per layer, then +fold or +refit to compensate",
     )
     parser.add_argument(
         "--ratios",

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from . import data, models, pruning
 from .codes import RegionCodes, region_codes
@@ -31,6 +30,7 @@ from .early_bird import EarlyBird
 from .errors import DamagedFile, SplineError
 from .files import replacing, repository
 from .training import (
+    FlopCounter,
     FlopsLedger,
     evaluate,
     forward_flops,
@@ -40,6 +40,7 @@ from .training import (
 )
 
 SCHEMA = 1
+SCOPES = ("global", "layerwise", "residual")
 COMPENSATIONS = (False, "fold", "refit")
 
 # Inputs of the latency measurement: enough to keep one core busy, few enough for a phone.
@@ -80,8 +81,6 @@ class Protocol:
         from 0. None: the last epoch before the rate first falls. Ours, for short runs.
     calibration : int
         Training images for criteria and compensation that look at data. Ours.
-    scope : str
-        ``"global"`` or ``"layerwise"``, as for `pruning.select`.
     validation : float
         Share of the training images held out for choices; 0 to train on all, as the paper does.
     train_size, test_size : int or None
@@ -102,7 +101,6 @@ class Protocol:
     probe: int = _option(256, "training images whose region codes are watched")
     latest_draw: int | None = _option(None, "epoch (from 0) after which to draw at the latest")
     calibration: int = _option(2048, "training images for scoring and compensation")
-    scope: str = _option("global", "global or layerwise")
     validation: float = _option(0.0, "share of the training images to hold out")
     train_size: int | None = _option(None, "use so many training images only")
     test_size: int | None = _option(None, "use so many test images only")
@@ -121,8 +119,6 @@ class Protocol:
         for name in ("probe", "calibration"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is a number of images, at least 1.")
-        if self.scope not in ("global", "layerwise"):
-            raise ValueError(f"scope is 'global' or 'layerwise', not {self.scope!r}.")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation is a share in [0, 1), not {self.validation}.")
 
@@ -147,15 +143,24 @@ class Ticket:
     Attributes
     ----------
     criterion : str
-        A name in `pruning.CRITERIA`.
+        A name in `pruning.CRITERIA`: the order in which units go within a layer.
     ratio : float
         Share of the units to remove, in [0, 1).
+    scope : str
+        ``"global"``, ``"layerwise"`` or ``"residual"``: how much each layer gives, as for
+        `pruning.prune`.
     compensate : False, "fold" or "refit"
-        As for `pruning.prune`.
+        What makes up for the units that went, as for `pruning.prune`.
+
+    Examples
+    --------
+    >>> Ticket.parse("spline@residual+refit", 0.5)
+    Ticket(criterion='spline', ratio=0.5, scope='residual', compensate='refit')
     """
 
     criterion: str
     ratio: float
+    scope: str = "global"
     compensate: bool | str = False
 
     def __post_init__(self):
@@ -165,19 +170,23 @@ class Ticket:
             )
         if not 0 <= self.ratio < 1:
             raise ValueError(f"A ratio is a share of units in [0, 1), not {self.ratio}.")
+        if self.scope not in SCOPES:
+            raise ValueError(f"A scope is one of {', '.join(SCOPES)}, not {self.scope!r}.")
         if self.compensate not in COMPENSATIONS:
             raise ValueError(f"compensate is False, 'fold' or 'refit', not {self.compensate!r}.")
 
     @classmethod
     def parse(cls, text: str, ratio: float) -> "Ticket":
-        """From ``"spline"`` or ``"spline+refit"``, as on the command line."""
-        criterion, _, compensate = text.partition("+")
-        return cls(criterion, float(ratio), compensate or False)
+        """From ``"criterion@scope+compensate"``, of which all but the criterion may be left out."""
+        text, _, compensate = text.partition("+")
+        criterion, _, scope = text.partition("@")
+        return cls(criterion, float(ratio), scope or "global", compensate or False)
 
     @property
     def method(self) -> str:
-        """``"spline"`` or ``"spline+refit"``."""
-        return f"{self.criterion}+{self.compensate}" if self.compensate else self.criterion
+        """What `parse` reads: ``"spline"``, ``"spline@residual+refit"``, ..."""
+        scope = "" if self.scope == "global" else f"@{self.scope}"
+        return f"{self.criterion}{scope}" + (f"+{self.compensate}" if self.compensate else "")
 
     @property
     def name(self) -> str:
@@ -204,7 +213,8 @@ def run(
     ----------
     protocol : Protocol
     criteria : sequence of str
-        Names in `pruning.CRITERIA`, with ``+fold`` or ``+refit`` behind for compensation.
+        Names in `pruning.CRITERIA`; ``@layerwise`` or ``@residual`` behind one for another share
+        per layer, then ``+fold`` or ``+refit`` for compensation.
     ratios : sequence of float
         Shares of units to remove; each criterion draws a ticket at each.
     name : str, optional
@@ -355,6 +365,7 @@ class _Runner:
         dense_latency = self.size(dense)["latency"]
         return {
             "criterion": ticket.criterion,
+            "scope": ticket.scope,
             "compensate": ticket.compensate,
             "ratio": ticket.ratio,
             **drawn,
@@ -368,18 +379,18 @@ class _Runner:
         if not (path.exists() and notes.exists()):
             calibration = self.inputs(self.protocol.calibration)
             began = time.perf_counter()
-            with FlopCounterMode(display=False) as counter:
+            with FlopCounter() as counter:
                 small = pruning.prune(
                     dense,
                     ticket.ratio,
                     criterion=ticket.criterion,
-                    scope=self.protocol.scope,
+                    scope=ticket.scope,
                     data=calibration,
                     compensate=ticket.compensate,
                 )
             drawn = {
                 "scoring_seconds": time.perf_counter() - began,
-                "scoring_flops": int(counter.get_total_flops()),
+                "scoring_flops": counter.total,
                 "accuracy_before_training": self.accuracy(small)["test_accuracy"],
                 "widths": _widths(dense, small),
             }
@@ -616,7 +627,7 @@ def _widths(dense: nn.Module, small: nn.Module) -> dict[str, list[int]]:
 
 
 def _ticket_of(entry: dict) -> Ticket:
-    return Ticket(entry["criterion"], entry["ratio"], entry["compensate"])
+    return Ticket(entry["criterion"], entry["ratio"], entry["scope"], entry["compensate"])
 
 
 def _write(path: Path, record: dict, name: str, protocol: Protocol) -> None:
@@ -804,6 +815,7 @@ _RECORD = {
     "tickets": [
         {
             "criterion": str,
+            "scope": str,
             "compensate": (bool, str),
             "ratio": _NUMBER,
             "scoring_seconds": _NUMBER,

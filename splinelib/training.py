@@ -15,7 +15,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 from tqdm.auto import tqdm
 
 from .data import Dataset
@@ -379,9 +380,41 @@ def forward_flops(model: nn.Module, example: Tensor) -> int:
     >>> forward_flops(nn.Linear(8, 4), torch.zeros(1, 8))
     64
     """
-    with evaluating(model), FlopCounterMode(display=False) as counter:
+    with evaluating(model), FlopCounter() as counter:
         model(example[:1])
-    return int(counter.get_total_flops())
+    return counter.total
+
+
+class FlopCounter(TorchDispatchMode):
+    """Add up the FLOPs of what runs inside a ``with`` block, by PyTorch's own formulas.
+
+    As `torch.utils.flop_counter.FlopCounterMode`, but without its table per module, whose hooks
+    do not allow `torch.autograd.grad` inside the block. Matrix factorisations are not counted.
+
+    Attributes
+    ----------
+    total : int
+        FLOPs so far.
+
+    Examples
+    --------
+    >>> with FlopCounter() as counter:
+    ...     _ = torch.zeros(2, 3) @ torch.zeros(3, 4)
+    >>> counter.total
+    48
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **kwargs, out_val=result)
+        return result
 
 
 @dataclass(frozen=True)
