@@ -165,14 +165,14 @@ class Partition:
         A = np.linalg.solve(gram, moment.transpose(0, 2, 1)).transpose(0, 2, 1)
         return A, mean - np.einsum("rcd,rd->rc", A, self.centroids)
 
-    def decision_boundary(self, classes: tuple[int, int] | None = None) -> np.ndarray:
+    def decision_boundary(self, classes: tuple[int, int] | str | None = None) -> np.ndarray:
         """Segments on which the network does not decide.
 
         Parameters
         ----------
-        classes : (int, int) or None
-            Two outputs: where they are equal. None for a network of one output: where it is
-            zero, or of two: where they are equal.
+        classes : (int, int), "top" or None
+            Two outputs: where they are equal. ``"top"``: where the largest output changes. None
+            for a network of one output: where it is zero, or of two: where they are equal.
 
         Returns
         -------
@@ -182,40 +182,61 @@ class Partition:
         Raises
         ------
         ValueError
-            If the network has several outputs and no pair is given, or an index is wrong.
+            If the network has several outputs and no classes are given, or an index is wrong.
         """
         count = self.outputs.shape[1]
+        if isinstance(classes, str) and classes == "top" and count > 1:
+            pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
+            return np.concatenate([self._top(i, j) for i, j in pairs])
         if classes is None and count > 2:
-            raise ValueError(f"the network has {count} outputs: say which two, classes=(i, j)")
+            raise ValueError(
+                f"the network has {count} outputs: say which two, classes=(i, j), or 'top'"
+            )
         if classes is None and count == 1:
-            f = self.outputs[:, 0]
-        else:
-            i, j = (0, 1) if classes is None else classes
-            if not (0 <= i < count and 0 <= j < count and i != j):
-                raise ValueError(f"classes must be two different outputs below {count}")
-            f = self.outputs[:, i] - self.outputs[:, j]
+            return self._zero_lines(self.outputs[:, 0])[0]
+        i, j = (0, 1) if classes is None else classes
+        if not (0 <= i < count and 0 <= j < count and i != j):
+            raise ValueError(f"classes must be two different outputs below {count}")
+        return self._zero_lines(self.outputs[:, i] - self.outputs[:, j])[0]
+
+    def _top(self, i: int, j: int) -> np.ndarray:
+        """Where outputs i and j are equal and no other is larger."""
+        segments, values = self._zero_lines(self.outputs[:, i] - self.outputs[:, j])
+        lead = values[:, :, [i]] - np.delete(values, [i, j], axis=2)  # (S, 2, others)
+        start, end = lead[:, 0], lead[:, 1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            root = start / (start - end)
+        low = np.where((start < 0) & (end >= 0), root, 0.0).max(1, initial=0.0)
+        high = np.where((start >= 0) & (end < 0), root, 1.0).min(1, initial=1.0)
+        high[((start < 0) & (end < 0)).any(1)] = 0.0
+        along = segments[:, 1] - segments[:, 0]
+        clipped = np.stack(
+            [segments[:, 0] + low[:, None] * along, segments[:, 0] + high[:, None] * along], 1
+        )
+        return clipped[low < high]
+
+    def _zero_lines(self, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Segments where f, given at the vertices, is zero; and all outputs at their ends."""
         mesh = Mesh(
             *(a.copy() for a in (self.vertices, self.edges, self.edge_source)),
             *(a.copy() for a in (self._mesh.loops, self._mesh.ptr)),
         )
-        tolerance = np.array(
-            [_ULPS * np.finfo(float).eps * np.abs(self.outputs).max(initial=1e-300)]
-        )
+        largest = np.abs(self.outputs).max(initial=np.finfo(float).tiny)
+        tolerance = np.array([_ULPS * np.finfo(float).eps * largest])
         values = np.where(np.abs(f) <= tolerance, 0.0, f)[:, None]
         signs = Signs.of(values, tolerance)
         drawn = len(self.layers)
-        mesh.cut(values, signs, tolerance, drawn)
+        births, _ = mesh.cut(values, signs, tolerance, drawn)
+        outputs = _extended(torch.from_numpy(self.outputs), births).numpy()
         chords = mesh.edges[mesh.source[:, 0] == drawn]
         # An edge of the partition itself on which f vanishes, without vanishing beside it.
-        zero = values[:, 0] == 0
-        along = np.flatnonzero(zero[self.edges].all(1))
-        flat = ~(
-            reduce_or(signs.pos[self._mesh.corners()], self._mesh.ptr)
-            | reduce_or(signs.neg[self._mesh.corners()], self._mesh.ptr)
-        ).any(1)
+        along = np.flatnonzero((values[self.edges, 0] == 0).all(1))
+        corners = self._mesh.corners()
+        anywhere = reduce_or(signs.pos[corners] | signs.neg[corners], self._mesh.ptr).any(1)
         beside = self.neighbours[along]
-        solid = ((beside < 0) | ~flat[beside]).all(1)
-        return np.concatenate([mesh.xy[chords], self.vertices[self.edges[along[solid]]]])
+        solid = ((beside < 0) | anywhere[beside]).all(1)
+        ends = np.concatenate([chords, self.edges[along[solid]]])
+        return mesh.xy[ends], outputs[ends]
 
     def locate(self, points) -> np.ndarray:
         """The region that each point lies in, int, shape (M,); -1 outside the domain.

@@ -318,6 +318,21 @@ def test_decision_boundary_of_one_output_and_of_two_classes():
         part.decision_boundary(classes=(1, 1))
 
 
+def test_the_boundary_of_all_classes_is_where_the_first_class_changes():
+    model = random_network([12, 12], seed=7, outputs=5).double()
+    part = sl.partition(model)
+    segments = part.decision_boundary("top")
+    middle = torch.from_numpy(segments.mean(1))
+    top = model(middle).detach().sort(1, descending=True).values
+    assert (top[:, 0] - top[:, 1]).abs().max() < 1e-10
+    # A line across the square changes class exactly where it crosses the boundary.
+    for height in (-0.71, 0.13, 0.58):
+        x = torch.linspace(-1, 1, 20_001, dtype=torch.float64)
+        winner = model(torch.stack([x, torch.full_like(x, height)], 1)).argmax(1)
+        above = segments[:, :, 1] > height
+        assert (winner[1:] != winner[:-1]).sum() == (above[:, 0] != above[:, 1]).sum()
+
+
 def test_decision_boundary_along_an_edge():
     layers = [([[1, 0]], [0]), ([[1]], [0])]  # f = relu(x): zero on half the square
     assert len(sl.partition(network(layers)).decision_boundary()) == 0
