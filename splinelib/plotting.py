@@ -144,7 +144,7 @@ def draw_partition(
                 *(Outline(vertices[[*loop, loop[0]]], closed=True) for loop in loops)
             )
             ax.add_patch(PathPatch(outline, facecolor=fill, linewidth=0, rasterized=raster))
-    layers = max(len(part.codes.layers), int(layer_of.max(initial=0)) + 1)
+    layers = len(part.layers)
     for layer in range(-1, layers):
         mine = edges[layer_of == layer]
         if not len(mine):
@@ -235,14 +235,11 @@ def _code_plane(codes) -> np.ndarray:
 
 
 def _slope_plane(part) -> np.ndarray:
-    """The slope of every region in the plane, (R, 2); several outputs are projected to two."""
-    slopes = getattr(part, "slopes", None)
-    if slopes is None:
-        raise ValueError('color="slope" needs a partition that knows its slopes (part.slopes).')
-    flat = np.asarray(slopes, float).reshape(len(part), -1)
-    if flat.shape[1] == 2:
-        return flat
-    return flat @ np.random.default_rng(0).normal(size=(flat.shape[1], 2))
+    """The slope of every region, (R, 2), that of several outputs projected to two numbers."""
+    slopes = part.affine_maps()[0].reshape(len(part), -1)
+    if slopes.shape[1] == 2:
+        return slopes
+    return slopes @ np.random.default_rng(0).normal(size=(slopes.shape[1], 2))
 
 
 def _hues(hue: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -196,6 +196,9 @@ class Figure:
         root = f'<svg role="img" aria-label="{label}" style="max-width:{self.width}px"'
         return svg.replace("<svg", root, 1)
 
+    def __repr__(self) -> str:
+        return f"Figure({self.alt!r})"
+
     def _repr_html_(self) -> str:
         return (
             f'<figure class="sl sl-figure"><style>{STYLE}</style>{self.inline()}'
@@ -226,6 +229,9 @@ class Row:
 
     figures: tuple[Figure, ...]
     caption: str | None
+
+    def __repr__(self) -> str:
+        return f"Row({', '.join(repr(figure) for figure in self.figures)})"
 
     def _repr_html_(self) -> str:
         pictures = "".join(figure.inline() for figure in self.figures)
@@ -265,8 +271,7 @@ def figure(
     Examples
     --------
     >>> figure(lambda ax, palette: ax.plot([0, 1], [1, 0], color=palette.kept), "A falling line.")
-    ... # doctest: +ELLIPSIS
-    Figure(...)
+    Figure('A falling line.')
     """
     alt = check_alt(alt)
     buffer = io.StringIO()

@@ -47,6 +47,10 @@ class Table:
     """A table as HTML. On a phone it scrolls inside itself; the page does not."""
 
     markup: str
+    caption: str
+
+    def __repr__(self) -> str:
+        return f"Table({self.caption!r})"
 
     def _repr_html_(self) -> str:
         return self.markup
@@ -108,7 +112,8 @@ def table(
         f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
         + (f'<p class="sl-sources">{notes}</p>' if notes else "")
-        + "</div>"
+        + "</div>",
+        caption,
     )
 
 

@@ -146,7 +146,11 @@ class Still:
     """A widget without a kernel: every frame in the page, one visible, and a range input."""
 
     markup: str
+    label: str
     frames: int
+
+    def __repr__(self) -> str:
+        return f"Still({self.label!r}, {self.frames} frames)"
 
     def _repr_html_(self) -> str:
         return self.markup
@@ -180,7 +184,7 @@ def _still(
             f"values or simpler pictures (at most {_BUDGET / 1e6:.1f} MB).",
             stacklevel=3,
         )
-    return Still(markup, len(figures))
+    return Still(markup, label, len(figures))
 
 
 # Shorter groups are not worth a reference.

@@ -23,6 +23,7 @@ def every_figure(part) -> dict[str, plotting.Figure]:
         "max_affine": plotting.max_affine([-1, 0, 2], [0, 0.1, -1], "Three lines."),
         "code": plotting.partition(part, "A partition."),
         "layer": plotting.partition(part, "A partition.", color="layer"),
+        "slope": plotting.partition(part, "A partition.", color="slope"),
         "areas": plotting.partition(part, "A partition.", color=part.areas),
         "curves": plotting.curves({"a": random.random((3, 5))}, "epoch", "loss", "Falling."),
         "accuracy": plotting.accuracy_against({"spline": accuracy}, "ratio", "Falling."),
