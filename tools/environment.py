@@ -35,7 +35,7 @@ def use_a_recent_python():
         return
     for minor in range(14, OLDEST[1] - 1, -1):
         newer = shutil.which("python3.%d" % minor)  # noqa: UP031
-        if newer:
+        if newer and works([newer, "--version"]):
             os.execv(newer, [newer, *sys.argv])
     fail(
         "This is Python {}.{} ({}), and the book needs Python {}.{} or later.\n"
