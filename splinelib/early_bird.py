@@ -1,5 +1,7 @@
 """When has the partition settled?"""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from .codes import RegionCodes
@@ -74,3 +76,70 @@ class EarlyBird:
         for i, row in enumerate(self._rows):
             matrix[i, : len(row)] = matrix[: len(row), i] = row
         return matrix
+
+
+class MaskEarlyBird:
+    """Detect the epoch from which a pruning mask no longer changes much.
+
+    The rule of Early-Bird Tickets (You et al., ICLR 2020): the last ``queue`` masks all
+    differ from the newest by at most ``threshold``. Unlike `EarlyBird` it watches the mask of
+    one criterion at one ratio, and has to be run anew for each.
+
+    Parameters
+    ----------
+    threshold : float in (0, 1]
+        Largest share of units on which two masks may differ.
+    queue : int
+        Number of masks that are held, the newest included.
+
+    Attributes
+    ----------
+    epoch : int or None
+        The first epoch (counted from 0, one per update) that qualified.
+    distances : list of float
+        For each epoch the largest distance of the newest mask to the others in the queue; NaN
+        while the queue is not full.
+
+    Examples
+    --------
+    >>> import torch
+    >>> detector = MaskEarlyBird(queue=2)
+    >>> [detector.update({"a": torch.tensor([True, False])}) for epoch in range(2)]
+    [False, True]
+    """
+
+    def __init__(self, threshold: float = 0.1, queue: int = 5):
+        if not 0 < threshold <= 1:
+            raise ValueError(f"threshold is a share of units in (0, 1], not {threshold!r}")
+        if not isinstance(queue, int) or queue < 2:
+            raise ValueError(f"queue is a whole number of masks, at least 2, not {queue!r}")
+        self.threshold, self.queue = threshold, queue
+        self.epoch: int | None = None
+        self.distances: list[float] = []
+        self._masks: list[dict] = []
+
+    def update(self, masks: Mapping) -> bool:
+        """Take the masks of one more epoch (name -> bool (U,)); True once one has qualified.
+
+        Raises
+        ------
+        ValueError
+            If the masks are of other groups or lengths than before.
+        """
+        masks = {name: np.asarray(mask, dtype=bool) for name, mask in masks.items()}
+        if not masks:
+            raise ValueError("there are no masks: a network without prunable units never settles")
+        shapes = {name: mask.shape for name, mask in masks.items()}
+        if self._masks and shapes != {name: mask.shape for name, mask in self._masks[-1].items()}:
+            raise ValueError("these masks are of another network than those before")
+        units = sum(mask.size for mask in masks.values())
+        differing = [
+            sum((masks[name] ^ earlier[name]).sum() for name in masks) / units
+            for earlier in self._masks
+        ]
+        self._masks = [*self._masks, masks][-self.queue + 1 :]
+        full = len(differing) == self.queue - 1
+        self.distances.append(float(max(differing)) if full else float("nan"))
+        if self.epoch is None and self.distances[-1] <= self.threshold:
+            self.epoch = len(self.distances) - 1
+        return self.epoch is not None

@@ -62,3 +62,23 @@ def test_bad_input():
     detector.update(codes([[True, False]]))
     with pytest.raises(ValueError, match="different architectures"):
         detector.update(codes([[True, False, True]]))
+
+
+def test_mask_rule_holds_a_queue_of_five():
+    """Of 100 units, 8 change at first and then 2 at each epoch."""
+    detector = sl.MaskEarlyBird(threshold=0.1, queue=5)
+    mask, fired = np.zeros(100, bool), []
+    for epoch, change in enumerate([0, 8, 2, 2, 2, 2, 2]):
+        mask = mask.copy()
+        mask[10 * epoch : 10 * epoch + change] = True
+        fired.append(detector.update({"a": mask[:60], "b": mask[60:]}))
+    # the queue is full at epoch 4, where the oldest mask differs by 8 + 2 + 2 + 2 units
+    assert fired == [False] * 5 + [True, True]
+    assert np.isnan(detector.distances[:4]).all()
+    assert detector.distances[4:] == pytest.approx([0.14, 0.08, 0.08])
+    with pytest.raises(ValueError, match="another network"):
+        detector.update({"a": mask})
+    with pytest.raises(ValueError, match="queue"):
+        sl.MaskEarlyBird(queue=1)
+    with pytest.raises(ValueError, match="no masks"):
+        sl.MaskEarlyBird().update({})
