@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,19 @@ def stage_fingerprint() -> str:
     return digest.hexdigest()
 
 
+def complaints(log: Path) -> str:
+    """Pick the warnings and errors out of Sphinx's log, in the terms of the sources."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", log.read_text(errors="replace"))
+    text = text.replace(str(STAGE) + os.sep, "")
+    # MyST-NB counts lines as 10,000 times the cell, from 1, plus the line in it
+    text = re.sub(
+        r"\.ipynb:(\d+)(\d{4}):", lambda m: f".ipynb, cell {m[1]}, line {int(m[2])}:", text
+    )
+    lines = text.splitlines()
+    found = [line for line in lines if "WARNING" in line or "ERROR" in line]
+    return "\n".join(dict.fromkeys(found or lines[-20:]))
+
+
 def render() -> None:
     """Turn the staging folder into pages, with every warning an error.
 
@@ -110,10 +124,7 @@ def render() -> None:
     with LOG.open("w") as log:
         outcome = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
     if outcome.returncode != 0:
-        lines = LOG.read_text(errors="replace").splitlines()
-        reasons = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
-        shown = "\n".join(dict.fromkeys(reasons)).replace(str(STAGE) + os.sep, "")
-        raise ChapterError(f"{shown}\n\nThe pages could not be built. All of it: {LOG}")
+        raise ChapterError(f"{complaints(LOG)}\n\nThe pages could not be built. All of it: {LOG}")
     built = work / "_build" / "html"
     (built / ".fingerprint").write_text(wanted)
     shutil.rmtree(HTML, ignore_errors=True)
