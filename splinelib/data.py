@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -419,7 +420,7 @@ def _read_cache(path: Path, classes: int) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             missing = [key for key in keys if key not in archive]
             arrays = {key: archive[key] for key in keys if key not in missing}
-    except (zipfile.BadZipFile, zipfile.zlib.error, ValueError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
         if isinstance(error, PermissionError | IsADirectoryError):
             raise
         raise _damaged(path, f"it cannot be read ({error})") from error
@@ -550,4 +551,4 @@ def _read_image(file: Path, size: int) -> np.ndarray:
             f"{file} is not an image that can be read ({error}). Replace or remove it, and try "
             "again."
         ) from error
-    return np.asarray(fitted).transpose(2, 0, 1)
+    return np.array(fitted).transpose(2, 0, 1)

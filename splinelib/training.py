@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from tqdm.auto import tqdm
@@ -121,6 +122,46 @@ class _Recipe:
         return self.lr * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
 
 
+class _SGD:
+    """Stochastic gradient descent with momentum, on PyTorch's fused kernel.
+
+    The same arithmetic as `torch.optim.SGD`, whose constructor imports PyTorch's compiler: that
+    takes longer than training on digits does.
+    """
+
+    def __init__(self, model: nn.Module, momentum: float, weight_decay: float):
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.buffers = [torch.zeros_like(p) for p in self.parameters]
+        self.momentum, self.weight_decay = momentum, weight_decay
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        used = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        sgd(
+            [self.parameters[i] for i in used],
+            [self.parameters[i].grad for i in used],
+            [self.buffers[i] for i in used],
+            fused=True,
+            lr=lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+
+    def state_dict(self) -> dict:
+        return {"momentum_buffers": self.buffers}
+
+    def load_state_dict(self, state: dict) -> None:
+        for buffer, saved in zip(self.buffers, state["momentum_buffers"], strict=True):
+            buffer.copy_(saved)
+
+
 def train(
     model: nn.Module,
     data: Dataset | tuple[Tensor, Tensor],
@@ -225,9 +266,7 @@ def train(
         model = model.to(memory_format=torch.channels_last)
     flops = FORWARDS_PER_STEP * forward_flops(model, transform(images[:1].to(device)))
     images, labels = images.to(device), labels.to(device)
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
-    )
+    optimizer = _SGD(model, momentum, weight_decay)
     history: list[dict] = []
     if checkpoint is not None and Path(checkpoint).exists():
         history = _restore(Path(checkpoint), recipe, model, optimizer, on_epoch)
@@ -261,7 +300,7 @@ def _epoch(
     labels: Tensor,
     transform: Callable[[Tensor], Tensor],
     crop: Callable[[Tensor, torch.Generator], Tensor] | None,
-    optimizer: torch.optim.Optimizer,
+    optimizer: _SGD,
     recipe: _Recipe,
     epoch: int,
     progress_bar: tqdm,
@@ -269,8 +308,7 @@ def _epoch(
     """One pass over the training images; its row of history."""
     began = time.perf_counter()
     device = images.device
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.rate(epoch)
+    rate = recipe.rate(epoch)
     scales = _batch_norm_scales(model) if recipe.l1 else []
     loss_sum = torch.zeros((), device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
@@ -290,11 +328,11 @@ def _epoch(
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 logits = model(inputs)
                 loss = nn.functional.cross_entropy(logits, labels[batch])
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             loss.backward()
             for scale in scales:
                 scale.grad.add_(scale.detach().sign(), alpha=recipe.l1)
-            optimizer.step()
+            optimizer.step(rate)
             # Sums stay on the device: reading them here would wait for every step.
             loss_sum += loss.detach() * len(batch)
             correct += (logits.detach().argmax(1) == labels[batch]).sum()
@@ -302,12 +340,12 @@ def _epoch(
     mean_loss = (loss_sum / seen).item()
     if mean_loss != mean_loss or mean_loss == float("inf"):
         raise TrainingDiverged(
-            f"The loss is {mean_loss} in epoch {epoch} at a learning rate of {recipe.rate(epoch)}. "
+            f"The loss is {mean_loss} in epoch {epoch} at a learning rate of {rate}. "
             "Lower lr, or check the inputs for values that are not numbers."
         )
     return {
         "epoch": epoch,
-        "learning_rate": recipe.rate(epoch),
+        "learning_rate": rate,
         "loss": mean_loss,
         "train_accuracy": correct.item() / seen,
         "seconds": time.perf_counter() - began,
@@ -407,6 +445,11 @@ class FlopCounter(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.total = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Otherwise PyTorch imports its compiler for our sake, which takes seconds.
+        return False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -529,7 +572,7 @@ def _save(
     path: Path,
     recipe: _Recipe,
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: _SGD,
     history: list[dict],
     on_epoch: OnEpoch | None,
 ) -> None:
@@ -549,7 +592,7 @@ def _restore(
     path: Path,
     recipe: _Recipe,
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: _SGD,
     on_epoch: OnEpoch | None,
 ) -> list[dict]:
     """Take up a checkpoint; returns the history so far."""
