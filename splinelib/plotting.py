@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.patches import PathPatch
+from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 
 from .svg import PALETTE, Figure, Palette, Row, beside, figure, series_style
@@ -47,6 +47,7 @@ def max_affine(
     caption: str | None = None,
     domain: tuple[float, float] = (-1.0, 1.0),
     points: tuple[Sequence[float], Sequence[float]] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> Figure:
     """Lines of one variable, their maximum, and the breakpoints where the maximum changes line.
 
@@ -57,6 +58,8 @@ def max_affine(
     domain : (float, float)
     points : (x, y), optional
         Data, drawn behind the lines.
+    limits : (float, float), optional
+        Range of the vertical axis, where several figures are to be compared.
     """
     slopes, offsets = _finite("slopes", slopes, 1), _finite("offsets", offsets, 1)
     if slopes.shape != offsets.shape or not slopes.size:
@@ -73,7 +76,6 @@ def max_affine(
         top, winner = lines.max(0), lines.argmax(0)
         if points is not None:
             ax.plot(*points, ".", color=palette.muted, markersize=4, alpha=0.6)
-        bottom, height = top.min(), np.ptp(top) or 1.0
         for number, line in enumerate(lines):
             ax.plot(x[[0, -1]], line[[0, -1]], color=palette.kept, linewidth=1, alpha=0.7)
             mine = winner == number
@@ -85,9 +87,9 @@ def max_affine(
             )
         change = np.flatnonzero(np.diff(winner))
         ax.plot(x[change], top[change], "o", color=palette.boundary, markersize=6)
-        data = np.asarray(points[1]) if points is not None else top
-        low, high = min(bottom, data.min()), max(top.max(), data.max())
-        ax.set_ylim(low - 0.1 * height, high + 0.05 * height)
+        shown = np.concatenate([top, points[1]]) if points is not None else top
+        room = 0.08 * (np.ptp(shown) or 1.0)
+        ax.set_ylim(limits or (shown.min() - room, shown.max() + room))
         ax.set_xlim(*domain)
         ax.set(xlabel="x", ylabel="y")
         ax.locator_params(nbins=6)
@@ -102,6 +104,7 @@ def partition(
     color: str | np.ndarray = "code",
     boundary: bool = True,
     classes: tuple[int, int] | None = None,
+    title: str | None = None,
     size: tuple[float, float] = (5.0, 5.0),
 ) -> Figure:
     """Draw an exact partition: regions, their edges by depth, the decision boundary on top.
@@ -116,10 +119,13 @@ def partition(
         Whether to draw the decision boundary.
     classes : (int, int), optional
         The two classes that the boundary separates, for a network of several outputs.
+    title : str, optional
+        One line above the picture, to tell it from its neighbours.
     """
 
     def draw(ax: Axes, palette: Palette) -> None:
         draw_partition(ax, palette, part, color, boundary, classes)
+        ax.set_title(title or "")
 
     return figure(draw, alt, caption, size)
 
@@ -154,7 +160,7 @@ def draw_partition(
             style = {
                 "color": palette.depth(layer, layers),
                 "linewidth": np.interp(layer, [0, max(layers - 1, 1)], [1.7, 0.9]),
-                "label": f"layer {layer + 1}",
+                "label": f"layer {layer + 1}" if layers > 1 else None,
             }
         if raster:
             style["color"] = palette.solid(style["color"])
@@ -470,13 +476,14 @@ def images(
                 vmax=None if signed else pictures.max() or 1,
                 interpolation="none",
             )
+            ax.add_patch(Rectangle((x, y - 1), 1, 1, fill=False, edgecolor=palette.axis, lw=0.6))
             ax.text(x + 0.5, y + 0.04, title, ha="center", va="bottom", fontsize=10)
         ax.set(
             xlim=(-0.02, columns * 1.08 - 0.06), ylim=(-rows * (1.08 + headline), headline + 0.04)
         )
         ax.axis("off")
 
-    width = min(1.25 * columns, 6.2)
+    width = min(1.6 * columns, 6.2)
     return figure(draw, alt, caption, (width, width * rows * (1.1 + headline) / (columns * 1.08)))
 
 
@@ -484,7 +491,8 @@ def _signed(pictures: np.ndarray) -> np.ndarray:
     """RGBA: hue by sign, opacity by size."""
     ends = [Palette.solid(PALETTE.kept), Palette.solid(PALETTE.pruned)]
     colours = LinearSegmentedColormap.from_list("sign", ends)((pictures > 0).astype(float))
-    colours[..., 3] = np.abs(pictures) / (np.abs(pictures).max() or 1.0)
+    # Small values would be lost on a dark page: opacity grows faster than size at first.
+    colours[..., 3] = (np.abs(pictures) / (np.abs(pictures).max() or 1.0)) ** 0.7
     return colours
 
 
