@@ -15,6 +15,7 @@ import re
 import shlex
 import subprocess
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -43,8 +44,8 @@ SCHEMA = 1
 SCOPES = ("global", "layerwise", "residual")
 COMPENSATIONS = (False, "fold", "refit")
 
-# Inputs of the latency measurement: enough to keep one core busy, few enough for a phone.
-_LATENCY_BATCH = 16
+# Inputs of the latency measurement and of the rehearsal.
+_FEW = 16
 
 
 class RunLocked(SplineError, RuntimeError):
@@ -259,6 +260,7 @@ def run(
                     "drawn from. To add tickets, make a record of another name (--name)."
                 )
         runner = _Runner(protocol, work, root, progress)
+        runner.rehearse(tickets)
         if record is None:
             record = runner.dense(name)
             _write(path, record, name, protocol)
@@ -321,7 +323,19 @@ class _Runner:
         )
 
     def size(self, model: nn.Module) -> dict:
-        return asdict(measure(model, self.inputs(_LATENCY_BATCH)))
+        return asdict(measure(model, self.inputs(_FEW)))
+
+    def rehearse(self, tickets: Sequence[Ticket]) -> None:
+        """Score and select on the untrained network: what cannot work says so before training."""
+        model, few = self.build(), self.inputs(_FEW)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for criterion in dict.fromkeys(ticket.criterion for ticket in tickets):
+                scores = pruning.score(model, criterion, data=few)
+                for ticket in tickets:
+                    if ticket.criterion == criterion:
+                        scope = "layerwise" if ticket.scope == "layerwise" else "global"
+                        pruning.select(scores, ticket.ratio, scope)
 
     def dense(self, name: str) -> dict:
         """Train the dense network with the detector on; the record, without tickets yet."""
@@ -577,7 +591,7 @@ def command(protocol: Protocol, tickets: Sequence[Ticket], name: str | None = No
 
 def provenance() -> dict:
     """Commit, hardware and versions of this process, without host name or paths."""
-    packages = ("torch", "torchvision", "torch-pruning", "numpy")
+    packages = ("torchvision", "torch-pruning", "numpy")
     cuda = torch.cuda.is_available()
     return {
         "commit": _git("rev-parse", "HEAD"),
@@ -590,6 +604,7 @@ def provenance() -> dict:
         },
         "versions": {
             "python": platform.python_version(),
+            "torch": torch.__version__,  # names the build too
             **{package: _version(package) for package in packages},
         },
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -1,0 +1,411 @@
+"""Recorded runs: complete, resumable, checked, and honest about where numbers come from."""
+
+import copy
+import json
+import os
+import platform
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from splinelib import data, experiments, pruning
+from splinelib.__main__ import _parser, main
+from splinelib.errors import DamagedFile, SplineError
+from splinelib.experiments import Protocol, Ticket, check_record, published, read_record, run
+
+TINY = Protocol(
+    network="mlp",
+    width=0.25,
+    epochs=4,
+    lr=0.05,
+    batch_size=16,
+    probe=16,
+    calibration=64,
+    train_size=128,
+    test_size=64,
+)
+METHODS = ("spline", "random+refit")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """One whole run on digits: its record and its folder."""
+    folder = tmp_path_factory.mktemp("runs")
+    return run(TINY, METHODS, (0.25, 0.5), folder=folder, progress=False), folder
+
+
+def timeless(value):
+    """A record without what differs between two runs of the same thing: times and dates."""
+    if isinstance(value, dict):
+        left_out = {"latency", "dense_latency", "finished", "commit", "uncommitted_changes"}
+        return {
+            key: timeless(entry)
+            for key, entry in value.items()
+            if key not in left_out and "seconds" not in key
+        }
+    return [timeless(entry) for entry in value] if isinstance(value, list) else value
+
+
+def test_the_real_path_on_a_slice_of_cifar10(cifar10_root, tmp_path):
+    protocol = Protocol(
+        dataset="cifar10",
+        width=0.0625,
+        epochs=3,
+        probe=16,
+        calibration=64,
+        train_size=256,
+        test_size=100,
+    )
+    record = run(protocol, METHODS, (0.5,), folder=tmp_path, root=cifar10_root, progress=False)
+    assert record["dataset"] == {
+        "train": 256,
+        "validation": 0,
+        "test": 100,
+        "classes": 10,
+        "shape": [3, 32, 32],
+    }
+    assert [len(entry["history"]) for entry in (record["dense"], *record["tickets"])] == [3, 1, 1]
+    dense, spline, refitted = record["dense"], *record["tickets"]
+    for ticket in (spline, refitted):
+        assert ticket["size"]["macs"] < dense["size"]["macs"]
+        assert ticket["pflop"] < dense["pflop"]
+    assert record == read_record(tmp_path / f"{protocol.name}.json")
+    assert check_record(record) == []
+
+
+def test_the_ratio_is_honoured_to_the_unit(tiny):
+    record, _ = tiny
+    for ticket in record["tickets"]:
+        hidden = list(ticket["widths"].values())[:-1]
+        before, after = (sum(column) for column in zip(*hidden, strict=True))
+        assert after == before - round(ticket["ratio"] * before)
+        assert list(ticket["widths"].values())[-1] == [10, 10]
+        assert ticket["size"]["channels"] == after
+        assert record["dense"]["size"]["channels"] == before
+
+
+def test_the_ledger_counts_every_phase(tiny):
+    record, _ = tiny
+    dense, bird = record["dense"], record["early_bird"]
+    forward = 2 * dense["size"]["macs"]
+    assert dense["flops"] == {"dense": 3 * forward * 128 * 4}
+    drawn = bird["drawn_after"] + 1
+    for ticket in record["tickets"]:
+        flops = ticket["flops"]
+        assert flops["dense"] == 3 * forward * 128 * drawn
+        assert flops["detection"] == forward * bird["probe"] * drawn
+        assert flops["scoring"] > 0
+        assert flops["ticket"] == 3 * 2 * ticket["size"]["macs"] * 128 * (4 - drawn)
+        assert ticket["pflop"] == pytest.approx(sum(flops.values()) / 1e15)
+        assert ticket["units"] == pytest.approx(ticket["pflop"] / 0.05)
+    scoring = {ticket["compensate"]: ticket["flops"]["scoring"] for ticket in record["tickets"]}
+    assert scoring["refit"] > scoring[False]  # calibration passes are paid for
+
+
+def test_tickets_go_on_from_the_draw_to_the_end_of_the_schedule(tiny):
+    record, _ = tiny
+    start = record["early_bird"]["drawn_after"] + 1
+    rates = [row["learning_rate"] for row in record["dense"]["history"]]
+    for ticket in record["tickets"]:
+        assert [row["epoch"] for row in ticket["history"]] == list(range(start, 4))
+        assert [row["learning_rate"] for row in ticket["history"]] == rates[start:]
+        assert ticket["test_accuracy"] == ticket["history"][-1]["test_accuracy"]
+
+
+def test_a_record_says_where_it_comes_from_and_nothing_private(tiny):
+    record, folder = tiny
+    text = (folder / f"{record['name']}.json").read_text()
+    assert platform.node() not in text
+    for place in (str(folder), str(Path.home()), os.getcwd()):
+        assert place not in text
+    made = record["dense"]["provenance"]
+    assert made["versions"]["torch"] == torch.__version__
+    assert made["hardware"]["threads"] == torch.get_num_threads()
+
+
+def test_the_command_in_a_record_asks_for_the_same_run(tiny):
+    record, _ = tiny
+    words = shlex.split(record["command"])
+    assert words[:3] == ["python", "-m", "splinelib"]
+    options = _parser().parse_args(words[3:])
+    for key, value in record["protocol"].items():
+        assert getattr(options, key) == value
+    asked = {Ticket.parse(text, ratio) for text in options.criteria for ratio in options.ratios}
+    assert asked == {experiments._ticket_of(entry) for entry in record["tickets"]}
+
+
+def test_the_early_bird_decides_when_to_draw(tmp_path):
+    early = replace(TINY, threshold=1.0, lookback=1, epochs=6)
+    bird = run(early, (), folder=tmp_path, progress=False)["early_bird"]
+    assert bird["settled_epoch"] == bird["drawn_after"] == 1
+    assert bird["reason"] == "early bird"
+    assert len(bird["distances"]) == len(bird["matrix"]) == 6
+    assert bird["distances"][0] is None
+
+
+@pytest.mark.parametrize(("latest", "expected"), [(None, 1), (2, 2)])
+def test_a_bird_that_never_comes_is_recorded_as_such(tmp_path, latest, expected):
+    never = replace(TINY, threshold=1e-9, latest_draw=latest)
+    bird = run(never, (), folder=tmp_path, progress=False)["early_bird"]
+    assert bird["settled_epoch"] is None
+    assert bird["drawn_after"] == expected
+    assert bird["reason"] == "latest epoch allowed"
+
+
+def test_nothing_depends_on_the_test_images(tiny, tmp_path, monkeypatch):
+    load = data.load
+
+    def with_other_test_images(*arguments, **options):
+        dataset = load(*arguments, **options)
+        return replace(dataset, test_images=255 - dataset.test_images)
+
+    monkeypatch.setattr(data, "load", with_other_test_images)
+    record = run(TINY, METHODS, (0.25, 0.5), folder=tmp_path, progress=False)
+
+    def blind(entry):
+        if isinstance(entry, dict):
+            return {
+                k: blind(v)
+                for k, v in entry.items()
+                if "accuracy" not in k or k == "train_accuracy"
+            }
+        return [blind(part) for part in entry] if isinstance(entry, list) else entry
+
+    assert blind(timeless(record)) == blind(timeless(tiny[0]))
+    assert record["dense"]["test_accuracy"] != tiny[0]["dense"]["test_accuracy"]
+
+
+def test_held_out_images_are_not_trained_on(tmp_path):
+    record = run(replace(TINY, validation=0.25), (), folder=tmp_path, progress=False)
+    assert record["dataset"]["train"] + record["dataset"]["validation"] == 128
+    assert abs(record["dataset"]["validation"] - 32) <= 5  # a quarter of each of ten classes
+    assert all("validation_accuracy" in row for row in record["dense"]["history"])
+
+
+class Killed(BaseException):
+    """Nothing in the library catches this, as nothing catches a kill."""
+
+
+@pytest.mark.parametrize("moment", [0, 1, 2, 3, 4, 5, 7, 9])
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_record(tiny, tmp_path, monkeypatch, moment):
+    """Evaluations happen all along the run: after each epoch, after each draw."""
+    evaluate, calls = experiments.evaluate, []
+
+    def deadly(*arguments, **options):
+        calls.append(None)
+        if len(calls) == moment + 1:
+            raise Killed
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(experiments, "evaluate", deadly)
+    arguments = {"folder": tmp_path, "progress": False}
+    with pytest.raises(Killed):
+        run(TINY, METHODS, (0.25, 0.5), **arguments)
+    record = run(TINY, METHODS, (0.25, 0.5), **arguments)
+    assert timeless(record) == timeless(tiny[0])
+    assert not list(tmp_path.glob("**/*.part*")) and not list(tmp_path.glob("*.lock"))
+
+
+def test_what_is_recorded_is_not_run_again_and_tickets_can_be_added(tmp_path, monkeypatch):
+    first = run(TINY, ("spline",), (0.25,), folder=tmp_path, progress=False)
+    more = run(TINY, ("spline", "fpgm"), (0.25,), folder=tmp_path, progress=False)
+    assert more["tickets"][0] == first["tickets"][0] and more["dense"] == first["dense"]
+    assert [ticket["criterion"] for ticket in more["tickets"]] == ["spline", "fpgm"]
+
+    def no_training(*arguments, **options):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(experiments, "train", no_training)
+    assert run(TINY, ("fpgm", "spline"), (0.25,), folder=tmp_path, progress=False) == more
+
+
+def test_other_settings_do_not_overwrite_a_record(tiny):
+    _, folder = tiny
+    with pytest.raises(ValueError, match=r"lr 0\.05 \(now 0\.2\).*--name"):
+        run(replace(TINY, lr=0.2), (), folder=folder, progress=False)
+
+
+def test_adding_tickets_without_the_checkpoint_is_refused(tiny, tmp_path):
+    record, folder = tiny
+    (tmp_path / f"{record['name']}.json").write_text(
+        (folder / f"{record['name']}.json").read_text()
+    )
+    with pytest.raises(ValueError, match="checkpoint"):
+        run(TINY, ("bn",), (0.5,), folder=tmp_path, progress=False)
+
+
+def test_two_processes_cannot_write_one_record(tmp_path):
+    with (
+        experiments._locked(tmp_path / f"{TINY.name}.lock"),
+        pytest.raises(experiments.RunLocked, match="Another process"),
+    ):
+        run(TINY, (), folder=tmp_path, progress=False)
+    with experiments._locked(tmp_path / "free.lock"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r.update(schema=0), "schema is 0"),
+        (lambda r: r.pop("dense"), "record.dense is missing"),
+        (lambda r: r["tickets"][0].update(ratio="half"), r"tickets\[0\].ratio is 'half'"),
+        (lambda r: r["dense"]["history"].append([]), r"history\[4\] should be an object"),
+        (lambda r: r["dense"].update(test_accuracy=None), "test_accuracy is None"),
+        (lambda r: r["early_bird"].update(drawn_after=True), "drawn_after is True"),
+    ],
+)
+def test_a_record_that_was_tampered_with_is_refused(tiny, tmp_path, change, message):
+    record = copy.deepcopy(tiny[0])
+    change(record)
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(record))
+    with pytest.raises(DamagedFile, match=message):
+        read_record(path)
+
+
+def test_a_truncated_record_is_a_clear_message(tmp_path):
+    (tmp_path / "record.json").write_text('{"schema": 1, ')
+    with pytest.raises(DamagedFile, match="version control"):
+        read_record(tmp_path / "record.json")
+
+
+def test_every_record_of_the_book_can_be_read():
+    for record in experiments.records():
+        assert record["dense"]["provenance"]["commit"], record["name"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 1}, "epochs"),
+        ({"epochs": 4, "latest_draw": 3}, "latest_draw"),
+        ({"probe": 0}, "probe"),
+        ({"validation": 1.0}, "validation"),
+    ],
+)
+def test_bad_protocols(options, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol(**options)
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio", "message"),
+    [
+        ("splines", 0.5, "Known: spline"),
+        ("spline", 1.0, "ratio"),
+        ("spline@some", 0.5, "scope"),
+        ("spline+glue", 0.5, "compensate"),
+    ],
+)
+def test_bad_tickets_are_refused_before_any_work(tmp_path, text, ratio, message):
+    with pytest.raises(ValueError, match=message):
+        run(TINY, (text,), (ratio,), folder=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio", "message"), [("bn", 0.5, "no layer"), ("spline", 0.99, "ratio|unit")]
+)
+def test_tickets_that_the_network_cannot_give_are_refused_before_training(
+    tmp_path, monkeypatch, text, ratio, message
+):
+    def no_training(*arguments, **options):
+        raise AssertionError("trained first")
+
+    monkeypatch.setattr(experiments, "train", no_training)
+    with pytest.raises(ValueError, match=message):
+        run(TINY, (text,), (ratio,), folder=tmp_path, progress=False)
+
+
+def test_a_tickets_text_and_parts_agree():
+    for criterion in pruning.CRITERIA:
+        for scope in experiments.SCOPES:
+            for compensate in experiments.COMPENSATIONS:
+                ticket = Ticket(criterion, 0.5, scope, compensate)
+                assert Ticket.parse(ticket.method, 0.5) == ticket
+
+
+def test_the_paper_s_protocol_is_the_default():
+    protocol = Protocol()
+    assert (protocol.epochs, protocol.lr, protocol.batch_size) == (160, 0.1, 128)
+    assert (protocol.momentum, protocol.weight_decay) == (0.9, 1e-4)
+    assert (protocol.threshold, protocol.lookback) == (0.16, 3)
+    assert protocol.last_draw == 79  # the last epoch at the full rate
+    assert Protocol(dataset="folder:/some/place/flowers").name == "folder-flowers-vgg16-w1-e160-s0"
+
+
+def test_every_published_row_has_a_source():
+    tables = [path.stem for path in (experiments._checkout() / "data" / "published").glob("*.csv")]
+    assert len(tables) >= 6
+    for table in tables:
+        rows = published(table)
+        assert rows, table
+        for row in rows:
+            assert row["source"] and row["how_read"], (table, row)
+            assert None not in row, f"{table}: a row with more cells than columns"
+            for column, value in row.items():
+                if column.endswith("_percent"):
+                    assert 0 < value <= 100, (table, row)
+
+
+def test_published_tables_are_read_as_numbers():
+    rows = published("early_bird_vgg16_cifar100")
+    row = next(row for row in rows if row["method"] == "EB Train" and row["ratio"] == 0.5)
+    assert (row["accuracy_percent"], row["cost_units"]) == (71.28, 197)
+    with pytest.raises(ValueError, match="network_sizes"):
+        published("nothing")
+
+
+def test_the_command_line_runs_and_lists(tmp_path, capsys):
+    words = [
+        *("run", "--network", "mlp", "--dataset", "digits", "--epochs", "2"),
+        *("--probe", "8", "--train-size", "64", "--test-size", "32"),
+        *("--criteria", "magnitude", "--ratios", "0.5", "--folder", str(tmp_path)),
+    ]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "magnitude" in shown and "50 %" in shown
+    assert main(["runs", "--folder", str(tmp_path)]) == 0
+    assert "1 records, 0 damaged" in capsys.readouterr().out
+    (tmp_path / "broken.json").write_text("{")
+    assert main(["runs", "--folder", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "broken.json" in captured.err and "2 records, 1 damaged" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--dataset", "mnist"], "There is no dataset 'mnist'"),
+        (["--network", "alexnet"], "There is no network 'alexnet'"),
+        (["--criteria", "best"], "There is no criterion 'best'"),
+        (["--ratios", "1.5"], "ratio"),
+        (["--epochs", "0"], "epochs"),
+    ],
+)
+def test_the_command_line_answers_bad_input_in_one_line(tmp_path, capsys, words, message):
+    assert main(["run", *words, "--folder", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "message"),
+    [
+        (KeyboardInterrupt(), 130, "The same command goes on"),
+        (SplineError("said plainly"), 2, "said plainly"),
+    ],
+)
+def test_the_command_line_ends_quietly(monkeypatch, capsys, raised, status, message):
+    def stopped(*arguments, **options):
+        raise raised
+
+    monkeypatch.setattr("splinelib.__main__.run", stopped)
+    assert main(["run", "--network", "mlp"]) == status
+    assert message in capsys.readouterr().err
