@@ -28,6 +28,9 @@ from .calibration import (
 from .groups import Layout, evaluation
 
 RHO = 0.1
+# Ridge of the greedy removal, as a share of the variance of each column. On the digits
+# MLP at 90 % removed, 1e-2 keeps about a point more than 1e-4; convolutions do not care.
+LSQ_RIDGE = 1e-2
 # Columns up to which the least-squares residual keeps all kernel taps apart.
 MAX_COLUMNS = 1536
 
@@ -201,38 +204,58 @@ def redundancy_order(
     strength = normals.norm(dim=1) if strength is None else strength
     if strength.shape != (count,):
         raise ValueError(f"strength should have shape ({count},), it has {tuple(strength.shape)}")
-    unit, offset = canonical(normals.detach().cpu(), offsets.detach().cpu())
-    power = strength.detach().cpu().numpy()
-    alive = torch.ones(count, dtype=torch.bool)
-
-    def nearest(rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Distance and index of the closest unit still kept."""
-        distance = _distance_rows(unit[rows], offset[rows], unit, offset, rho)
-        distance[:, ~alive] = torch.inf
-        distance[torch.arange(len(rows)), rows] = torch.inf
-        value, index = distance.min(dim=1)
-        return value.numpy(), index.numpy()
-
-    parts = [nearest(rows) for rows in torch.arange(count).split(block)]
+    left = _Left(*canonical(normals.detach().cpu(), offsets.detach().cpu()), rho)
+    power = strength.detach().cpu().tolist()
+    parts = [left.nearest(rows) for rows in torch.arange(count).split(block)]
     gap = np.concatenate([value for value, _ in parts])
     partner = np.concatenate([index for _, index in parts])
     order, cost = [], np.zeros(count, dtype=gap.dtype)
-    highest = cost.dtype.type(0)
-    for _ in range(count - 1):
+    while len(order) < count - 1:
         first = int(gap.argmin())
-        second = int(partner[first])
-        goes = min((first, second), key=lambda u: (power[u], -u))
-        highest = max(highest, gap[first])
-        cost[goes] = highest
+        if left.gone[partner[first]]:
+            # Its partner has gone. The gap to the next one can only be larger, so it is
+            # enough to look for it now that this gap has become the smallest.
+            gap[first], partner[first] = (a[0] for a in left.nearest(torch.tensor([first])))
+            continue
+        goes = min((first, int(partner[first])), key=lambda u: (power[u], -u))
+        cost[goes] = gap[first]
         order.append(goes)
-        alive[goes], gap[goes] = False, np.inf
-        orphans = torch.from_numpy(np.flatnonzero((partner == goes) & alive.numpy()))
-        for rows in orphans.split(block):
-            gap[rows.numpy()], partner[rows.numpy()] = nearest(rows)
-    last = int(alive.nonzero()[0])
-    order.append(last)
-    cost[last] = np.nextafter(highest, cost.dtype.type(np.inf))
-    return Removal(torch.tensor(order), torch.from_numpy(cost).to(normals))
+        left.remove(goes)
+        gap[goes] = np.inf
+    last = int(np.flatnonzero(~left.gone)[0])
+    cost[last] = np.nextafter(cost[order[-1]] if order else cost[last], cost.dtype.type(np.inf))
+    return Removal(torch.tensor([*order, last]), torch.from_numpy(cost).to(normals))
+
+
+class _Left:
+    """The hyperplanes that are still kept, tidied up each time an eighth of them has gone."""
+
+    def __init__(self, unit: Tensor, offset: Tensor, rho: float):
+        self.unit, self.offset, self.rho = unit, offset, rho
+        self.gone = np.zeros(len(unit), dtype=bool)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        self.index = torch.from_numpy(np.flatnonzero(~self.gone))
+        self.units, self.offsets = self.unit[self.index], self.offset[self.index]
+        self.barrier = torch.zeros_like(self.offsets)  # infinite in front of those that went
+        self.removed = 0
+
+    def remove(self, unit: int) -> None:
+        self.gone[unit] = True
+        self.barrier[torch.searchsorted(self.index, unit)] = torch.inf
+        self.removed += 1
+        if 8 * self.removed > len(self.index):
+            self._tidy()
+
+    def nearest(self, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Distance and number of the closest other hyperplane that is kept."""
+        unit, offset = self.unit[rows], self.offset[rows]
+        distance = _distance_rows(unit, offset, self.units, self.offsets, self.rho)
+        distance += self.barrier
+        distance[torch.arange(len(rows)), torch.searchsorted(self.index, rows)] = torch.inf
+        value, position = distance.min(dim=1)
+        return value.numpy(), self.index[position].numpy()
 
 
 class Reader(NamedTuple):
@@ -345,7 +368,7 @@ class _Watch:
         )
 
 
-def least_squares_order(readers: list[Reader], units: int, ridge: float = 1e-4) -> Removal:
+def least_squares_order(readers: list[Reader], units: int, ridge: float = LSQ_RIDGE) -> Removal:
     """Remove, one after the other, the unit that the others can best stand in for.
 
     Let G be the second moment of what a layer reads and W its weight. When a unit with
@@ -362,7 +385,7 @@ def least_squares_order(readers: list[Reader], units: int, ridge: float = 1e-4) 
         The layers that read the units. Their shares add up.
     units : int
     ridge : float
-        Added to the diagonal of G, as a share of its mean.
+        Added to the diagonal of G, as a share of each entry.
 
     Returns
     -------
@@ -386,7 +409,7 @@ def least_squares_order(readers: list[Reader], units: int, ridge: float = 1e-4) 
     return Removal(torch.tensor(order), cost)
 
 
-def residual_along(readers: list[Reader], order: Tensor, ridge: float = 1e-4) -> Tensor:
+def residual_along(readers: list[Reader], order: Tensor, ridge: float = LSQ_RIDGE) -> Tensor:
     """Cumulative least-squares residual when units go in a given order, indexed by unit.
 
     The same measure as `least_squares_order`'s cost, for an order that some other criterion
@@ -408,11 +431,12 @@ class _Downdate:
     def __init__(self, reader: Reader, units: int, ridge: float):
         self.width = len(reader.gram) // units
         self.energy = reader.energy
-        diagonal = reader.gram.diagonal().mean().clamp(min=torch.finfo(torch.float64).tiny)
-        eye = torch.eye(len(reader.gram), dtype=torch.float64, device=reader.gram.device)
-        self.inverse = torch.cholesky_inverse(
-            torch.linalg.cholesky(reader.gram + ridge * diagonal * eye)
-        )
+        # In proportion to each column's own variance, so that the scale of a unit does not
+        # matter; a column that is always 0 gets next to nothing, and costs next to nothing.
+        variance = reader.gram.diagonal()
+        floor = 1e-12 * variance.max().clamp(min=1)
+        gram = reader.gram + torch.diag((ridge * variance).clamp(min=floor))
+        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
         self.outgoing = reader.outgoing.clone()
 
     def _blocks(self, matrix: Tensor) -> Tensor:

@@ -1,0 +1,248 @@
+"""Hyperplane distances, greedy orders, least-squares residuals."""
+
+import pytest
+import torch
+from torch import nn
+
+import splinelib as sl
+from splinelib import redundancy
+from splinelib.calibration import patches, sample_rows
+from splinelib.redundancy import (
+    Reader,
+    least_squares_order,
+    pca,
+    redundancy_order,
+    residual_along,
+)
+
+
+@pytest.fixture
+def hyperplanes():
+    generator = torch.Generator().manual_seed(0)
+    return (
+        torch.randn(12, 5, generator=generator, dtype=torch.float64),
+        torch.randn(12, generator=generator, dtype=torch.float64),
+    )
+
+
+def test_distance_by_hand():
+    normals = torch.tensor([[3.0, 4.0], [0.0, 2.0]], dtype=torch.float64)
+    offsets = torch.tensor([10.0, 1.0], dtype=torch.float64)
+    # cosine 4/5, offsets 10/5 = 2 and 1/2
+    expected = 1 - 0.8 + 0.3 * (2 - 0.5)
+    distance = sl.hyperplane_distance(normals, offsets, rho=0.3)
+    assert distance[0, 1].item() == pytest.approx(expected, rel=1e-12)
+    mirrored = sl.hyperplane_distance(
+        normals * torch.tensor([[1.0], [-1.0]]), offsets * torch.tensor([1.0, -1.0]), rho=0.3
+    )
+    assert mirrored[0, 1].item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_distance_does_not_see_scale_and_sign(hyperplanes):
+    normals, offsets = hyperplanes
+    factors = torch.randn(12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    before = sl.hyperplane_distance(normals, offsets, rho=0.7)
+    after = sl.hyperplane_distance(normals * factors[:, None], offsets * factors, rho=0.7)
+    torch.testing.assert_close(before, after)
+    torch.testing.assert_close(before, before.T)
+    assert (before.diagonal() == 0).all()
+    assert (before >= 0).all()
+
+
+def test_distance_at_a_right_angle_does_not_see_sign_either():
+    normals, offsets = torch.eye(2), torch.tensor([1.0, 3.0])
+    before = sl.hyperplane_distance(normals, offsets, rho=1.0)
+    after = sl.hyperplane_distance(
+        torch.tensor([[1.0, 0], [0, -1]]), offsets * torch.tensor([1, -1])
+    )
+    assert before[0, 1].item() == pytest.approx(1 + 2)
+    assert after[0, 1].item() == pytest.approx(1 + 0.1 * 2)
+
+
+def test_unit_without_hyperplane_is_the_most_redundant():
+    normals = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    offsets = torch.tensor([0.0, 5.0, 0.0])
+    distance = sl.hyperplane_distance(normals, offsets, rho=1.0)
+    assert (distance[1] == 0).all()
+    assert distance[0, 2].item() == 1
+    removal = redundancy_order(normals, offsets)
+    assert removal.order[0].item() == 1
+    assert removal.cost[1].item() == 0
+
+
+@pytest.mark.parametrize(
+    ("normals", "offsets", "rho", "match"),
+    [
+        (torch.ones(3), torch.ones(3), 0.1, "shape"),
+        (torch.ones(3, 2), torch.ones(2), 0.1, "shape"),
+        (torch.full((3, 2), torch.nan), torch.ones(3), 0.1, "NaN"),
+        (torch.ones(3, 2), torch.full((3,), torch.inf), 0.1, "infinite"),
+        (torch.ones(3, 2), torch.ones(3), -1, "rho"),
+    ],
+)
+def test_distance_refuses_bad_input(normals, offsets, rho, match):
+    with pytest.raises(ValueError, match=match):
+        sl.hyperplane_distance(normals, offsets, rho=rho)
+
+
+def test_pca_keeps_all_distances_when_nothing_is_cut(hyperplanes):
+    normals, _ = hyperplanes
+    zero = torch.zeros(12, dtype=torch.float64)
+    for matrix in (normals, torch.cat([normals] * 4, 1)):  # tall and wide
+        reduced = pca(matrix, 1000)
+        assert reduced.shape[1] <= min(matrix.shape)
+        torch.testing.assert_close(
+            sl.hyperplane_distance(matrix, zero), sl.hyperplane_distance(reduced, zero)
+        )
+
+
+def test_pca_does_not_see_signs_and_keeps_the_leading_directions():
+    generator = torch.Generator().manual_seed(3)
+    line = torch.randn(30, 1, generator=generator) @ torch.randn(1, 8, generator=generator)
+    normals = line + 0.01 * torch.randn(30, 8, generator=generator)
+    flipped = normals * torch.where(torch.arange(30) % 2 == 0, 1, -1)[:, None]
+    one, other = pca(normals, 1), pca(flipped, 1)
+    torch.testing.assert_close(one.abs(), other.abs())
+    assert one.abs().min() > 0.9  # unit normals, nearly all of whose length lies on the line
+    with pytest.raises(ValueError, match="component"):
+        pca(normals, 0)
+
+
+def brute_force_order(normals, offsets, rho):
+    """The definition, without any bookkeeping."""
+    distance = sl.hyperplane_distance(normals, offsets, rho)
+    norm, alive, order, costs = normals.norm(dim=1), list(range(len(normals))), [], {}
+    while len(alive) > 1:
+        gap, i, j = min((distance[i, j].item(), i, j) for i in alive for j in alive if i < j)
+        goes = i if norm[i] < norm[j] else j
+        costs[goes] = gap
+        order.append(goes)
+        alive.remove(goes)
+    return [*order, alive[0]], costs
+
+
+@pytest.mark.parametrize("block", [3, 1024])
+def test_greedy_order_is_the_definition(block):
+    generator = torch.Generator().manual_seed(4)
+    normals = torch.randn(40, 4, generator=generator, dtype=torch.float64)
+    offsets = torch.randn(40, generator=generator, dtype=torch.float64)
+    removal = redundancy_order(normals, offsets, rho=0.2, block=block)
+    order, costs = brute_force_order(normals, offsets, 0.2)
+    assert removal.order.tolist() == order
+    for unit, cost in costs.items():
+        assert removal.cost[unit].item() == pytest.approx(cost, rel=1e-9)
+    along = removal.cost[removal.order]
+    assert (along.diff() >= 0).all()
+    assert along[-1] > along[-2]
+
+
+def test_two_of_three_duplicates_go_never_all():
+    normals = torch.tensor([[1.0, 2.0], [-2.0, -4.0], [3.0, 6.0], [5.0, -1.0]])
+    removal = redundancy_order(normals, torch.zeros(4))
+    assert removal.order[:2].tolist() == [0, 1]  # the weaker ones
+    assert removal.cost[2] > 0.5
+
+
+def test_a_layer_of_16384_units_needs_little_memory(monkeypatch):
+    held = []
+    rows_of = redundancy._distance_rows
+
+    def noting(*arguments):
+        distance = rows_of(*arguments)
+        held.append(distance.numel())
+        return distance
+
+    monkeypatch.setattr(redundancy, "_distance_rows", noting)
+    normals = torch.randn(16384, 8, generator=torch.Generator().manual_seed(5))
+    removal = redundancy_order(normals, torch.zeros(16384), block=64)
+    assert sorted(removal.order.tolist()) == list(range(16384))
+    assert max(held) == 64 * 16384
+
+
+def regression_problem(units, width, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    columns = units * width
+    mix = torch.randn(columns // 2 + 1, columns, generator=generator, dtype=torch.float64)
+    x = torch.randn(500, len(mix), generator=generator, dtype=torch.float64) @ mix
+    x += 0.3 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    x -= x.mean(0)
+    weight = torch.randn(6, columns, generator=generator, dtype=torch.float64)
+    gram = x.T @ x / len(x)
+    return x, weight, Reader(gram, weight.T @ weight, (x @ weight.T).square().sum(1).mean().item())
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_least_squares_cost_is_the_residual_of_a_refit(width):
+    units = 10
+    x, weight, reader = regression_problem(units, width)
+    removal = least_squares_order([reader], units, ridge=1e-12)
+    target = x @ weight.T
+    for gone in (1, 4, 9):
+        stays = torch.ones(units, dtype=torch.bool)
+        stays[removal.order[:gone]] = False
+        kept = x[:, stays.repeat_interleave(width)]
+        fitted = kept @ torch.linalg.lstsq(kept, target).solution
+        residual = (target - fitted).square().sum() / target.square().sum()
+        assert removal.cost[removal.order[gone - 1]].item() == pytest.approx(
+            residual.item(), rel=1e-5
+        )
+    assert removal.cost.max().item() == pytest.approx(1, rel=1e-6)  # all gone: all lost
+
+
+def test_least_squares_order_is_greedy():
+    units = 7
+    _, _, reader = regression_problem(units, 1, seed=2)
+    removal = least_squares_order([reader], units, ridge=1e-10)
+    first = min(range(units), key=lambda u: residual_of([reader], [u], units))
+    assert removal.order[0].item() == first
+    second = min(
+        (u for u in range(units) if u != first),
+        key=lambda u: residual_of([reader], [first, u], units),
+    )
+    assert removal.order[1].item() == second
+
+
+def residual_of(readers, gone, units):
+    rest = [u for u in range(units) if u not in gone]
+    return residual_along(readers, torch.tensor(gone + rest), ridge=1e-10)[gone[-1]].item()
+
+
+def test_residual_along_the_greedy_order_is_its_cost():
+    _, _, one = regression_problem(8, 1, seed=3)
+    _, _, other = regression_problem(8, 2, seed=4)
+    removal = least_squares_order([one, other], 8)
+    torch.testing.assert_close(residual_along([one, other], removal.order), removal.cost)
+
+
+def test_dead_units_cost_nothing():
+    _, weight, reader = regression_problem(6, 1)
+    gram = reader.gram.clone()
+    gram[2], gram[:, 2] = 0, 0
+    removal = least_squares_order([Reader(gram, weight.T @ weight, reader.energy)], 6)
+    assert removal.order[0].item() == 2
+    assert removal.cost[2].item() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Conv2d(4, 6, 3, padding=1), (5, 4, 7, 6)),
+        (nn.Conv2d(4, 6, (3, 2), stride=2, dilation=(1, 2), padding=(2, 0)), (5, 4, 9, 8)),
+        (nn.Conv2d(4, 6, 3, padding="same", padding_mode="reflect"), (5, 4, 6, 6)),
+        (nn.Conv1d(4, 6, 5, stride=3), (5, 4, 20)),
+        (nn.Conv3d(4, 6, 2, padding=1), (5, 4, 3, 4, 5)),
+        (nn.Linear(4, 6), (5, 4)),
+        (nn.Linear(4, 6), (5, 3, 4)),
+    ],
+)
+def test_patches_times_kernel_is_the_layer(layer, shape):
+    inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        output = layer(inputs)
+        flat = output.movedim(1, -1) if not isinstance(layer, nn.Linear) else output
+        flat = flat.reshape(-1, 6)
+        rows = sample_rows(len(flat), len(flat) // 2, seed=0)
+        found = torch.cat(list(patches(layer, inputs, rows))).flatten(1)
+        torch.testing.assert_close(
+            found @ layer.weight.reshape(6, -1).T + layer.bias, flat[rows], rtol=1e-4, atol=1e-5
+        )
