@@ -48,6 +48,14 @@ def test_digits_are_split_the_same_way_every_time_with_every_class_alike(digits)
     assert torch.allclose(share, torch.full((10,), 0.2), atol=0.005)
 
 
+def test_digits_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits
+
+    expected_pixels, expected_labels = load_digits(return_X_y=True)
+    pixels, labels = data._read_digits()
+    assert np.array_equal(pixels, expected_pixels) and np.array_equal(labels, expected_labels)
+
+
 def test_no_digit_is_in_both_parts(digits):
     train = {image.numpy().tobytes() for image in digits.train_images}
     # Two different people may draw the same 8 x 8 digit; a leak would be a large share.
