@@ -336,7 +336,7 @@ def accuracy_against(
             ax.axhline(100 * dense, color=palette.ink, linestyle=":", linewidth=1.5, label="dense")
         for position, (name, (x, values)) in enumerate(runs.items()):
             _band(ax, palette, name, position, x, values, marked=True)
-        ax.set(xlabel=xlabel, ylabel="test accuracy (%)", xscale="log" if log else "linear")
+        ax.set(xlabel=xlabel, ylabel="accuracy (%)", xscale="log" if log else "linear")
         legend(ax)
 
     return figure(draw, alt, caption)

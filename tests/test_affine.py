@@ -54,7 +54,7 @@ def test_grad_mode_and_parameters_do_not_matter():
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     with torch.no_grad():
-        A, b = sl.affine_map(model, torch.ones(1, 2))
+        A, _ = sl.affine_map(model, torch.ones(1, 2))
     assert A.shape == (2, 2)
     assert not A.requires_grad
     assert all(p.grad is None for p in model.parameters())
