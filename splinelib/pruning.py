@@ -33,6 +33,7 @@ from .groups import (
     silenced,
 )
 from .redundancy import (
+    RHO,
     Reader,
     least_squares_order,
     pca,
@@ -220,9 +221,9 @@ def _mean_share(values: list[Tensor]) -> Tensor:
     return torch.stack([value / value.mean().clamp(min=floor) for value in values]).mean(0)
 
 
-# PCA directions, and the weight of offsets against angles, of the spline criterion.
+# PCA directions of the spline criterion. With a global cut and a refit, a quarter-width VGG-16
+# on CIFAR-10 prefers 16 to 32, and loses ten points without PCA; the digits MLP prefers 8.
 COMPONENTS = 16
-RHO = 0.1
 
 CRITERIA: dict[str, Criterion] = {
     "spline": spline,
