@@ -95,7 +95,7 @@ def table(
     body = "".join(
         "<tr>"
         + "".join(
-            f'<th scope="row">{text}</th>' if at == 0 else f"<td>{text}</td>"
+            f'<th scope="row">{text}</th>' if at == 0 else f"<td{_prose(row[at])}>{text}</td>"
             for at, text in enumerate(map(_cell, row, formats))
         )
         + "</tr>"
@@ -115,6 +115,11 @@ def table(
         + "</div>",
         caption,
     )
+
+
+def _prose(cell: Cell) -> str:
+    """Long text is set flush left and may break; numbers line up on the right."""
+    return ' class="sl-prose"' if isinstance(cell.value, str) and len(cell.value) > 24 else ""
 
 
 def _cell(cell: Cell, pattern: str) -> str:
