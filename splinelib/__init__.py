@@ -15,6 +15,7 @@ _HOMES = {
     "layers": ["spline_layers", "SplineLayer"],
     "codes": ["region_codes", "RegionCodes"],
     "affine": ["affine_map"],
+    "comparison": ["Difference", "difference"],
     "early_bird": ["EarlyBird", "MaskEarlyBird"],
     "redundancy": ["hyperplane_distance"],
     "pruning": [

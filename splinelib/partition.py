@@ -145,6 +145,74 @@ class Partition:
         sizes = np.diff(self._mesh.ptr)
         return np.add.reduceat(points, self._mesh.ptr[:-1], axis=0) / sizes[:, None]
 
+    @cached_property
+    def degrees(self) -> np.ndarray:
+        """Neighbours of each region, int, shape (R,): as many as it has edges off the border."""
+        return np.bincount(
+            self.neighbours[(self.neighbours >= 0).all(1)].ravel(), minlength=len(self)
+        )
+
+    def regions_after(self) -> dict[str, int]:
+        """Regions that the layers up to each one make together, by name of the layer.
+
+        The last number is the number of all regions; the steps say what each layer adds.
+        """
+        labels, counts = np.zeros(len(self), np.int64), {}
+        for name, shape in self.codes.layers.items():
+            words = self.codes._packed[name]
+            layer = RegionCodes({name: shape}, {name: words}).labels()
+            _, labels = np.unique(labels * (layer.max() + 1) + layer, return_inverse=True)
+            counts[name] = int(labels.max()) + 1
+        return counts
+
+    def local_complexity(self, centre, radii) -> np.ndarray:
+        """Regions that a disc around a point meets, for each of several radii.
+
+        How finely the network cuts the surroundings of an input (Humayun, Balestriero and
+        Baraniuk, "Deep networks always grok", 2024, estimate it by sampling). A region meets the
+        disc if its distance to the centre is at most the radius.
+
+        Parameters
+        ----------
+        centre : array, shape (2,)
+            In plane coordinates, inside the domain.
+        radii : array, shape (K,)
+            In plane coordinates. What lies outside the domain is not counted.
+
+        Returns
+        -------
+        ndarray of int, shape (K,)
+
+        Raises
+        ------
+        ValueError
+            If the centre lies outside the domain or a radius is negative or not finite.
+
+        Examples
+        --------
+        >>> import torch, splinelib as sl
+        >>> layer = torch.nn.Linear(2, 1, bias=False)
+        >>> part = sl.partition(torch.nn.Sequential(layer, torch.nn.ReLU()))
+        >>> part.local_complexity((0, 0), [0.1, 2.0]).tolist()
+        [2, 2]
+        """
+        centre, radii = np.asarray(centre, np.float64), np.asarray(radii, np.float64)
+        if centre.shape != (2,):
+            raise ValueError(f"centre must be one point of the plane, not of shape {centre.shape}")
+        if radii.ndim != 1 or not (np.isfinite(radii) & (radii >= 0)).all():
+            raise ValueError("radii must be a list of finite numbers that are not negative")
+        home = self.locate(centre[None])[0]
+        if home < 0:
+            raise ValueError(f"the centre {tuple(centre.tolist())} lies outside {self.domain}")
+        start, end = self.vertices[self.edges[:, 0]], self.vertices[self.edges[:, 1]]
+        along = end - start
+        t = ((centre - start) * along).sum(1) / (along * along).sum(1)
+        nearest = start + np.clip(t, 0, 1)[:, None] * along
+        to_edge = np.hypot(*(nearest - centre).T)
+        distance = np.minimum.reduceat(to_edge[self._mesh.loops >> 1], self._mesh.ptr[:-1])
+        distance[home] = 0.0
+        return np.searchsorted(np.sort(distance), radii, side="right")
+
     def affine_maps(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine map of every region in plane coordinates: output = A @ (u, v) + b.
 
