@@ -1,0 +1,42 @@
+"""What the benchmarks compare with is right, and they run. How fast they are, nobody asserts."""
+
+import numpy as np
+import pytest
+
+import splinelib as sl
+from benchmarks import partition as benchmark
+
+
+@pytest.mark.parametrize("widths", [[5], [16, 16], [12, 12, 12]])
+def test_the_baseline_draws_the_same_partition(widths):
+    model = benchmark.random_network(widths, seed=0)
+    polygons, codes, areas = benchmark.per_unit(model)
+    part = sl.partition(model, benchmark.DOMAIN)
+    assert len(polygons) == len(part)
+    mine = [part.codes.unpack(name).numpy() for name in part.layers]
+    mine = np.concatenate([np.packbits(bits, axis=1) for bits in mine], axis=1)
+    order, other = np.lexsort(codes.T), np.lexsort(mine.T)
+    assert (codes[order] == mine[other]).all()
+    assert areas[order] == pytest.approx(part.areas[other], rel=1e-9)
+    # the units that draw the sides of each region, in any order
+    starts = np.cumsum([0, *widths])
+    unit = np.where(
+        part.edge_source[:, 0] >= 0,
+        starts[part.edge_source[:, 0]] + part.edge_source[:, 1],
+        -1 - part.edge_source[:, 1],
+    )
+    sides = part._mesh.loops >> 1
+    for one, two in zip(order[:200], other[:200], strict=True):
+        drawn = polygons.source[one, : polygons.count[one]]
+        expected = unit[sides[part._mesh.ptr[two] : part._mesh.ptr[two + 1]]]
+        assert sorted(drawn) == sorted(expected)
+
+
+def test_the_partition_benchmark_prints_its_tables(capsys, monkeypatch):
+    monkeypatch.setattr(benchmark, "NETWORKS", ([8] * 2,))
+    monkeypatch.setattr(benchmark, "GROWTH", ((8,), (1, 2)))
+    benchmark.main(["--seeds", "1", "--repeats", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    row = next(line for line in lines if line.strip().startswith("[8] * 2"))
+    assert row.split()[-1] == "yes"
+    assert sum(line.strip().startswith("[8]") for line in lines) == 3
