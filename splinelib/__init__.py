@@ -11,16 +11,24 @@ import importlib
 from .partition import Partition, Plane, partition
 
 _HOMES = {
-    "errors": ["SplineError", "NotPiecewiseAffine", "UndecidablePartition", "RegionLimitExceeded"],
+    "errors": [
+        "DamagedFile",
+        "NotPiecewiseAffine",
+        "RegionLimitExceeded",
+        "SplineError",
+        "UndecidablePartition",
+    ],
     "layers": ["spline_layers", "SplineLayer"],
     "codes": ["region_codes", "RegionCodes"],
     "affine": ["affine_map"],
     "comparison": ["Difference", "difference"],
     "early_bird": ["EarlyBird", "MaskEarlyBird"],
     "redundancy": ["hyperplane_distance"],
+    "groups": ["PruningError", "find_groups"],
     "pruning": [
         "CRITERIA",
         "apply_masks",
+        "common_residual",
         "load_pruned",
         "prune",
         "save_pruned",

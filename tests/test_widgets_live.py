@@ -20,7 +20,7 @@ def valley(slope):
 """
 WIDGET = "widgets.scrub(valley, [1, 2, 3, 4], 'slope', 'A valley of slope {}.')"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def lab(tmp_path_factory):
 
 def address(log: Path, server: subprocess.Popen) -> str:
     """Wait until the server says where it listens."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and server.poll() is None:
         found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
         if found:
@@ -68,7 +68,7 @@ def address(log: Path, server: subprocess.Popen) -> str:
 
 def test_slider_redraws_its_picture(lab, browser):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(300_000)
     page.goto(lab)
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     cells.nth(1).wait_for()
