@@ -6,13 +6,13 @@ import math
 import os
 import zipfile
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .errors import DamagedFile
+from .files import replacing
 from .layers import layers_of
 from .trace import Interceptor, check_weights, evaluating, record
 
@@ -133,17 +133,11 @@ class RegionCodes:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the codes to an ``.npz`` file, atomically."""
-        path = Path(path)
         header = {"version": _VERSION, "layers": [[n, list(s)] for n, s in self.layers.items()]}
         header["inputs"] = self._inputs
         arrays = {f"layer_{i}": words for i, words in enumerate(self._packed.values())}
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "RegionCodes":
@@ -320,7 +314,8 @@ def region_codes(
                 model(batch)
             if len(seen) != len(calls):
                 raise ValueError(_PATH)
-            digest.update(batch.detach().cpu().contiguous().numpy().tobytes())
+            raw = batch.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            digest.update(raw.numpy())
     if layers is None:
         raise ValueError("there are no inputs to code: give at least one")
     packed = {name: np.concatenate(parts) for name, parts in collected.items()}
