@@ -384,6 +384,7 @@ def distance_matrix(
             for line in (ax.axvline, ax.axhline):
                 line(mark + 1, color=palette.boundary, linestyle="--", linewidth=1.5)
         ax.set(xlabel=axis, ylabel=axis)
+        ax.locator_params(integer=True)  # epochs and units are whole numbers
         ax.grid(False)
         ax.figure.colorbar(image, ax=ax, label=label, shrink=0.85).outline.set_visible(False)
 
