@@ -469,9 +469,7 @@ class _Subdivision:
         last_use = graph.last_use()
         for position, node in enumerate(graph.nodes):
             if node.activation is not None:
-                start = len(self.mesh)
                 words, parent = self._pool(node) if node.activation.pool else self._bend(node)
-                assert parent.max(initial=0) < start
                 self.codes.append(words)
                 self.parents.append(parent)
             node.run(self.values, len(self.mesh.xy))
