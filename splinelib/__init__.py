@@ -25,8 +25,8 @@ _HOMES = {
     "early_bird": ["EarlyBird", "MaskEarlyBird"],
     "redundancy": ["hyperplane_distance"],
     "groups": ["PruningError", "find_groups"],
+    "criteria": ["CRITERIA"],
     "pruning": [
-        "CRITERIA",
         "apply_masks",
         "common_residual",
         "load_pruned",
@@ -37,7 +37,16 @@ _HOMES = {
         "shrink",
     ],
 }
-_MODULES = ["data", "models", "training", "experiments", "plotting", "widgets", "redundancy"]
+_MODULES = [
+    "data",
+    "models",
+    "training",
+    "criteria",
+    "experiments",
+    "plotting",
+    "widgets",
+    "redundancy",
+]
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = ["Partition", "Plane", "partition", *_WHERE, *_MODULES]

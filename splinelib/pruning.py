@@ -5,11 +5,10 @@
     small = shrink(model, masks)
 
 or ``prune(model, 0.5, data=images)`` for all of it, compensation included. A criterion is a
-function ``criterion(context, group) -> (U,)`` in `CRITERIA`: higher scores are kept longer.
+function ``criterion(context, group) -> (U,)`` in `criteria.CRITERIA`: higher is kept longer.
 """
 
 import copy
-import functools
 import math
 import os
 import warnings
@@ -17,13 +16,12 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import compensation
+from .criteria import CRITERIA, Context
 from .errors import DamagedFile
 from .files import replacing
 from .groups import (
-    Group,
     Layout,
     check_inputs,
     cut,
@@ -32,15 +30,7 @@ from .groups import (
     kept_channels,
     silenced,
 )
-from .redundancy import (
-    RHO,
-    Reader,
-    least_squares_order,
-    pca,
-    readers,
-    redundancy_order,
-    residual_along,
-)
+from .redundancy import residual_along
 
 SCOPES = ("global", "layerwise", "residual")
 COMPENSATION = (False, "fold", "refit")
@@ -73,174 +63,13 @@ class Masks(dict[str, Tensor]):
         return sum(len(mask) for mask in self.values())
 
 
-class Context:
-    """What a criterion may look at: the network, its groups, and calibration inputs.
-
-    Attributes
-    ----------
-    model : torch.nn.Module
-    layout : Layout
-    data : Tensor or None
-        Calibration inputs on the model's device.
-    seed : int
-    generator : torch.Generator
-        Seeded; on the CPU.
-    """
-
-    def __init__(self, model: nn.Module, layout: Layout, data: Tensor | None, seed: int):
-        self.model, self.layout, self.data, self.seed = model, layout, data, seed
-        self.generator = torch.Generator().manual_seed(seed)
-        self.modules = dict(model.named_modules())
-
-    def rows(self, group: Group) -> list[Tensor]:
-        """The weights that make each unit: a (U, ...) matrix for each producing layer."""
-        return [
-            self.modules[member.module].weight.detach()[member.indices.to(self._device)].flatten(1)
-            for member in group.producers
-        ]
-
-    def batch_norms(self, group: Group) -> list[Tensor]:
-        """The scale gamma of each unit in every batch norm that it passes, (U,) each."""
-        return [
-            module.weight.detach()[member.indices.to(self._device)].abs().mean(1)
-            for member in group.members
-            if isinstance(module := self.modules[member.module], _BatchNorm)
-            and module.weight is not None
-        ]
-
-    def hyperplanes(self, group: Group) -> tuple[Tensor, Tensor]:
-        """Normals (U, F) and offsets (U,) of the units, batch norm folded in.
-
-        Where several layers make a unit (a residual add, a depthwise convolution behind a
-        pointwise one) their rows stand side by side and their offsets add up: two units
-        coincide only if they do so in every layer.
-        """
-        normals, offsets = [], []
-        for member in group.producers:
-            weight, bias = self._folded(member.module)
-            indices = member.indices.to(self._device)
-            normals.append(weight[indices].flatten(1))
-            offsets.append(bias[indices].sum(1))
-        return torch.cat(normals, 1), torch.stack(offsets).sum(0)
-
-    def _folded(self, name: str) -> tuple[Tensor, Tensor]:
-        """Rows and offsets of a layer with the batch norm that follows it."""
-        layer, norm = self.modules[name], self.modules.get(self.layout.batch_norms.get(name))
-        rows = layer.weight.detach().flatten(1)
-        offset = rows.new_zeros(len(rows)) if layer.bias is None else layer.bias.detach()
-        if norm is None or norm.running_var is None:
-            return rows, offset
-        scale = torch.rsqrt(norm.running_var + norm.eps)
-        shift = torch.zeros_like(scale)
-        if norm.affine:
-            scale, shift = scale * norm.weight.detach(), norm.bias.detach()
-        return rows * scale[:, None], (offset - norm.running_mean) * scale + shift
-
-    def readers(self, group: Group) -> list[Reader]:
-        """What the layers that read the group's units see on the calibration inputs."""
-        return self._readers[group.name]
-
-    @functools.cached_property
-    def _readers(self) -> dict[str, list[Reader]]:
-        if self.data is None:
-            raise ValueError(
-                "this criterion looks at activations: pass calibration inputs as data=, "
-                "for instance 1,024 training images"
-            )
-        return readers(self.model, self.layout, self.data, self.seed)
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
-
-Criterion = Callable[[Context, Group], Tensor | None]
-
-
-def spline(context: Context, group: Group) -> Tensor:
-    """Distance at which a unit's hyperplane merges into another's; see `redundancy_order`.
-
-    The normals are reduced by PCA first, to `COMPONENTS` directions. Offsets are measured
-    in units of their root mean square in the group, so that layers can be compared whatever
-    the scale of their inputs.
-    """
-    normals, offsets = context.hyperplanes(group)
-    norm = normals.norm(dim=1)
-    offsets = torch.where(norm > 0, offsets / norm.where(norm > 0, 1), 0)
-    spread = offsets.square().mean().sqrt()
-    reduced = pca(normals, COMPONENTS)
-    length = reduced.norm(dim=1)
-    scaled = offsets / spread if spread > 0 else offsets
-    # `redundancy_order` divides offsets by the norm of the normals; these are scaled already.
-    return redundancy_order(reduced, scaled * length, rho=RHO, strength=norm).cost
-
-
-def magnitude(context: Context, group: Group) -> Tensor:
-    """L1 norm of a unit's incoming weights (Li et al., ICLR 2017).
-
-    As a share of the group's mean, so that layers can be compared; where several layers
-    make the unit, the mean of their shares.
-    """
-    return _mean_share([rows.abs().sum(1) for rows in context.rows(group)])
-
-
-def bn(context: Context, group: Group) -> Tensor | None:
-    """Batch-norm scale |gamma| (network slimming, Liu et al., ICCV 2017).
-
-    The mean over the batch norms that a unit passes. Groups without any are left whole.
-    """
-    scales = context.batch_norms(group)
-    return torch.stack(scales).mean(0) if scales else None
-
-
-def random(context: Context, group: Group) -> Tensor:
-    """Uniform random numbers from the context's seed."""
-    return torch.rand(group.units, generator=context.generator)
-
-
-def lsq(context: Context, group: Group) -> Tensor:
-    """Cumulative least-squares residual of a greedy removal; see `least_squares_order`.
-
-    A common threshold cuts every layer at one relative residual.
-    """
-    return least_squares_order(context.readers(group), group.units).cost
-
-
-def fpgm(context: Context, group: Group) -> Tensor:
-    """Distance to the geometric median, signs kept (He et al., CVPR 2019).
-
-    The sum of a filter's Euclidean distances to all filters of its layer, as a share of the
-    group's mean; where several layers make the unit, the mean of their shares.
-    """
-    return _mean_share([torch.cdist(rows, rows).sum(1) for rows in context.rows(group)])
-
-
-def _mean_share(values: list[Tensor]) -> Tensor:
-    """Mean over the producing layers of each layer's values divided by their mean."""
-    floor = torch.finfo(values[0].dtype).tiny
-    return torch.stack([value / value.mean().clamp(min=floor) for value in values]).mean(0)
-
-
-# PCA directions of the spline criterion. With a global cut and a refit, a quarter-width VGG-16
-# on CIFAR-10 prefers 16 to 32, and loses ten points without PCA; the digits MLP prefers 8.
-COMPONENTS = 16
-
-CRITERIA: dict[str, Criterion] = {
-    "spline": spline,
-    "lsq": lsq,
-    "magnitude": magnitude,
-    "bn": bn,
-    "fpgm": fpgm,
-    "random": random,
-}
-
-
 def score(
     model: nn.Module,
     criterion: str = "spline",
     data: Tensor | None = None,
     example: Tensor | None = None,
     seed: int = 0,
+    labels: Tensor | None = None,
 ) -> Scores:
     """Score the units of every group that can be pruned.
 
@@ -251,10 +80,12 @@ def score(
     criterion : str
         A name in `CRITERIA`.
     data : Tensor, shape (N, ...), optional
-        Calibration inputs; `lsq` needs them.
+        Calibration inputs; `lsq`, `thinet`, `codes` and `snip` need them.
     example : Tensor, shape (1, ...), optional
         An input to trace the model with; ``data[:1]`` if it is not given.
     seed : int
+    labels : Tensor, shape (N,), int64, optional
+        Classes of the calibration inputs; `snip` needs them.
 
     Returns
     -------
@@ -277,18 +108,30 @@ def score(
     >>> {name: len(s) for name, s in sl.score(net, example=torch.zeros(1, 2)).items()}
     {'0': 8}
     """
-    context = _context(model, criterion, data, example, seed)
+    context = _context(model, criterion, data, example, seed, labels)
     return _score(context, criterion)
 
 
-def _context(model, criterion, data, example, seed) -> Context:
+def _context(model, criterion, data, example, seed, labels) -> Context:
     _check_choice("criterion", criterion, CRITERIA)
     if data is None and example is None:
         raise ValueError("pass data= (calibration inputs) or example= (one input of the model)")
     if data is not None:
         data = check_inputs(model, data)
+    if labels is not None:
+        labels = _checked_labels(labels, data)
     layout = find_groups(model, data if example is None else example)
-    return Context(model, layout, data, seed)
+    return Context(model, layout, data, seed, labels)
+
+
+def _checked_labels(labels: Tensor, data: Tensor | None) -> Tensor:
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
+        what = f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else labels
+        raise TypeError(f"labels should be an int64 tensor of shape (N,), not {what!r}")
+    if data is None or len(labels) != len(data):
+        inputs = 0 if data is None else len(data)
+        raise ValueError(f"there are {len(labels)} labels for {inputs} calibration inputs")
+    return labels.to(data.device)
 
 
 @torch.no_grad()
@@ -510,6 +353,7 @@ def prune(
     example: Tensor | None = None,
     compensate: bool | str = False,
     seed: int = 0,
+    labels: Tensor | None = None,
 ) -> nn.Module:
     """Score, select, shrink, and compensate if asked to.
 
@@ -533,6 +377,8 @@ def prune(
         ``"refit"`` solves the kernels anew, layer after layer. True is the best known, now
         ``"refit"``.
     seed : int
+    labels : Tensor, shape (N,), int64, optional
+        Classes of the calibration inputs, for criteria that need them.
 
     Returns
     -------
@@ -560,7 +406,7 @@ def prune(
             f"{what} fits least squares on calibration inputs: pass data=, "
             "for instance 2,048 training images"
         )
-    context = _context(model, criterion, data, example, seed)
+    context = _context(model, criterion, data, example, seed, labels)
     scores = _score(context, criterion)
     if scope == "residual":
         scores = _common_residual(context, scores)

@@ -268,6 +268,8 @@ class Reader(NamedTuple):
     ----------
     gram : Tensor, shape (U * m, U * m), float64
         Covariance of the columns.
+    mean : Tensor, shape (U * m,), float64
+        Mean of the columns.
     outgoing : Tensor, shape (U * m, U * m), float64
         ``W^T W`` for the reader's weight W (out, U * m).
     energy : float
@@ -275,6 +277,7 @@ class Reader(NamedTuple):
     """
 
     gram: Tensor
+    mean: Tensor
     outgoing: Tensor
     energy: float
 
@@ -363,6 +366,7 @@ class _Watch:
         weight = self._columns(weight.reshape(*weight.shape[:2], -1).double(), indices)
         return Reader(
             self.moments[group].covariance(),
+            self.moments[group].mean,
             weight.T @ weight,
             self.output.covariance().trace().item(),
         )
@@ -423,6 +427,125 @@ def residual_along(readers: list[Reader], order: Tensor, ridge: float = LSQ_RIDG
         for s in state:
             s.remove(unit)
     return cost
+
+
+def least_damage_order(readers: list[Reader], units: int) -> Removal:
+    """Remove, one after the other, the unit whose going changes the next layers least.
+
+    The weights of the units that stay are left alone. When the units of a set T go, a layer's
+    output changes by the sum of their contributions, of squared norm ``sum over j, k in T of
+    tr(W_j M_jk W_k^T)``, M being the second moment of what the layer reads (not centred). T
+    grows by the unit that keeps this smallest. (ThiNet, Luo, Wu and Lin, ICCV 2017, eq. 6;
+    `least_squares_order` answers the same question when the weights may be fitted anew.)
+
+    Parameters
+    ----------
+    readers : list of Reader
+        The layers that read the units. Their shares add up.
+    units : int
+
+    Returns
+    -------
+    Removal
+        ``cost`` is the squared norm of what has gone so far as a share of the readers' energy.
+        Contributions may cancel, so it can fall; where it would, the largest value so far
+        is kept, and raised by one rounding step, so that the order can be read off.
+    """
+    pairs = torch.zeros(units, units, dtype=torch.float64)
+    for reader in readers:
+        moment = reader.gram + torch.outer(reader.mean, reader.mean)
+        width = len(moment) // units
+        joint = (moment * reader.outgoing).view(units, width, units, width).sum((1, 3)).cpu()
+        pairs += joint / reader.energy if reader.energy > 0 else joint
+    # What each unit would add: its own share, and twice what it has in common with T.
+    adds = pairs.diagonal().clone()
+    cost, order = torch.zeros(units, dtype=torch.float64), []
+    alive = torch.ones(units, dtype=torch.bool)
+    damage, level = 0.0, 0.0
+    for _ in range(units):
+        goes = int(adds.masked_fill(~alive, torch.inf).argmin())
+        damage += float(adds[goes])
+        level = max(damage, float(np.nextafter(level, np.inf)))
+        cost[goes] = level
+        order.append(goes)
+        alive[goes] = False
+        adds += 2 * pairs[goes]
+    return Removal(torch.tensor(order), cost)
+
+
+@torch.no_grad()
+def activity(
+    model: nn.Module, layout: Layout, data: Tensor, seed: int = 0, places: int = 8192
+) -> dict[str, Tensor]:
+    """On which side of its hyperplane each unit finds the calibration inputs.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    layout : Layout
+    data : Tensor, shape (N, ...)
+    seed : int
+        For the sample of inputs and positions.
+    places : int
+        Inputs and positions to look at for each layer that makes the units, at most.
+
+    Returns
+    -------
+    dict of str to Tensor, shape (U, R), float32, on the CPU
+        +1 where the unit's output, batch norm included, is > 0, -1 elsewhere; where several
+        layers make a unit, their places follow one another. A unit that never changes has a
+        row of zeros: it draws no boundary there.
+    """
+    modules = dict(model.named_modules())
+    parts: dict[str, list[Tensor]] = {name: [] for name in layout.groups}
+    hooks = []
+
+    def hook(group: str, indices: Tensor, sample: _Places):
+        def look(layer: nn.Module, _, output: Tensor) -> None:
+            channels_first = output.ndim > 2 and not isinstance(layer, nn.Linear)
+            rows = sample.of(output.movedim(1, -1) if channels_first else output)
+            side = rows[:, indices.to(rows.device)] > 0  # (r, U, m)
+            parts[group].append(side.transpose(0, 1).flatten(1).cpu())
+
+        return look
+
+    for name, group in layout.groups.items():
+        for member in group.producers:
+            behind = layout.batch_norms.get(member.module, member.module)
+            sample = _Places(len(data), places, seed)
+            look = hook(name, member.indices, sample)
+            hooks.append(modules[behind].register_forward_hook(look))
+    try:
+        with evaluation(model):
+            for batch in batches(data):
+                model(batch)
+    finally:
+        for handle in hooks:
+            handle.remove()
+    result = {}
+    for name, found in parts.items():
+        sides = torch.cat(found, 1)
+        changes = (sides.any(1) & ~sides.all(1)).float()
+        result[name] = (2 * sides.float() - 1) * changes[:, None]
+    return result
+
+
+class _Places:
+    """A seeded sample of the rows (inputs and positions) that pass by in batches."""
+
+    def __init__(self, images: int, places: int, seed: int):
+        self.images, self.places, self.seed = images, places, seed
+        self.rows, self.start = None, 0
+
+    def of(self, seen: Tensor) -> Tensor:
+        """The sampled rows of a batch (n, ..., channels), shape (r, channels)."""
+        flat = seen.reshape(-1, seen.shape[-1])
+        if self.rows is None:
+            total = self.images * (len(flat) // len(seen))
+            self.rows = sample_rows(total, self.places, self.seed)
+        rows = rows_between(self.rows, self.start, self.start + len(flat))
+        self.start += len(flat)
+        return flat[rows.to(flat.device)]
 
 
 class _Downdate:

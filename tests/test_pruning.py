@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 
 import splinelib as sl
-from splinelib import pruning
+from splinelib import criteria, pruning
 from splinelib.errors import DamagedFile
 from splinelib.groups import PruningError, find_groups
 from splinelib.models import mlp, preresnet, resnet18, vgg16
@@ -236,11 +236,11 @@ def test_model_is_left_as_it_was():
 
 @pytest.mark.parametrize("criterion", list(sl.CRITERIA))
 def test_every_criterion_scores_every_unit_alike_twice(criterion):
-    model = convnet()
-    scores = sl.score(model, criterion, data=images())
+    model, labels = convnet(), torch.arange(64) % 4
+    scores = sl.score(model, criterion, data=images(), labels=labels)
     assert {name: len(s) for name, s in scores.items()} == {"0": 6, "3": 8, "6": 10}
     assert all(torch.isfinite(s).all() and s.std() > 0 for s in scores.values())
-    again = sl.score(model, criterion, data=images())
+    again = sl.score(model, criterion, data=images(), labels=labels)
     assert all(torch.equal(scores[name], again[name]) for name in scores)
 
 
@@ -284,7 +284,7 @@ def test_bn_leaves_groups_without_batch_norm_whole():
 def test_hyperplanes_of_a_group_are_those_of_the_layer():
     model = convnet(bias=True)
     layout = find_groups(model, images(1))
-    context = pruning.Context(model, layout, None, 0)
+    context = criteria.Context(model, layout, None, 0)
     for layer in sl.spline_layers(model, images(1)):
         normals, offsets = context.hyperplanes(layout.groups[layer.name])
         expected, shift = layer.hyperplanes()
@@ -717,7 +717,8 @@ def test_networks_that_share_weights_are_refused():
 @pytest.mark.parametrize("criterion", list(sl.CRITERIA))
 def test_works_on_cuda_as_on_the_cpu(criterion):
     model, data = convnet(), images(128)
-    there = sl.prune(model.cuda(), 0.5, criterion, data=data, compensate=True)
-    here = sl.prune(model.cpu(), 0.5, criterion, data=data, compensate=True)
+    options = {"data": data, "labels": torch.arange(128) % 4, "compensate": True}
+    there = sl.prune(model.cuda(), 0.5, criterion, **options)
+    here = sl.prune(model.cpu(), 0.5, criterion, **options)
     with torch.no_grad():
         assert relative_error(there(data.cuda()).cpu(), here(data)) < 1e-2
