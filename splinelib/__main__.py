@@ -1,10 +1,11 @@
-"""The command line: ``python -m splinelib run`` and ``python -m splinelib runs``."""
+"""The command line: ``python -m splinelib run``, ``oneshot`` and ``runs``."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
+from . import oneshot
 from .errors import SplineError
 from .experiments import Protocol, read_record, record_files, run, summary
 
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     actions = parser.add_subparsers(required=True, metavar="action")
     _add_run(actions)
+    _add_oneshot(actions)
     _add_runs(actions)
     return parser
 
@@ -76,6 +78,34 @@ def _add_run(actions) -> None:
     parser.set_defaults(action=_run)
 
 
+def _add_oneshot(actions) -> None:
+    parser = actions.add_parser(
+        "oneshot",
+        help="accuracy of a recorded run's dense network after pruning, with no retraining",
+        description="Prune the dense network of a recorded run at each ratio by each method and "
+        "test what is left, with no retraining. What is recorded already is not done again.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("run", help="name of the run, as `runs` lists it")
+    parser.add_argument(
+        "--methods",
+        nargs="*",
+        metavar="METHOD",
+        help="criteria, with @layerwise or @residual and +fold or +refit as for `run`; if not "
+        f"given, every criterion with each of {', '.join(oneshot.VARIANTS)}",
+    )
+    parser.add_argument(
+        "--ratios",
+        nargs="*",
+        type=float,
+        default=list(oneshot.RATIOS),
+        metavar="RATIO",
+        help="shares of units to remove",
+    )
+    parser.add_argument("--folder", help="folder of the records; data/runs if not given")
+    parser.set_defaults(action=_oneshot)
+
+
 def _add_runs(actions) -> None:
     parser = actions.add_parser("runs", help="list the records and check them")
     parser.add_argument("--folder", help="folder of the records; data/runs if not given")
@@ -91,16 +121,29 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _oneshot(options: argparse.Namespace) -> int:
+    record = oneshot.curves(options.run, options.methods, options.ratios, folder=options.folder)
+    print(oneshot.summary(record))
+    return 0
+
+
 def _runs(options: argparse.Namespace) -> int:
-    paths = record_files(options.folder)
+    kinds = [
+        (path, read, shown)
+        for paths, read, shown in (
+            (record_files(options.folder), read_record, summary),
+            (oneshot.record_files(options.folder), oneshot.read, oneshot.summary),
+        )
+        for path in paths
+    ]
     damaged = 0
-    for path in paths:
+    for path, read, shown in kinds:
         try:
-            print(summary(read_record(path)))
+            print(shown(read(path)))
         except SplineError as error:
             print(f"error: {error}", file=sys.stderr)
             damaged += 1
-    print(f"{len(paths)} records, {damaged} damaged")
+    print(f"{len(kinds)} records, {damaged} damaged")
     return 1 if damaged else 0
 
 

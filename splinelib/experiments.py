@@ -5,19 +5,14 @@ and trains each ticket to the end of the same schedule. What came out, and how, 
 record. A run can be killed at any moment; the same call goes on where it stopped.
 """
 
-import csv
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import re
 import shlex
-import subprocess
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -28,8 +23,20 @@ from . import data, models, pruning
 from .codes import RegionCodes, region_codes
 from .data import Dataset
 from .early_bird import EarlyBird
-from .errors import DamagedFile, SplineError
-from .files import replacing, repository
+from .files import replacing
+from .records import (
+    NUMBER,
+    PROVENANCE,
+    RunLocked,
+    check,
+    folders,
+    locked,
+    provenance,
+    public_name,
+    published,
+    read_json,
+    write_json,
+)
 from .training import (
     FlopCounter,
     FlopsLedger,
@@ -40,16 +47,27 @@ from .training import (
     train,
 )
 
+__all__ = [
+    "Protocol",
+    "RunLocked",
+    "Ticket",
+    "check_record",
+    "command",
+    "provenance",
+    "published",
+    "read_record",
+    "record_files",
+    "records",
+    "run",
+    "summary",
+]
+
 SCHEMA = 1
 SCOPES = ("global", "layerwise", "residual")
 COMPENSATIONS = (False, "fold", "refit")
 
 # Inputs of the latency measurement and of the rehearsal.
 _FEW = 16
-
-
-class RunLocked(SplineError, RuntimeError):
-    """Another process is writing the same record."""
 
 
 def _option(default, text: str):
@@ -131,7 +149,7 @@ class Protocol:
     @property
     def name(self) -> str:
         """Name of the record: what people ask for first when they look for one."""
-        parts = [_public(self.dataset), self.network, f"w{self.width:g}", f"e{self.epochs}"]
+        parts = [public_name(self.dataset), self.network, f"w{self.width:g}", f"e{self.epochs}"]
         if self.train_size is not None:
             parts.append(f"n{self.train_size}")
         return re.sub(r"[^\w.-]+", "-", "-".join([*parts, f"s{self.seed}"]))
@@ -244,9 +262,9 @@ def run(
     """
     tickets = [Ticket.parse(text, ratio) for text in criteria for ratio in ratios]
     name = name or protocol.name
-    records_folder, checkpoints = _folders(folder)
+    records_folder, checkpoints = folders(folder)
     path, work = records_folder / f"{name}.json", checkpoints / name
-    with _locked(records_folder / f"{name}.lock"):
+    with locked(records_folder / f"{name}.lock"):
         record = read_record(path) if path.exists() else None
         if record is not None:
             _check_same(path, record, protocol)
@@ -270,30 +288,61 @@ def run(
     return record
 
 
+def prepare(
+    protocol: Protocol, root: str | os.PathLike | None = None
+) -> tuple[Dataset, tuple[Tensor, Tensor] | None]:
+    """The images of a run, on the device that it uses, and what it holds out of training.
+
+    Returns
+    -------
+    dataset : Dataset
+        Without the images that are held out.
+    held_out : pair of Tensor, or None
+        Images and labels, where `Protocol.validation` asks for some.
+    """
+    whole = data.load(protocol.dataset, root)
+    whole = whole.subset(protocol.train_size, protocol.test_size)
+    held_out = None
+    if protocol.validation:
+        kept, out = whole.split(protocol.validation, protocol.seed)
+        held_out = (whole.train_images[out], whole.train_labels[out])
+        whole = whole.subset(train=kept)
+    return whole.to("cuda" if torch.cuda.is_available() else "cpu"), held_out
+
+
+def build(protocol: Protocol, dataset: Dataset) -> nn.Module:
+    """The run's network as it is before training, on the device of the dataset."""
+    model = models.build(protocol.network, dataset, protocol.width, protocol.seed)
+    return model.to(dataset.train_images.device)
+
+
+def sample(dataset: Dataset, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """A fixed sample of training images, normalised but not augmented, and their classes."""
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.randperm(len(dataset.train_images), generator=generator)[:count]
+    index = index.to(dataset.train_images.device)
+    return dataset.to_float(dataset.train_images[index]), dataset.train_labels[index]
+
+
 class _Runner:
     """One run's data, places and settings."""
 
     def __init__(self, protocol: Protocol, work: Path, root, progress: bool):
         self.protocol, self.work, self.progress = protocol, work, progress
-        whole = data.load(protocol.dataset, root)
-        whole = whole.subset(protocol.train_size, protocol.test_size)
-        self.held_out = None
-        if protocol.validation:
-            kept, held_out = whole.split(protocol.validation, protocol.seed)
-            self.held_out = (whole.train_images[held_out], whole.train_labels[held_out])
-            whole = whole.subset(train=kept)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.dataset = whole.to(self.device)
+        self.dataset, self.held_out = prepare(protocol, root)
+        self.device = self.dataset.train_images.device
         work.mkdir(parents=True, exist_ok=True)
 
     def build(self) -> nn.Module:
-        protocol = self.protocol
-        model = models.build(protocol.network, self.dataset, protocol.width, protocol.seed)
-        return model.to(self.device)
+        return build(self.protocol, self.dataset)
 
     def inputs(self, count: int) -> Tensor:
         """A fixed sample of training images, normalised, not augmented."""
-        return _sample(self.dataset, count, self.protocol.seed)
+        return sample(self.dataset, count, self.protocol.seed)[0]
+
+    def labels(self, count: int) -> Tensor:
+        """Classes of the images that `inputs` gives."""
+        return sample(self.dataset, count, self.protocol.seed)[1]
 
     def accuracy(self, model: nn.Module) -> dict[str, float]:
         transform = self.dataset.to_float
@@ -327,11 +376,11 @@ class _Runner:
 
     def rehearse(self, tickets: Sequence[Ticket]) -> None:
         """Score and select on the untrained network: what cannot work says so before training."""
-        model, few = self.build(), self.inputs(_FEW)
+        model, few, labels = self.build(), self.inputs(_FEW), self.labels(_FEW)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for criterion in dict.fromkeys(ticket.criterion for ticket in tickets):
-                scores = pruning.score(model, criterion, data=few)
+                scores = pruning.score(model, criterion, data=few, labels=labels)
                 for ticket in tickets:
                     if ticket.criterion == criterion:
                         scope = "layerwise" if ticket.scope == "layerwise" else "global"
@@ -400,6 +449,7 @@ class _Runner:
                     criterion=ticket.criterion,
                     scope=ticket.scope,
                     data=calibration,
+                    labels=self.labels(self.protocol.calibration),
                     compensate=ticket.compensate,
                 )
             drawn = {
@@ -476,28 +526,8 @@ class _Watch:
 
 
 def read_record(path: str | os.PathLike) -> dict:
-    """Read a record and check it against the schema.
-
-    Raises
-    ------
-    DamagedFile
-        It is not JSON, of another schema version, or lacks something; the message names it.
-    """
-    path = Path(path)
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DamagedFile(
-            f"The record {path.name} is not JSON ({error}). Restore it from version control, or "
-            "delete it and run again."
-        ) from error
-    problems = check_record(record)
-    if problems:
-        raise DamagedFile(
-            f"The record {path.name} does not follow schema {SCHEMA}: {'; '.join(problems)}. "
-            "Records are not edited by hand: restore it, or delete it and run again."
-        )
-    return record
+    """Read the record of a run and check it; raises as `records.read_json` does."""
+    return read_json(path, SCHEMA, _RECORD)
 
 
 def records(folder: str | os.PathLike | None = None) -> list[dict]:
@@ -513,33 +543,12 @@ def records(folder: str | os.PathLike | None = None) -> list[dict]:
 
 def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
     """Paths of the records in a folder (default: ``data/runs`` of the checkout), by name."""
-    return sorted(_folders(folder)[0].glob("*.json"))
-
-
-def published(name: str) -> list[dict]:
-    """Rows of a table that a paper printed, from ``data/published/NAME.csv``.
-
-    Numbers come as int or float, empty cells as None.
-
-    Raises
-    ------
-    ValueError
-        There is no such table; the message lists those there are.
-    """
-    folder = _checkout() / "data" / "published"
-    path = folder / f"{name}.csv"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.csv")))
-        raise ValueError(f"There is no published table {name!r}. Known: {known}.")
-    with open(path, newline="", encoding="utf-8") as file:
-        return [{key: _cell(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    return sorted(folders(folder)[0].glob("*.json"))
 
 
 def check_record(record: object) -> list[str]:
     """What is wrong with a record, one sentence each; an empty list if nothing is."""
-    if isinstance(record, dict) and record.get("schema") != SCHEMA:
-        return [f"its schema is {record.get('schema')!r}, and this code reads {SCHEMA}"]
-    return list(_mismatches(record, _RECORD, "record"))
+    return check(record, SCHEMA, _RECORD)
 
 
 def summary(record: dict) -> str:
@@ -579,7 +588,7 @@ def command(protocol: Protocol, tickets: Sequence[Ticket], name: str | None = No
     for option in fields(Protocol):
         value = getattr(protocol, option.name)
         if option.name in always or value != option.default:
-            shown = _public(value) if option.name == "dataset" else value
+            shown = public_name(value) if option.name == "dataset" else value
             words += [f"--{option.name.replace('_', '-')}", f"{shown}"]
     words += ["--criteria", *dict.fromkeys(ticket.method for ticket in tickets)]
     if tickets:
@@ -587,28 +596,6 @@ def command(protocol: Protocol, tickets: Sequence[Ticket], name: str | None = No
     if name is not None and name != protocol.name:
         words += ["--name", name]
     return shlex.join(words)
-
-
-def provenance() -> dict:
-    """Commit, hardware and versions of this process, without host name or paths."""
-    packages = ("torchvision", "torch-pruning", "numpy")
-    cuda = torch.cuda.is_available()
-    return {
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "splinelib")),
-        "hardware": {
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "gpu": torch.cuda.get_device_name() if cuda else None,
-        },
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,  # names the build too
-            **{package: _version(package) for package in packages},
-        },
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
 
 
 def _result(history: list[dict], size: dict, ledger: FlopsLedger) -> dict:
@@ -623,12 +610,6 @@ def _result(history: list[dict], size: dict, ledger: FlopsLedger) -> dict:
         "seconds": sum(row["seconds"] for row in history),
         "provenance": provenance(),
     }
-
-
-def _sample(dataset: Dataset, count: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    index = torch.randperm(len(dataset.train_images), generator=generator)[:count]
-    return dataset.to_float(dataset.train_images[index.to(dataset.train_images.device)])
 
 
 def _widths(dense: nn.Module, small: nn.Module) -> dict[str, list[int]]:
@@ -651,28 +632,15 @@ def _write(path: Path, record: dict, name: str, protocol: Protocol) -> None:
         "schema": SCHEMA,
         "name": name,
         "command": command(protocol, [_ticket_of(entry) for entry in record["tickets"]], name),
-        "protocol": asdict(protocol) | {"dataset": _public(protocol.dataset)},
+        "protocol": asdict(protocol) | {"dataset": public_name(protocol.dataset)},
     }
     whole = head | {key: value for key, value in record.items() if key not in head}
-    problems = check_record(whole)
-    if problems:
-        raise AssertionError(f"a record that breaks its own schema: {'; '.join(problems)}")
+    write_json(path, whole, SCHEMA, _RECORD)
     record.update(head)
-    with replacing(path) as temporary:
-        text = json.dumps(whole, indent=1, allow_nan=False)
-        # Short rows (a matrix, a history) are easier to read and to compare on one line.
-        temporary.write_text(_compact(text) + "\n", encoding="utf-8")
-
-
-def _compact(text: str) -> str:
-    """Put innermost lists and objects of indented JSON on one line each."""
-    return re.sub(
-        r"[\[{]\s[^\[\]{}]*[\]}]", lambda match: re.sub(r"\s*\n\s*", " ", match.group()), text
-    )
 
 
 def _check_same(path: Path, record: dict, protocol: Protocol) -> None:
-    wanted = asdict(protocol) | {"dataset": _public(protocol.dataset)}
+    wanted = asdict(protocol) | {"dataset": public_name(protocol.dataset)}
     different = [
         f"{key} {record['protocol'].get(key)} (now {value})"
         for key, value in wanted.items()
@@ -685,134 +653,38 @@ def _check_same(path: Path, record: dict, protocol: Protocol) -> None:
         )
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go of when the process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
-        try:
-            try:
-                import fcntl
-            except ImportError:  # Windows
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunLocked(
-                f"Another process is writing the record {path.stem}. Wait until it is done, or "
-                "give this run another name (--name)."
-            ) from error
-        yield
-    path.unlink(missing_ok=True)
-
-
-def _folders(folder: str | os.PathLike | None) -> tuple[Path, Path]:
-    """Folder of the records, folder of the checkpoints."""
-    if folder is not None:
-        return Path(folder), Path(folder) / "checkpoints"
-    return _checkout() / "data" / "runs", data.cache_folder() / "runs"
-
-
-def _checkout() -> Path:
-    root = repository()
-    if root is None:
-        raise ValueError(
-            "splinelib does not run from a checkout of the book, so there is no data folder: pass "
-            "folder=..., or install it from a checkout with pip install -e ."
-        )
-    return root
-
-
-def _public(dataset: str) -> str:
-    """A dataset's name without the path of a folder."""
-    if not dataset.startswith("folder:"):
-        return dataset
-    return f"folder:{Path(dataset.removeprefix('folder:')).name}"
-
-
-def _cell(text: str) -> int | float | str | None:
-    if not text:
-        return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _git(*arguments: str) -> str | None:
-    root = repository()
-    if root is None:
-        return None
-    try:
-        result = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() if result.returncode == 0 else None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-# The schema, as types: a dict names the keys that must be there, a one-element list is a list of
-# such, a one-key dict {str: ...} is a mapping, a tuple lists what is allowed instead.
-_NUMBER = (int, float)
+# The schema, as types; see `records.mismatches`.
 _SIZE = {
     "channels": int,
     "parameters": int,
     "macs": int,
-    "latency": _NUMBER,
+    "latency": NUMBER,
     "batch_size": int,
-}
-_PROVENANCE = {
-    "commit": (str, None),
-    "uncommitted_changes": bool,
-    "hardware": {"processor": str, "cores": int, "threads": int, "gpu": (str, None)},
-    "versions": {str: (str, None)},
-    "finished": str,
 }
 _ROW = {
     "epoch": int,
-    "learning_rate": _NUMBER,
-    "loss": _NUMBER,
-    "train_accuracy": _NUMBER,
-    "test_accuracy": _NUMBER,
-    "seconds": _NUMBER,
+    "learning_rate": NUMBER,
+    "loss": NUMBER,
+    "train_accuracy": NUMBER,
+    "test_accuracy": NUMBER,
+    "seconds": NUMBER,
 }
 _RESULT = {
-    "test_accuracy": _NUMBER,
+    "test_accuracy": NUMBER,
     "history": [_ROW],
     "size": _SIZE,
-    "flops": {str: _NUMBER},
-    "pflop": _NUMBER,
-    "units": _NUMBER,
-    "seconds": _NUMBER,
-    "provenance": _PROVENANCE,
+    "flops": {str: NUMBER},
+    "pflop": NUMBER,
+    "units": NUMBER,
+    "seconds": NUMBER,
+    "provenance": PROVENANCE,
 }
 _RECORD = {
     "schema": int,
     "name": str,
     "command": str,
     "protocol": {
-        option.name: (*_NUMBER, None) if option.default is None else type(option.default)
+        option.name: (*NUMBER, None) if option.default is None else type(option.default)
         for option in fields(Protocol)
     },
     "dataset": {"train": int, "validation": int, "test": int, "classes": int, "shape": [int]},
@@ -822,55 +694,22 @@ _RECORD = {
         "drawn_after": int,
         "reason": str,
         "probe": int,
-        "distances": [(*_NUMBER, None)],
-        "matrix": [[_NUMBER]],
-        "per_layer": [{str: _NUMBER}],
-        "seconds": _NUMBER,
+        "distances": [(*NUMBER, None)],
+        "matrix": [[NUMBER]],
+        "per_layer": [{str: NUMBER}],
+        "seconds": NUMBER,
     },
     "tickets": [
         {
             "criterion": str,
             "scope": str,
             "compensate": (bool, str),
-            "ratio": _NUMBER,
-            "scoring_seconds": _NUMBER,
-            "accuracy_before_training": _NUMBER,
+            "ratio": NUMBER,
+            "scoring_seconds": NUMBER,
+            "accuracy_before_training": NUMBER,
             "widths": {str: [int]},
-            "dense_latency": _NUMBER,
+            "dense_latency": NUMBER,
             **_RESULT,
         }
     ],
 }
-
-
-def _mismatches(value: object, schema: object, where: str) -> Iterator[str]:
-    if isinstance(schema, list):
-        if not isinstance(value, list):
-            yield f"{where} should be a list"
-            return
-        for index, entry in enumerate(value):
-            yield from _mismatches(entry, schema[0], f"{where}[{index}]")
-    elif isinstance(schema, dict):
-        if not isinstance(value, dict):
-            yield f"{where} should be an object"
-            return
-        if str in schema:
-            for key, entry in value.items():
-                yield from _mismatches(entry, schema[str], f"{where}.{key}")
-            return
-        for key, expected in schema.items():
-            if key in value:
-                yield from _mismatches(value[key], expected, f"{where}.{key}")
-            else:
-                yield f"{where}.{key} is missing"
-    elif not _fits(value, schema):
-        yield f"{where} is {value!r}"
-
-
-def _fits(value: object, schema: object) -> bool:
-    allowed = schema if isinstance(schema, tuple) else (schema,)
-    if isinstance(value, bool):
-        return bool in allowed
-    if float in allowed and isinstance(value, int):
-        return True
-    return any(value is None if kind is None else isinstance(value, kind) for kind in allowed)

@@ -34,6 +34,9 @@ from .redundancy import residual_along
 
 SCOPES = ("global", "layerwise", "residual")
 COMPENSATION = (False, "fold", "refit")
+_NEEDS_DATA = (
+    "{} fits least squares on calibration inputs: pass data=, for instance 2,048 training images"
+)
 _FORMAT, _VERSION = "splinelib pruned network", 1
 
 
@@ -311,15 +314,64 @@ def apply_masks(
 
 
 def shrink(
-    model: nn.Module, masks: Mapping[str, Tensor], example: Tensor | None = None
+    model: nn.Module,
+    masks: Mapping[str, Tensor],
+    example: Tensor | None = None,
+    *,
+    data: Tensor | None = None,
+    compensate: bool | str = False,
+    seed: int = 0,
 ) -> nn.Module:
     """A physically smaller copy of the model, with the outputs of the masked copy.
 
-    Parameters and exceptions as for `apply_masks`. The copy remembers what was kept, so that
-    `save_pruned` can write it down; it can be pruned again.
+    Parameters
+    ----------
+    model : torch.nn.Module
+    masks : mapping of str to bool Tensor (U,)
+        As `select` returns them; groups that are not named stay whole.
+    example : Tensor, shape (1, ...), optional
+        Needed for a plain dict of masks, which does not say which channels belong together.
+    data : Tensor, shape (N, ...), optional
+        Calibration inputs for the compensation.
+    compensate : {False, True, "fold", "refit"}
+        As in `prune`; the outputs are then closer to the dense network's than the masked
+        copy's are.
+    seed : int
+        For the sample of positions that the compensation fits.
+
+    Returns
+    -------
+    torch.nn.Module
+        It remembers what was kept, so that `save_pruned` can write it down; it can be
+        pruned again.
+
+    Raises
+    ------
+    ValueError
+        For masks with unknown names, wrong lengths or an emptied group, or of another model;
+        for compensation without data.
     """
+    compensate = _checked_compensation(compensate, data)
     layout = _layout_for(model, masks, example)
-    return _shrink(model, layout, _checked_masks(layout, masks))[0]
+    masks = _checked_masks(layout, masks)
+    data = None if data is None else check_inputs(model, data)
+    return _compensated(model, layout, masks, data, compensate, seed)
+
+
+def _checked_compensation(compensate: bool | str, data: Tensor | None) -> bool | str:
+    compensate = "refit" if compensate is True else compensate
+    _check_choice("compensate", compensate, COMPENSATION)
+    if compensate and data is None:
+        raise ValueError(_NEEDS_DATA.format(f"compensate={compensate!r}"))
+    return compensate
+
+
+def _compensated(model, layout: Layout, masks: dict, data, compensate, seed: int) -> nn.Module:
+    small, kept = _shrink(model, layout, masks)
+    if compensate:
+        work = getattr(compensation, compensate)
+        small.pruning_record["added_biases"] += work(model, small, layout, kept, data, seed)
+    return small
 
 
 def _shrink(model: nn.Module, layout: Layout, masks: dict) -> tuple[nn.Module, dict]:
@@ -398,25 +450,15 @@ def prune(
     """
     _check_ratio(ratio)
     _check_choice("scope", scope, SCOPES)
-    compensate = "refit" if compensate is True else compensate
-    _check_choice("compensate", compensate, COMPENSATION)
-    if data is None and (compensate or scope == "residual"):
-        what = f"compensate={compensate!r}" if compensate else "scope='residual'"
-        raise ValueError(
-            f"{what} fits least squares on calibration inputs: pass data=, "
-            "for instance 2,048 training images"
-        )
+    compensate = _checked_compensation(compensate, data)
+    if data is None and scope == "residual":
+        raise ValueError(_NEEDS_DATA.format("scope='residual'"))
     context = _context(model, criterion, data, example, seed, labels)
     scores = _score(context, criterion)
     if scope == "residual":
         scores = _common_residual(context, scores)
     masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global")
-    small, kept = _shrink(model, context.layout, masks)
-    if compensate:
-        work = getattr(compensation, compensate)
-        added = work(model, small, context.layout, kept, context.data, seed)
-        small.pruning_record["added_biases"] += added
-    return small
+    return _compensated(model, context.layout, masks, context.data, compensate, seed)
 
 
 def save_pruned(model: nn.Module, path: str | os.PathLike) -> None:

@@ -15,6 +15,7 @@ from splinelib import data, experiments, pruning
 from splinelib.__main__ import _parser, main
 from splinelib.errors import DamagedFile, SplineError
 from splinelib.experiments import Protocol, Ticket, check_record, published, read_record, run
+from splinelib.records import checkout, locked
 
 TINY = Protocol(
     network="mlp",
@@ -239,11 +240,11 @@ def test_adding_tickets_without_the_checkpoint_is_refused(tiny, tmp_path):
 
 def test_two_processes_cannot_write_one_record(tmp_path):
     with (
-        experiments._locked(tmp_path / f"{TINY.name}.lock"),
+        locked(tmp_path / f"{TINY.name}.lock"),
         pytest.raises(experiments.RunLocked, match="Another process"),
     ):
         run(TINY, (), folder=tmp_path, progress=False)
-    with experiments._locked(tmp_path / "free.lock"):
+    with locked(tmp_path / "free.lock"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -340,7 +341,7 @@ def test_the_paper_s_protocol_is_the_default():
 
 
 def test_every_published_row_has_a_source():
-    tables = [path.stem for path in (experiments._checkout() / "data" / "published").glob("*.csv")]
+    tables = [path.stem for path in (checkout() / "data" / "published").glob("*.csv")]
     assert len(tables) >= 6
     for table in tables:
         rows = published(table)

@@ -168,7 +168,11 @@ def regression_problem(units, width, seed=0):
     x -= x.mean(0)
     weight = torch.randn(6, columns, generator=generator, dtype=torch.float64)
     gram = x.T @ x / len(x)
-    return x, weight, Reader(gram, weight.T @ weight, (x @ weight.T).square().sum(1).mean().item())
+    return (
+        x,
+        weight,
+        Reader(gram, x.mean(0), weight.T @ weight, (x @ weight.T).square().sum(1).mean().item()),
+    )
 
 
 @pytest.mark.parametrize("width", [1, 4])
@@ -218,7 +222,7 @@ def test_dead_units_cost_nothing():
     _, weight, reader = regression_problem(6, 1)
     gram = reader.gram.clone()
     gram[2], gram[:, 2] = 0, 0
-    removal = least_squares_order([Reader(gram, weight.T @ weight, reader.energy)], 6)
+    removal = least_squares_order([Reader(gram, reader.mean, weight.T @ weight, reader.energy)], 6)
     assert removal.order[0].item() == 2
     assert removal.cost[2].item() < 1e-9
 
