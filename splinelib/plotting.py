@@ -314,8 +314,8 @@ def accuracy_against(
     Parameters
     ----------
     series : mapping of name to (x, accuracy)
-        Each (T,) or (seeds, T); accuracy in [0, 1]. Criteria that the book knows ("spline",
-        "spline + compensation", "magnitude", "bn", "random", "fpgm", "lsq") keep one colour.
+        Each (T,) or (seeds, T); accuracy in [0, 1]. Criteria in `CRITERIA`, "dense" and
+        "spline + compensation" keep one colour wherever they appear.
     dense : float, optional
         Accuracy of the network before pruning, as a line across.
     log : bool

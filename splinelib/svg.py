@@ -47,6 +47,10 @@ _COLOURS = {
     "grey": ("#6b7280", "#a8b0bd"),
     "ochre": ("#8a6a00", "#e3c14d"),
     "cyan": ("#0f7f8f", "#58d1e3"),
+    "indigo": ("#4b4fc4", "#a5a8ff"),
+    "olive": ("#55700a", "#b3cf5a"),
+    "brown": ("#7c4a21", "#d9a67a"),
+    "pink": ("#b0307f", "#ff8fcf"),
 }
 _SENTINELS = {name: f"#51c0{i:02x}" for i, name in enumerate(_COLOURS)}
 _DEPTHS = 8
@@ -61,6 +65,10 @@ _SERIES = {
     "random": ("grey", "x"),
     "fpgm": ("ochre", "v"),
     "lsq": ("cyan", "P"),
+    "codes": ("indigo", "X"),
+    "l2": ("olive", "<"),
+    "thinet": ("brown", "*"),
+    "snip": ("pink", ">"),
 }
 
 
