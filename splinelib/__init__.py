@@ -38,6 +38,8 @@ _HOMES = {
     ],
 }
 _MODULES = [
+    "codes",
+    "early_bird",
     "data",
     "models",
     "training",
