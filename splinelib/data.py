@@ -96,9 +96,14 @@ class Dataset:
         std = images.new_tensor(self.std, dtype=torch.float32).view(-1, 1, 1)
         return (images.float() / 255 - mean) / std
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        place: tuple[int, int] | None = None,
+    ) -> Tensor:
         """`augment` with the padding and the flips that suit this set."""
-        return augment(images, generator, flip=self.flips)
+        return augment(images, generator, flip=self.flips, place=place)
 
     def split(self, validation: float = 0.1, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Split the training images in two, the same share of every class in each part.
@@ -221,6 +226,7 @@ def augment(
     generator: torch.Generator,
     padding: int | None = None,
     flip: bool = True,
+    place: tuple[int, int] | None = None,
 ) -> Tensor:
     """Crop and mirror a batch of training images at random, in one gather.
 
@@ -237,6 +243,9 @@ def augment(
         Pixels added on each side. Default: an eighth of the side, 4 for CIFAR.
     flip : bool
         Whether to mirror.
+    place : (int, int), optional
+        Number of the first image in a larger batch, and that batch's size: each image is then
+        treated as it would be there. For processes that share a batch.
 
     Returns
     -------
@@ -247,10 +256,12 @@ def augment(
     device = images.device
     if padding is None:
         padding = max(1, min(height, width) // 8)
+    begin, whole = (0, count) if place is None else place
     shifts = torch.randint(
-        0, 2 * padding + 1, (2, count, 1), generator=generator, device=generator.device
-    )
-    mirrored = torch.rand(count, 1, generator=generator, device=generator.device) < 0.5
+        0, 2 * padding + 1, (2, whole, 1), generator=generator, device=generator.device
+    )[:, begin : begin + count]
+    mirrored = torch.rand(whole, 1, generator=generator, device=generator.device) < 0.5
+    mirrored = mirrored[begin : begin + count]
     rows = shifts[0].to(device) + torch.arange(height, device=device)
     columns = torch.arange(width, device=device).expand(count, -1)
     if flip:

@@ -5,9 +5,11 @@ the rate divided by ten at half and at three quarters of the epochs (80 and 120 
 """
 
 import copy
+import inspect
 import os
 import statistics
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,11 +17,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.sgd import sgd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from tqdm.auto import tqdm
 
+from . import energy, parallel
 from .data import Dataset
 from .errors import DamagedFile, SplineError
 from .files import replacing
@@ -34,11 +38,22 @@ PUBLISHED_UNIT_PFLOP = 0.05
 
 _CHECKPOINT_VERSION = 1
 
+# PyTorch 2.14 gave the option its second name.
+_SYNCHRONISE_BUFFERS = (
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers"
+)
+
 OnEpoch = Callable[[int, nn.Module], dict | None]
 
 
 class TrainingDiverged(SplineError, ArithmeticError):
     """The training loss is no longer a number."""
+
+
+class OutOfGpuMemory(SplineError, MemoryError):
+    """A GPU has too little memory for a step of the training."""
 
 
 @dataclass
@@ -91,8 +106,9 @@ class Trained:
         A trained copy, in eval mode.
     history : list of dict
         One row per epoch: ``epoch`` (counted from 0), ``learning_rate``, ``loss``,
-        ``train_accuracy`` (on the augmented images, as they were trained on), ``seconds``, and
-        what `on_epoch` returned.
+        ``train_accuracy`` (on the augmented images, as they were trained on), ``seconds``, on a
+        GPU that counts its energy ``joules`` (of all GPUs, for the training itself), and what
+        `on_epoch` returned.
     flops : float
         Training FLOPs of these epochs: 3 forward passes per image.
     """
@@ -117,6 +133,7 @@ class _Recipe:
     augment: bool
     seed: int
     examples: int
+    processes: int = 1
 
     def rate(self, epoch: int) -> float:
         return self.lr * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
@@ -190,6 +207,15 @@ def train(
     Every random choice of an epoch follows from `seed` and the epoch's number, so a run that is
     interrupted and resumed sees what an unbroken run sees.
 
+    Where `torch.distributed` is initialised (`parallel.launched` does it under torchrun), every
+    process calls `train` with the same arguments, and they train one model together. `batch_size`
+    stays that of the whole step: each process takes its part of the same augmented batch, and
+    DistributedDataParallel averages gradients, so without batch norm the result is that of one
+    process up to rounding. Batch norm takes the statistics of a process' own part; the running
+    ones are averaged after each epoch. Files are read and written, and `on_epoch` is called, on
+    rank 0 alone; every process returns the same result. Images that the last batch of an epoch
+    has too few of, fewer than two per process, are left out of that epoch.
+
     Parameters
     ----------
     model : torch.nn.Module
@@ -235,6 +261,8 @@ def train(
         The checkpoint cannot be read.
     TrainingDiverged
         The loss is no longer a number.
+    OutOfGpuMemory
+        A step does not fit on the GPU; the epochs before it are in the checkpoint.
 
     Examples
     --------
@@ -258,6 +286,7 @@ def train(
         augment=crop is not None,
         seed=seed,
         examples=len(images),
+        processes=parallel.processes(),
     )
     _check(recipe)
     device = device_of(model)
@@ -268,29 +297,35 @@ def train(
     images, labels = images.to(device), labels.to(device)
     optimizer = _SGD(model, momentum, weight_decay)
     history: list[dict] = []
-    if checkpoint is not None and Path(checkpoint).exists():
+    if checkpoint is not None:
         history = _restore(Path(checkpoint), recipe, model, optimizer, on_epoch)
+    together = _together(model, recipe)
 
     steps = -(-len(images) // batch_size)
-    first = start + len(history)
+    begin = start + len(history)
     with bar(
         total=(epochs - start) * steps,
         initial=len(history) * steps,
         desc=label,
         unit="batch",
-        disable=not progress,
+        disable=not progress or parallel.rank() > 0,
     ) as progress_bar:
-        for epoch in range(first, epochs):
-            row = _epoch(
-                model, images, labels, transform, crop, optimizer, recipe, epoch, progress_bar
-            )
-            model.eval()
-            if on_epoch is not None:
-                row |= on_epoch(epoch, model) or {}
+        for epoch in range(begin, epochs):
+            with _enough_memory(recipe, epoch, checkpoint):
+                row = _epoch(
+                    *(together, images, labels, transform, crop, optimizer, recipe, epoch),
+                    progress_bar,
+                )
+                model.eval()
+                parallel.average_statistics(model)
+                if on_epoch is not None:
+                    row |= parallel.first(lambda: on_epoch(epoch, model)) or {}  # noqa: B023
             history.append(row)
             progress_bar.set_postfix(epoch=epoch + 1, loss=f"{row['loss']:.3f}")
             if checkpoint is not None:
-                _save(Path(checkpoint), recipe, model, optimizer, history, on_epoch)
+                parallel.first(
+                    lambda: _save(Path(checkpoint), recipe, model, optimizer, history, on_epoch)
+                )
     return Trained(model.eval(), history, float(flops * len(images) * (epochs - start)))
 
 
@@ -299,7 +334,7 @@ def _epoch(
     images: Tensor,
     labels: Tensor,
     transform: Callable[[Tensor], Tensor],
-    crop: Callable[[Tensor, torch.Generator], Tensor] | None,
+    crop: Callable[..., Tensor] | None,
     optimizer: _SGD,
     recipe: _Recipe,
     epoch: int,
@@ -313,30 +348,37 @@ def _epoch(
     loss_sum = torch.zeros((), device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
     seen = 0
+    meter = energy.Meter(device)
     model.train()
+    # Order and crops are drawn alike in all processes, dropout is not.
     generator = torch.Generator(device).manual_seed(_epoch_seed(recipe.seed, epoch))
     order = torch.randperm(len(images), generator=generator, device=device)
-    with _private_randomness(device, _epoch_seed(recipe.seed, epoch)):
+    with _private_randomness(device, _epoch_seed(recipe.seed, epoch) + parallel.rank() * 2**40):
         for batch in order.split(recipe.batch_size):
             progress_bar.update()
-            if len(batch) == 1 and seen:
+            if len(batch) < 2 * recipe.processes and seen:
                 continue  # batch norm cannot normalise a single value
-            inputs = images[batch]
+            mine = parallel.part(len(batch))
+            inputs, targets = images[batch[mine]], labels[batch[mine]]
             if crop is not None:
-                inputs = crop(inputs, generator)
+                inputs = crop(inputs, generator, (mine.start, len(batch)))
             inputs = transform(inputs)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 logits = model(inputs)
-                loss = nn.functional.cross_entropy(logits, labels[batch])
+                loss = nn.functional.cross_entropy(logits, targets)
             optimizer.zero_grad()
-            loss.backward()
+            # Gradients are averaged over processes: parts of unequal size count by their size.
+            weight = len(targets) * recipe.processes / len(batch)
+            (loss if weight == 1 else loss * weight).backward()
             for scale in scales:
                 scale.grad.add_(scale.detach().sign(), alpha=recipe.l1)
             optimizer.step(rate)
             # Sums stay on the device: reading them here would wait for every step.
-            loss_sum += loss.detach() * len(batch)
-            correct += (logits.detach().argmax(1) == labels[batch]).sum()
+            loss_sum += loss.detach() * len(targets)
+            correct += (logits.detach().argmax(1) == targets).sum()
             seen += len(batch)
+    parallel.sum_(loss_sum)
+    parallel.sum_(correct)
     mean_loss = (loss_sum / seen).item()
     if mean_loss != mean_loss or mean_loss == float("inf"):
         raise TrainingDiverged(
@@ -349,7 +391,44 @@ def _epoch(
         "loss": mean_loss,
         "train_accuracy": correct.item() / seen,
         "seconds": time.perf_counter() - began,
+        **meter.read(),
     }
+
+
+def _together(model: nn.Module, recipe: _Recipe) -> nn.Module:
+    """The model as it is, or wrapped so that all processes step with the mean of gradients."""
+    if recipe.processes == 1:
+        return model
+    device = device_of(model)
+    return DistributedDataParallel(
+        model,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        # Each keeps its own statistics, and the epoch's end averages them.
+        **{_SYNCHRONISE_BUFFERS: False},
+    )
+
+
+@contextmanager
+def _enough_memory(recipe: _Recipe, epoch: int, checkpoint) -> Iterator[None]:
+    """Turn PyTorch's error about a full GPU into what to do about it."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        # The frames of the failed step hold its tensors: let go of them.
+        traceback.clear_frames(error.__traceback__)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        kept = (
+            "Nothing was kept, as there is no checkpoint"
+            if checkpoint is None
+            else f"The {epoch - recipe.start} epochs before it are in the checkpoint"
+        )
+        raise OutOfGpuMemory(
+            f"The GPU ran out of memory in epoch {epoch}, with batches of {recipe.batch_size}. "
+            f"{kept}. Free memory on the GPU and repeat the call to go on, or train anew with "
+            f"batch_size={max(2, recipe.batch_size // 2)} (--batch-size; under another --name), or "
+            "spread the same batch over more GPUs with torchrun."
+        ) from None
 
 
 @torch.no_grad()
@@ -595,13 +674,16 @@ def _restore(
     optimizer: _SGD,
     on_epoch: OnEpoch | None,
 ) -> list[dict]:
-    """Take up a checkpoint; returns the history so far."""
-    state = read_checkpoint(path)
-    wanted = asdict(recipe)
+    """Take up a checkpoint if there is one, in every process; returns the history so far."""
+    state = parallel.first(lambda: read_checkpoint(path) if path.exists() else None)
+    if state is None:
+        return []
+    # Checkpoints from before training could spread do not name a number of processes.
+    before = {"processes": 1} | state["recipe"]
     different = [
-        f"{name} {state['recipe'].get(name)} (now {value})"
-        for name, value in wanted.items()
-        if state["recipe"].get(name) != value
+        f"{name} {before.get(name)} (now {value})"
+        for name, value in asdict(recipe).items()
+        if before.get(name) != value
     ]
     if different:
         raise ValueError(
@@ -616,7 +698,7 @@ def _restore(
         ) from error
     optimizer.load_state_dict(state["optimizer"])
     if state["on_epoch"] is not None and hasattr(on_epoch, "load_state_dict"):
-        on_epoch.load_state_dict(state["on_epoch"])
+        parallel.first(lambda: on_epoch.load_state_dict(state["on_epoch"]))
     return state["history"]
 
 
@@ -648,6 +730,11 @@ def _check(recipe: _Recipe) -> None:
         raise ValueError(
             f"epochs is at least 1 and start lies in 0 .. epochs; got epochs={recipe.epochs}, "
             f"start={recipe.start}."
+        )
+    if min(recipe.batch_size, recipe.examples) < 2 * recipe.processes and recipe.processes > 1:
+        raise ValueError(
+            f"Each of {recipe.processes} processes needs two images of a batch, and there are "
+            f"{recipe.examples} images in batches of {recipe.batch_size}. Start fewer processes."
         )
     if recipe.batch_size < 2:
         raise ValueError(f"batch_size is at least 2 for batch norm, not {recipe.batch_size}.")

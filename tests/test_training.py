@@ -212,6 +212,39 @@ def test_a_loss_that_is_not_a_number_stops_the_run(digits):
         quick(models.build("mlp", digits), digits.subset(train=256), lr=1e6)
 
 
+def test_a_full_gpu_loses_nothing_and_says_what_to_do(digits, tmp_path, monkeypatch):
+    """The fourth pass of the network finds the memory full: the second epoch of two batches."""
+    few, path = digits.subset(train=64), tmp_path / "checkpoint.pt"
+    unbroken = quick(models.mlp([64, 10]), few, batch_size=32)
+    forward, calls = nn.Linear.forward, []
+
+    def full(module, inputs):
+        calls.extend([None] * module.training)  # counting the cost of a pass is not training
+        if len(calls) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return forward(module, inputs)
+
+    monkeypatch.setattr(nn.Linear, "forward", full)
+    message = "epoch 1, with batches of 32. The 1 epochs .* in the checkpoint.*batch_size=16"
+    with pytest.raises(training.OutOfGpuMemory, match=message):
+        quick(models.mlp([64, 10]).train(), few, batch_size=32, checkpoint=path)
+    monkeypatch.undo()
+    resumed = quick(models.mlp([64, 10]), few, batch_size=32, checkpoint=path)
+    assert same_weights(unbroken.model, resumed.model)
+
+
+def test_a_checkpoint_from_before_processes_were_counted_is_one_process(digits, tmp_path):
+    few, path = digits.subset(train=64), tmp_path / "checkpoint.pt"
+    quick(models.mlp([64, 10]), few, epochs=2, checkpoint=path)
+    state = training.read_checkpoint(path)
+    assert state["recipe"].pop("processes") == 1
+    torch.save(state, path)
+    assert len(quick(models.mlp([64, 10]), few, epochs=2, checkpoint=path).history) == 2
+    torch.save(state | {"recipe": state["recipe"] | {"processes": 2}}, path)
+    with pytest.raises(ValueError, match=r"processes 2 \(now 1\)"):
+        quick(models.mlp([64, 10]), few, epochs=2, checkpoint=path)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
