@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 
 from .codes import RegionCodes
+from .errors import DamagedFile
 
 
 class EarlyBird:
@@ -70,6 +72,32 @@ class EarlyBird:
             self.epoch = len(self.distances) - 1
         return self.epoch is not None
 
+    def state_dict(self) -> dict:
+        """All that was seen so far, as plain values and tensors, for a checkpoint.
+
+        It holds the packed codes of every epoch, for the matrix; nothing is copied.
+        `torch.load` reads it back with ``weights_only=True``.
+        """
+        return {
+            "threshold": self.threshold,
+            "lookback": self.lookback,
+            "codes": [codes.state_dict() for codes in self._codes],
+        }
+
+    def load_state_dict(self, state: Mapping) -> None:
+        """Go on from what `state_dict` gave; the detector itself should be a new one.
+
+        Raises
+        ------
+        ValueError
+            If the detector has seen epochs already, or has another threshold or lookback.
+        DamagedFile
+            If this is not the state of a detector.
+        """
+        _check_fresh(self, state, ("threshold", "lookback"), "codes")
+        for codes in state["codes"]:
+            self.update(RegionCodes.from_state_dict(codes))
+
     @property
     def matrix(self) -> np.ndarray:
         matrix = np.zeros((len(self._rows), len(self._rows)))
@@ -99,6 +127,9 @@ class MaskEarlyBird:
     distances : list of float
         For each epoch the largest distance of the newest mask to the others in the queue; NaN
         while the queue is not full.
+    rows : list of list of float
+        For each epoch the distance to each earlier mask in the queue, oldest first: enough to
+        apply the rule with another threshold or a shorter queue.
 
     Examples
     --------
@@ -116,6 +147,7 @@ class MaskEarlyBird:
         self.threshold, self.queue = threshold, queue
         self.epoch: int | None = None
         self.distances: list[float] = []
+        self.rows: list[list[float]] = []
         self._masks: list[dict] = []
 
     def update(self, masks: Mapping) -> bool:
@@ -134,12 +166,59 @@ class MaskEarlyBird:
             raise ValueError("these masks are of another network than those before")
         units = sum(mask.size for mask in masks.values())
         differing = [
-            sum((masks[name] ^ earlier[name]).sum() for name in masks) / units
+            float(sum((masks[name] ^ earlier[name]).sum() for name in masks) / units)
             for earlier in self._masks
         ]
+        self.rows.append(differing)
         self._masks = [*self._masks, masks][-self.queue + 1 :]
         full = len(differing) == self.queue - 1
-        self.distances.append(float(max(differing)) if full else float("nan"))
-        if self.epoch is None and self.distances[-1] <= self.threshold:
-            self.epoch = len(self.distances) - 1
+        self._judge(max(differing) if full else float("nan"))
         return self.epoch is not None
+
+    def _judge(self, largest: float) -> None:
+        self.distances.append(largest)
+        if self.epoch is None and largest <= self.threshold:
+            self.epoch = len(self.distances) - 1
+
+    def state_dict(self) -> dict:
+        """All that the rule needs to go on, as plain values and tensors, for a checkpoint."""
+        masks = [{n: torch.from_numpy(mask) for n, mask in held.items()} for held in self._masks]
+        return {
+            "threshold": self.threshold,
+            "queue": self.queue,
+            "rows": self.rows,
+            "masks": masks,
+        }
+
+    def load_state_dict(self, state: Mapping) -> None:
+        """Go on from what `state_dict` gave; the detector itself should be a new one.
+
+        Raises
+        ------
+        ValueError
+            If the detector has seen epochs already, or has another threshold or queue.
+        DamagedFile
+            If this is not the state of a detector.
+        """
+        _check_fresh(self, state, ("threshold", "queue"), "rows", "masks")
+        for row in state["rows"]:
+            self.rows.append(list(row))
+            self._judge(max(row) if len(row) == self.queue - 1 else float("nan"))
+        self._masks = [{n: mask.numpy() for n, mask in held.items()} for held in state["masks"]]
+
+
+def _check_fresh(detector, state: Mapping, settings: tuple[str, ...], *content: str) -> None:
+    if detector.distances:
+        raise ValueError(
+            f"this detector has seen {len(detector.distances)} epochs already: load a state into a "
+            "new one"
+        )
+    lacking = [key for key in (*settings, *content) if key not in state]
+    if lacking:
+        raise DamagedFile(f"not the state of an early-bird detector: it lacks {lacking}")
+    for key in settings:
+        mine = getattr(detector, key)
+        if state[key] != mine:
+            raise ValueError(
+                f"the state was saved with {key}={state[key]}, the detector has {mine}"
+            )

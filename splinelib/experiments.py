@@ -6,7 +6,6 @@ record. A run can be killed at any moment; the same call goes on where it stoppe
 """
 
 import json
-import math
 import os
 import re
 import shlex
@@ -20,9 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from . import data, models, pruning
-from .codes import RegionCodes, region_codes
 from .data import Dataset
-from .early_bird import EarlyBird
 from .files import replacing
 from .records import (
     NUMBER,
@@ -46,11 +43,14 @@ from .training import (
     read_checkpoint,
     train,
 )
+from .watch import READINGS, Watch
 
 __all__ = [
     "Protocol",
     "RunLocked",
+    "Spread",
     "Ticket",
+    "across_seeds",
     "check_record",
     "command",
     "provenance",
@@ -389,7 +389,7 @@ class _Runner:
     def dense(self, name: str) -> dict:
         """Train the dense network with the detector on; the record, without tickets yet."""
         model = self.build()
-        watch = _Watch(self)
+        watch = Watch(self.protocol, self.work, self.inputs, self.accuracy)
         trained = self.train(model, "dense.pt", f"{name} dense", watch)
         ledger = FlopsLedger({"dense": trained.flops})
         return {
@@ -464,67 +464,6 @@ class _Runner:
         return pruning.load_pruned(self.build, path).to(self.device), json.loads(notes.read_text())
 
 
-class _Watch:
-    """What happens after each dense epoch: codes, early bird, draw, accuracy.
-
-    Codes go to disk as they come, so that a resumed run has those of every earlier epoch.
-    """
-
-    def __init__(self, runner: _Runner):
-        self.runner = runner
-        protocol = runner.protocol
-        self.detector = EarlyBird(threshold=protocol.threshold, lookback=protocol.lookback)
-        self.probe = runner.inputs(protocol.probe)
-        self.drawn_after: int | None = None
-
-    def __call__(self, epoch: int, model: nn.Module) -> dict:
-        began = time.perf_counter()
-        codes = region_codes(model, self.probe)
-        settled = self.detector.update(codes)
-        detection = time.perf_counter() - began
-        codes.save(self._file(epoch))
-        if self.drawn_after is None and (settled or epoch == self.runner.protocol.last_draw):
-            self._keep(epoch, model)
-            self.drawn_after = epoch
-        return {"detection_seconds": detection, **self.runner.accuracy(model)}
-
-    def _keep(self, epoch: int, model: nn.Module) -> None:
-        with replacing(self.runner.work / "draw.pt") as temporary:
-            state = {
-                "version": 1,
-                "epoch": epoch,
-                "probe": len(self.probe),
-                "model": model.state_dict(),
-            }
-            torch.save(state, temporary)
-
-    def _file(self, epoch: int) -> Path:
-        return self.runner.work / f"codes-{epoch:03d}.npz"
-
-    def state_dict(self) -> dict:
-        return {"epochs": len(self.detector.distances), "drawn_after": self.drawn_after}
-
-    def load_state_dict(self, state: dict) -> None:
-        for epoch in range(state["epochs"]):
-            self.detector.update(RegionCodes.load(self._file(epoch)))
-        self.drawn_after = state["drawn_after"]
-
-    def report(self, history: list[dict]) -> dict:
-        """What the record says of the early bird."""
-        detector = self.detector
-        came = detector.epoch is not None and detector.epoch <= self.drawn_after
-        return {
-            "settled_epoch": detector.epoch,
-            "drawn_after": self.drawn_after,
-            "reason": "early bird" if came else "latest epoch allowed",
-            "probe": len(self.probe),
-            "distances": [None if math.isnan(d) else d for d in detector.distances],
-            "matrix": [[round(value, 6) for value in row] for row in detector.matrix.tolist()],
-            "per_layer": detector.per_layer,
-            "seconds": sum(row["detection_seconds"] for row in history),
-        }
-
-
 def read_record(path: str | os.PathLike) -> dict:
     """Read the record of a run and check it; raises as `records.read_json` does."""
     return read_json(path, SCHEMA, _RECORD)
@@ -549,6 +488,94 @@ def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
 def check_record(record: object) -> list[str]:
     """What is wrong with a record, one sentence each; an empty list if nothing is."""
     return check(record, SCHEMA, _RECORD)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One network of a protocol over several seeds; see `across_seeds`.
+
+    Attributes
+    ----------
+    method : str
+        ``"dense"``, or a ticket's `Ticket.method`.
+    ratio : float
+        Share of units removed, 0 for the dense network.
+    seeds : list of int
+    names : list of str
+        Name of each seed's record.
+    accuracy, accuracy_before : list of float
+        On the test images, in [0, 1]: at the end, and right after the cut.
+    points : list of float
+        Percentage points above the same seed's dense network.
+    channels, parameters, macs : list of int
+    latency : list of float
+        As a share of the dense network's, measured beside it.
+    cost : list of float
+        Training FLOPs as a share of the dense run's.
+    """
+
+    method: str
+    ratio: float
+    seeds: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    accuracy_before: list[float] = field(default_factory=list)
+    points: list[float] = field(default_factory=list)
+    channels: list[int] = field(default_factory=list)
+    parameters: list[int] = field(default_factory=list)
+    macs: list[int] = field(default_factory=list)
+    latency: list[float] = field(default_factory=list)
+    cost: list[float] = field(default_factory=list)
+
+    def add(self, record: dict, result: dict) -> None:
+        """Add the result of one seed."""
+        dense, size = record["dense"], result["size"]
+        self.seeds.append(record["protocol"]["seed"])
+        self.names.append(record["name"])
+        self.accuracy.append(result["test_accuracy"])
+        before = result.get("accuracy_before_training", result["test_accuracy"])
+        self.accuracy_before.append(before)
+        self.points.append(100 * (result["test_accuracy"] - dense["test_accuracy"]))
+        for key in ("channels", "parameters", "macs"):
+            getattr(self, key).append(size[key])
+        beside = result.get("dense_latency", size["latency"])
+        self.latency.append(size["latency"] / beside)
+        self.cost.append(result["pflop"] / dense["pflop"])
+
+
+def across_seeds(records: Sequence[dict]) -> list[list[Spread]]:
+    """Group records that differ in nothing but their seed.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        As `records` gives them.
+
+    Returns
+    -------
+    list of list of Spread
+        A list for each protocol, in order of first appearance: the dense network first, then
+        every method and ratio that any of its seeds has, in order of first appearance. Seeds may
+        be missing from a ticket.
+    """
+
+    def but_for_the_seed(record: dict) -> str:
+        return json.dumps({k: v for k, v in record["protocol"].items() if k != "seed"})
+
+    groups: dict[str, dict[tuple[str, float], Spread]] = {
+        but_for_the_seed(record): {} for record in records
+    }
+    for record in sorted(records, key=lambda record: record["protocol"]["seed"]):
+        found = groups[but_for_the_seed(record)]
+        entries = [("dense", 0.0, record["dense"])]
+        entries += [(_ticket_of(t).method, t["ratio"], t) for t in record["tickets"]]
+        for method, ratio, result in entries:
+            found.setdefault((method, ratio), Spread(method, ratio)).add(record, result)
+    for found in groups.values():
+        first = list(dict.fromkeys(method for method, _ in found))
+        for key in sorted(found, key=lambda key: (first.index(key[0]), key[1])):
+            found[key] = found.pop(key)
+    return [list(found.values()) for found in groups.values()]
 
 
 def summary(record: dict) -> str:
@@ -689,16 +716,7 @@ _RECORD = {
     },
     "dataset": {"train": int, "validation": int, "test": int, "classes": int, "shape": [int]},
     "dense": _RESULT,
-    "early_bird": {
-        "settled_epoch": (int, None),
-        "drawn_after": int,
-        "reason": str,
-        "probe": int,
-        "distances": [(*NUMBER, None)],
-        "matrix": [[NUMBER]],
-        "per_layer": [{str: NUMBER}],
-        "seconds": NUMBER,
-    },
+    "early_bird": READINGS,
     "tickets": [
         {
             "criterion": str,

@@ -178,6 +178,11 @@ def public_name(dataset: str) -> str:
     return f"folder:{Path(dataset.removeprefix('folder:')).name}"
 
 
+def published_tables() -> list[str]:
+    """Names of the tables that `published` reads."""
+    return sorted(file.stem for file in (checkout() / "data" / "published").glob("*.csv"))
+
+
 def published(name: str) -> list[dict]:
     """Rows of a table that a paper printed, from ``data/published/NAME.csv``.
 
@@ -188,10 +193,9 @@ def published(name: str) -> list[dict]:
     ValueError
         There is no such table; the message lists those there are.
     """
-    folder = checkout() / "data" / "published"
-    path = folder / f"{name}.csv"
+    path = checkout() / "data" / "published" / f"{name}.csv"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.csv")))
+        known = ", ".join(published_tables())
         raise ValueError(f"There is no published table {name!r}. Known: {known}.")
     with open(path, newline="", encoding="utf-8") as file:
         return [{key: _cell(value) for key, value in row.items()} for row in csv.DictReader(file)]

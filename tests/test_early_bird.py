@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,3 +83,41 @@ def test_mask_rule_holds_a_queue_of_five():
         sl.MaskEarlyBird(queue=1)
     with pytest.raises(ValueError, match="no masks"):
         sl.MaskEarlyBird().update({})
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 30), min_size=2, max_size=9), st.data())
+def test_both_rules_go_on_from_a_checkpoint(tmp_path_factory, flips, data):
+    """Interrupted anywhere, saved and loaded without code, a detector ends as it would have."""
+    everything = list(epochs(flips))
+    stop = data.draw(st.integers(0, len(everything)))
+    path = tmp_path_factory.mktemp("state") / "state.pt"
+    make = (
+        lambda: sl.EarlyBird(threshold=0.05, lookback=2),
+        lambda: sl.MaskEarlyBird(threshold=0.05, queue=3),
+    )
+    for new, look in zip(make, (lambda c: c, lambda c: {"a": c.unpack("a")[0]}), strict=True):
+        whole, first, second = new(), new(), new()
+        for c in everything:
+            whole.update(look(c))
+        for c in everything[:stop]:
+            first.update(look(c))
+        torch.save(first.state_dict(), path)
+        second.load_state_dict(torch.load(path, weights_only=True))
+        for c in everything[stop:]:
+            second.update(look(c))
+        assert second.epoch == whole.epoch
+        assert second.distances == pytest.approx(whole.distances, nan_ok=True)
+    assert second.rows == whole.rows
+    assert all(len(row) == min(epoch, 2) for epoch, row in enumerate(whole.rows))
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    used = sl.EarlyBird()
+    used.update(codes([[True, False]]))
+    with pytest.raises(ValueError, match="new one"):
+        used.load_state_dict(used.state_dict())
+    with pytest.raises(ValueError, match="lookback=3"):
+        sl.EarlyBird(lookback=2).load_state_dict(used.state_dict())
+    with pytest.raises(sl.DamagedFile, match="lacks"):
+        sl.MaskEarlyBird().load_state_dict({"threshold": 0.1})

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from splinelib import data, experiments, pruning
+from splinelib import data, experiments, pruning, watch
 from splinelib.__main__ import _parser, main
 from splinelib.errors import DamagedFile, SplineError
 from splinelib.experiments import Protocol, Ticket, check_record, published, read_record, run
@@ -104,6 +104,19 @@ def test_the_ledger_counts_every_phase(tiny):
         assert ticket["units"] == pytest.approx(ticket["pflop"] / 0.05)
     scoring = {ticket["compensate"]: ticket["flops"]["scoring"] for ticket in record["tickets"]}
     assert scoring["refit"] > scoring[False]  # calibration passes are paid for
+
+
+def test_masks_are_watched_in_the_same_run(tiny):
+    """Every criterion that applies, at every ratio, an epoch a row; they decide nothing."""
+    watched = tiny[0]["early_bird"]["masks"]
+    keys = [(entry["criterion"], entry["ratio"]) for entry in watched]
+    criteria = [name for name in watch.CRITERIA if name != "bn"]  # the MLP has no batch norm
+    assert keys == [(name, ratio) for name in criteria for ratio in watch.RATIOS]
+    for entry in watched:
+        assert [len(row) for row in entry["rows"]] == [0, 1, 2, 3]
+        assert all(0 <= value <= 1 for row in entry["rows"] for value in row)
+        assert entry["settled_epoch"] is None  # a queue of five is not full in four epochs
+    assert max(value for entry in watched for row in entry["rows"] for value in row) > 0
 
 
 def test_tickets_go_on_from_the_draw_to_the_end_of_the_schedule(tiny):
@@ -208,6 +221,29 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_record(tiny, tmp_path, m
     record = run(TINY, METHODS, (0.25, 0.5), **arguments)
     assert timeless(record) == timeless(tiny[0])
     assert not list(tmp_path.glob("**/*.part*")) and not list(tmp_path.glob("*.lock"))
+
+
+def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
+    record = tiny[0]
+    other = copy.deepcopy(record)
+    other["name"], other["protocol"]["seed"] = "other", record["protocol"]["seed"] + 1
+    other["dense"]["test_accuracy"] -= 0.1
+    missing = other["tickets"].pop()
+    longer = copy.deepcopy(record)
+    longer["protocol"]["epochs"] += 1
+    first, second = experiments.across_seeds([other, longer, record])
+    assert first[0].method == "dense" and len(first) == 1 + len(record["tickets"])
+    assert first[0].seeds == [0, 1] and first[0].names == [record["name"], "other"]
+    assert first[0].points == [0, 0] and first[0].cost == [1, 1] and first[0].latency == [1, 1]
+    for spread in first[1:]:
+        mine = [t for t in record["tickets"] if experiments._ticket_of(t).method == spread.method]
+        ticket = next(t for t in mine if t["ratio"] == spread.ratio)
+        whole = (ticket["criterion"], ticket["ratio"]) != (missing["criterion"], missing["ratio"])
+        assert len(spread.accuracy) == (2 if whole else 1)
+        assert spread.accuracy[0] == ticket["test_accuracy"]
+        gain = 100 * (ticket["test_accuracy"] - record["dense"]["test_accuracy"])
+        assert spread.points == pytest.approx([gain, gain + 10][: len(spread.points)])
+    assert len(second) == len(first) and second[0].seeds == [0]
 
 
 def test_what_is_recorded_is_not_run_again_and_tickets_can_be_added(tmp_path, monkeypatch):
