@@ -14,7 +14,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 
 from .svg import PALETTE, Figure, Palette, Row, beside, figure, series_style
-from .tables import Cell, Table, table
+from .tables import Cell, Table, over_seeds, table
 
 __all__ = [
     "Cell",
@@ -32,6 +32,7 @@ __all__ = [
     "layer_bars",
     "legend",
     "max_affine",
+    "over_seeds",
     "partition",
     "table",
 ]

@@ -117,6 +117,21 @@ def table(
     )
 
 
+def over_seeds(values: Sequence[float], pattern: str = "{:g}") -> str:
+    """Mean of some values, with the least and the most in brackets if they differ.
+
+    Examples
+    --------
+    >>> over_seeds([0.5, 0.7], "{:.0%}"), over_seeds([3, 3], "{:.1f}")
+    ('60% (50% to 70%)', '3.0')
+    """
+    if not len(values):
+        raise ValueError("there are no values to take the mean of")
+    least, most = pattern.format(min(values)), pattern.format(max(values))
+    mean = pattern.format(sum(values) / len(values))
+    return mean if least == most else f"{mean} ({least} to {most})"
+
+
 def _prose(cell: Cell) -> str:
     """Long text is set flush left and may break; numbers line up on the right."""
     return ' class="sl-prose"' if isinstance(cell.value, str) and len(cell.value) > 24 else ""

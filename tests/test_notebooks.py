@@ -13,6 +13,8 @@ import pytest
 from tools import book, chapters
 
 NOTEBOOKS = chapters.notebooks()
+# A chapter has a number; a page of reference, such as the list of records, teaches nothing.
+CHAPTERS = [notebook for notebook in NOTEBOOKS if notebook.stem[:2].isdigit()]
 LONGEST_CELL = 45  # lines: what a screen shows
 QUICK_BUDGET = 600  # seconds of one core: five minutes on two
 
@@ -27,13 +29,19 @@ def markdown(cells: list) -> str:
 
 @pytest.fixture(params=NOTEBOOKS, ids=name)
 def source(request) -> nbformat.NotebookNode:
-    """A chapter as it is in the repository."""
+    """A notebook as it is in the repository."""
+    return nbformat.read(request.param, as_version=4)
+
+
+@pytest.fixture(params=CHAPTERS, ids=name)
+def chapter(request) -> nbformat.NotebookNode:
+    """A numbered chapter as it is in the repository."""
     return nbformat.read(request.param, as_version=4)
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=name)
 def copy(request, executed) -> nbformat.NotebookNode:
-    """A chapter as it was executed."""
+    """A notebook as it was executed."""
     execution = executed[request.param]
     if execution.error:
         pytest.fail(f"not executed: {execution.error}", pytrace=False)
@@ -75,8 +83,8 @@ def test_source_has_one_parameters_cell(source):
     assert re.search(r'(?m)^scale = "quick"', tagged[0].source)
 
 
-def test_opening_says_what_to_expect(source):
-    opening = markdown(source.cells[:4])
+def test_opening_says_what_to_expect(chapter):
+    opening = markdown(chapter.cells[:4])
     assert re.match(r"(\([\w-]+\)=\s+)?# \S", opening), "a chapter starts with its title"
     for promise in ("you(’|'| wi)ll do", "you(’|'| wi)ll learn", "you(’|'| wi)?(ll)? ?need"):
         assert re.search(promise, opening, re.IGNORECASE), f"the opening lacks: {promise}"
@@ -84,21 +92,21 @@ def test_opening_says_what_to_expect(source):
     assert re.search(r"second|minute", opening), "the opening gives no duration"
 
 
-def test_reader_predicts_before_a_result(source):
-    cells = source.cells
+def test_reader_predicts_before_a_result(chapter):
+    cells = chapter.cells
     asked = [i for i, cell in enumerate(cells) if re.search(r"(?i)predict", markdown([cell]))]
     assert asked, "nothing asks the reader to predict"
     assert any(cell.cell_type == "code" for cell in cells[asked[0] :])
 
 
-def test_exercises_have_executed_solutions(source):
+def test_exercises_have_executed_solutions(chapter):
     """At least three exercises, each with a hidden solution that holds code."""
-    text = markdown(source.cells)
+    text = markdown(chapter.cells)
     exercises = set(re.findall(r"\{exercise(?:-start)?\}.*\n(?::.*\n)*?:label:\s*(\S+)", text))
     assert len(exercises) >= 3
     solved = {}
     inside = None
-    for cell in source.cells:
+    for cell in chapter.cells:
         if cell.cell_type == "markdown":
             start = re.search(r"\{solution-start\}\s*(\S+)(.*)", cell.source, re.DOTALL)
             if start:
@@ -113,8 +121,8 @@ def test_exercises_have_executed_solutions(source):
     assert all(solved.values()), f"solutions without code: {solved}"
 
 
-def test_source_says_what_to_read_next(source):
-    headings = re.findall(r"(?m)^##+ (.+)$", markdown(source.cells))
+def test_source_says_what_to_read_next(chapter):
+    headings = re.findall(r"(?m)^##+ (.+)$", markdown(chapter.cells))
     assert headings and re.search(r"(?i)read next", headings[-1])
 
 
