@@ -184,7 +184,10 @@ def digests(batch: Tensor) -> Tensor:
     multilinear hashing). Equal on every device, whatever the batch, and a few operations
     that no one has to wait for. It guards against mistakes, not against forgery.
     """
-    flat = batch.detach().contiguous().reshape(len(batch), -1).view(torch.uint8)
+    flat = batch.detach().contiguous().reshape(len(batch), -1)
+    if flat.stride(1) != 1:  # a single column may have any stride and still count as contiguous
+        flat = flat.clone(memory_format=torch.contiguous_format)
+    flat = flat.view(torch.uint8)
     if flat.shape[1] % 4:
         flat = F.pad(flat, (0, 4 - flat.shape[1] % 4))
     numbers = flat.contiguous().view(torch.int32)

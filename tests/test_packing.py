@@ -135,3 +135,9 @@ def test_digests_tell_rows_apart_and_ignore_how_they_are_held(dtype, monkeypatch
     assert differ.any()
     monkeypatch.setattr(packing, "_AT_ONCE", 1000)
     assert torch.equal(packing.digests(x), digests)
+
+
+def test_digests_of_a_single_column_of_any_stride():
+    column = torch.rand(6, 1, dtype=torch.float64)
+    for view in (column.expand(6, 1).as_strided((6, 1), (1, 0)), column.t().contiguous().t()):
+        assert torch.equal(packing.digests(view), packing.digests(column))
