@@ -1,6 +1,7 @@
 """Tables whose cells say where their numbers come from."""
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -91,11 +92,18 @@ def table(
     if len(formats) != len(columns):
         raise ValueError(f"{len(formats)} formats for {len(columns)} columns.")
     cells = [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in rows]
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
+    prose = [
+        ' class="sl-prose"' if any(map(_is_prose, column)) else ""
+        for column in zip(*cells, strict=True)
+    ]
+    head = "".join(
+        f'<th scope="col"{flush}>{html.escape(name)}</th>'
+        for name, flush in zip(columns, prose, strict=True)
+    )
     body = "".join(
         "<tr>"
         + "".join(
-            f'<th scope="row">{text}</th>' if at == 0 else f"<td{_prose(row[at])}>{text}</td>"
+            f'<th scope="row">{text}</th>' if at == 0 else f"<td{prose[at]}>{text}</td>"
             for at, text in enumerate(map(_cell, row, formats))
         )
         + "</tr>"
@@ -132,9 +140,10 @@ def over_seeds(values: Sequence[float], pattern: str = "{:g}") -> str:
     return mean if least == most else f"{mean} ({least} to {most})"
 
 
-def _prose(cell: Cell) -> str:
-    """Long text is set flush left and may break; numbers line up on the right."""
-    return ' class="sl-prose"' if isinstance(cell.value, str) and len(cell.value) > 24 else ""
+def _is_prose(cell: Cell) -> bool:
+    """Whether a column with this cell is set flush left and may break; numbers line up right."""
+    text = cell.value
+    return isinstance(text, str) and len(text) > 24 and len(re.findall(r"[^\W\d]{2,}", text)) > 2
 
 
 def _cell(cell: Cell, pattern: str) -> str:

@@ -185,6 +185,16 @@ def test_bad_input_is_named(part):
             call()
 
 
+def test_a_column_of_prose_is_flush_left_from_head_to_foot():
+    rows = [
+        ["lr", 0.1, "of SGD"],
+        ["seed", "3.25% (2.10% to 4.60%)", "of weights, order and crops"],
+    ]
+    root = ET.fromstring(plotting.table(rows, ["", "value", "what it is"], "Settings").markup)
+    for row in root.findall(".//tr"):
+        assert [cell.get("class") for cell in row] == [None, None, "sl-prose"]
+
+
 def test_table_names_rows_columns_and_sources():
     paper, record = "https://example.org/?a=1&b=2", "runs/a.json"
     rows = [
