@@ -117,7 +117,7 @@ def table(
     return Table(
         f'<div class="sl sl-table"><style>{STYLE}</style>'
         f'<div role="region" tabindex="0" aria-label="{name}"><table>'
-        f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<caption><span>{html.escape(caption)}</span></caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
         + (f'<p class="sl-sources">{notes}</p>' if notes else "")
         + "</div>",

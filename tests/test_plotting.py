@@ -204,7 +204,7 @@ def test_table_names_rows_columns_and_sources():
     columns = ["network", "accuracy", "cost"]
     shown = plotting.table(rows, columns, "Accuracy & cost", format="{:.1f}")
     root = ET.fromstring(shown._repr_html_())
-    assert root.findtext(".//caption") == "Accuracy & cost"
+    assert "".join(root.find(".//caption").itertext()) == "Accuracy & cost"
     assert [th.text for th in root.findall(".//thead//th[@scope='col']")] == columns
     assert [th.text for th in root.findall(".//tbody//th[@scope='row']")] == [
         "dense",
