@@ -1,11 +1,12 @@
 """The command line: ``python -m splinelib run``, ``oneshot`` and ``runs``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from . import oneshot
+from . import oneshot, parallel
 from .errors import SplineError
 from .experiments import Protocol, read_record, record_files, run, summary
 
@@ -18,16 +19,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return options.action(options)
+        with parallel.launched():
+            return options.action(options)
     except KeyboardInterrupt:
-        print(
-            "\nInterrupted. The same command goes on from the last epoch that was finished.",
-            file=sys.stderr,
-        )
+        _say("\nInterrupted. The same command goes on from the last epoch that was finished.")
         return 130
     except (SplineError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return 2
+
+
+def _say(text: str) -> None:
+    """On standard error; under torchrun, which process says it."""
+    rank = int(os.environ.get("RANK", "0"))
+    print(f"process {rank}: {text}" if rank else text, file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,7 +122,8 @@ def _run(options: argparse.Namespace) -> int:
     record = run(
         protocol, options.criteria, options.ratios, name=options.name, folder=options.folder
     )
-    print(summary(record))
+    if parallel.rank() == 0:
+        print(summary(record))
     return 0
 
 
@@ -141,7 +147,7 @@ def _runs(options: argparse.Namespace) -> int:
         try:
             print(shown(read(path)))
         except SplineError as error:
-            print(f"error: {error}", file=sys.stderr)
+            _say(f"error: {error}")
             damaged += 1
     print(f"{len(kinds)} records, {damaged} damaged")
     return 1 if damaged else 0

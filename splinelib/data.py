@@ -162,6 +162,17 @@ class Dataset:
         names = ("train_images", "train_labels", "test_images", "test_labels")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
+    def near(self, device: torch.device) -> "Dataset":
+        """The same set on `device` if it takes up half of what is free there or less.
+
+        A larger one stays where it is, and training fetches it batch by batch.
+        """
+        if device.type != "cuda":
+            return self.to(device)
+        needed = self.train_images.nbytes + self.test_images.nbytes
+        free, _ = torch.cuda.mem_get_info(device)
+        return self.to(device) if 2 * needed <= free else self
+
 
 def load(name: str, root: str | os.PathLike | None = None, image_size: int = 64) -> Dataset:
     """Load a dataset by name.

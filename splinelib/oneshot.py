@@ -82,7 +82,7 @@ def curves(
     path = records_folder / FOLDER / f"{run}.json"
     with locked(path.with_suffix(".lock")):
         record = read(path) if path.exists() else _new(recorded)
-        done = {_ticket(entry) for entry in record["entries"]}
+        done = {Ticket.of(entry) for entry in record["entries"]}
         todo = [ticket for ticket in tickets if ticket not in done]
         if not todo:
             return record
@@ -194,7 +194,7 @@ def summary(record: dict) -> str:
     ratios = sorted({entry["ratio"] for entry in record["entries"]})
     rows: dict[str, dict[float, float]] = {}
     for entry in record["entries"]:
-        rows.setdefault(_ticket(entry).method, {})[entry["ratio"]] = entry["test_accuracy"]
+        rows.setdefault(Ticket.of(entry).method, {})[entry["ratio"]] = entry["test_accuracy"]
     width = max(map(len, rows), default=0)
     lines = [
         f"{record['name']}  one shot, no retraining (dense {100 * record['dense_accuracy']:.2f} %)",
@@ -222,16 +222,12 @@ def _new(recorded: dict) -> dict:
 
 
 def _write(path: Path, record: dict) -> None:
-    tickets = [_ticket(entry) for entry in record["entries"]]
+    tickets = [Ticket.of(entry) for entry in record["entries"]]
     words = ["python", "-m", "splinelib", "oneshot", record["name"]]
     words += ["--methods", *dict.fromkeys(ticket.method for ticket in tickets)]
     words += ["--ratios", *dict.fromkeys(f"{ticket.ratio:g}" for ticket in tickets)]
     record["command"] = shlex.join(words)
     write_json(path, record, SCHEMA, _RECORD)
-
-
-def _ticket(entry: dict) -> Ticket:
-    return Ticket(entry["criterion"], entry["ratio"], entry["scope"], entry["compensate"])
 
 
 # As types; see `records.mismatches`.

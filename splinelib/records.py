@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from . import data
+from . import data, parallel
 from .errors import DamagedFile, SplineError
 from .files import replacing, repository
 
@@ -131,6 +131,15 @@ def _compact(text: str) -> str:
     )
 
 
+def differences(before: dict, now: dict) -> str:
+    """Where settings of now are not those of before, in words; empty if nowhere."""
+    return ", ".join(
+        f"{name} {before.get(name)} (now {value})"
+        for name, value in now.items()
+        if before.get(name) != value
+    )
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock that the system lets go of when the process ends, however it ends."""
@@ -213,6 +222,7 @@ def provenance() -> dict:
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name() if cuda else None,
+            "processes": parallel.processes(),
         },
         "versions": {
             "python": platform.python_version(),

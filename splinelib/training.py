@@ -28,6 +28,7 @@ from .data import Dataset
 from .errors import DamagedFile, SplineError
 from .files import replacing
 from .progress import bar
+from .records import differences
 from .trace import evaluating
 
 # A training step costs a forward pass, and a backward pass that is twice as dear.
@@ -201,8 +202,9 @@ def train(
     """Train a copy of a classifier with SGD and cross-entropy.
 
     The data lie on the model's device for the whole run; images stay bytes until their batch is
-    cropped, mirrored and normalised there. Nothing waits for the device within an epoch. On CUDA
-    the forward pass runs under bfloat16 autocast, with float32 weights.
+    cropped, mirrored and normalised there. Nothing waits for the device within an epoch. Images
+    that are too many for the device stay where they are, and come batch by batch. On CUDA the
+    forward pass runs under bfloat16 autocast, with float32 weights.
 
     Every random choice of an epoch follows from `seed` and the epoch's number, so a run that is
     interrupted and resumed sees what an unbroken run sees.
@@ -273,7 +275,8 @@ def train(
     >>> len(trained.history)
     2
     """
-    images, labels, transform, crop = _unpack(data, augment)
+    device = device_of(model)
+    images, labels, transform, crop = _unpack(data, augment, device)
     recipe = _Recipe(
         epochs=epochs,
         start=start,
@@ -289,12 +292,10 @@ def train(
         processes=parallel.processes(),
     )
     _check(recipe)
-    device = device_of(model)
     model = copy.deepcopy(model)
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         model = model.to(memory_format=torch.channels_last)
     flops = FORWARDS_PER_STEP * forward_flops(model, transform(images[:1].to(device)))
-    images, labels = images.to(device), labels.to(device)
     optimizer = _SGD(model, momentum, weight_decay)
     history: list[dict] = []
     if checkpoint is not None:
@@ -342,7 +343,7 @@ def _epoch(
 ) -> dict:
     """One pass over the training images; its row of history."""
     began = time.perf_counter()
-    device = images.device
+    device = device_of(model)
     rate = recipe.rate(epoch)
     scales = _batch_norm_scales(model) if recipe.l1 else []
     loss_sum = torch.zeros((), device=device)
@@ -352,7 +353,7 @@ def _epoch(
     model.train()
     # Order and crops are drawn alike in all processes, dropout is not.
     generator = torch.Generator(device).manual_seed(_epoch_seed(recipe.seed, epoch))
-    order = torch.randperm(len(images), generator=generator, device=device)
+    order = torch.randperm(len(images), generator=generator, device=device).to(images.device)
     with _private_randomness(device, _epoch_seed(recipe.seed, epoch) + parallel.rank() * 2**40):
         for batch in order.split(recipe.batch_size):
             progress_bar.update()
@@ -360,6 +361,8 @@ def _epoch(
                 continue  # batch norm cannot normalise a single value
             mine = parallel.part(len(batch))
             inputs, targets = images[batch[mine]], labels[batch[mine]]
+            if inputs.device != device:
+                inputs, targets = _bring(inputs, device), _bring(targets, device)
             if crop is not None:
                 inputs = crop(inputs, generator, (mine.start, len(batch)))
             inputs = transform(inputs)
@@ -680,14 +683,10 @@ def _restore(
         return []
     # Checkpoints from before training could spread do not name a number of processes.
     before = {"processes": 1} | state["recipe"]
-    different = [
-        f"{name} {before.get(name)} (now {value})"
-        for name, value in asdict(recipe).items()
-        if before.get(name) != value
-    ]
+    different = differences(before, asdict(recipe))
     if different:
         raise ValueError(
-            f"The checkpoint {path} belongs to another training run: {', '.join(different)}. "
+            f"The checkpoint {path} belongs to another training run: {different}. "
             "Repeat the settings to go on with it, or delete it to start over."
         )
     try:
@@ -702,9 +701,15 @@ def _restore(
     return state["history"]
 
 
-def _unpack(data: Dataset | tuple[Tensor, Tensor], augment: bool):
+def _bring(batch: Tensor, device: torch.device) -> Tensor:
+    """A batch from the host's memory to a GPU, which does not wait for it."""
+    return batch.pin_memory().to(device, non_blocking=True)
+
+
+def _unpack(data: Dataset | tuple[Tensor, Tensor], augment: bool, device: torch.device):
     """Inputs, labels, normalisation, augmentation (or None)."""
     if isinstance(data, Dataset):
+        data = data.near(device)
         crop = data.augment if augment else None
         return data.train_images, data.train_labels, data.to_float, crop
     try:
@@ -722,7 +727,7 @@ def _unpack(data: Dataset | tuple[Tensor, Tensor], augment: bool):
             f"Training needs two inputs or more and a label for each: got {len(inputs)} inputs and "
             f"{len(labels)} labels."
         )
-    return inputs, labels, lambda batch: batch, None
+    return inputs.to(device), labels.to(device), lambda batch: batch, None
 
 
 def _check(recipe: _Recipe) -> None:

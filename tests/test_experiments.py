@@ -148,7 +148,7 @@ def test_the_command_in_a_record_asks_for_the_same_run(tiny):
     for key, value in record["protocol"].items():
         assert getattr(options, key) == value
     asked = {Ticket.parse(text, ratio) for text in options.criteria for ratio in options.ratios}
-    assert asked == {experiments._ticket_of(entry) for entry in record["tickets"]}
+    assert asked == {Ticket.of(entry) for entry in record["tickets"]}
 
 
 def test_the_early_bird_decides_when_to_draw(tmp_path):
@@ -236,7 +236,7 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
     assert first[0].seeds == [0, 1] and first[0].names == [record["name"], "other"]
     assert first[0].points == [0, 0] and first[0].cost == [1, 1] and first[0].latency == [1, 1]
     for spread in first[1:]:
-        mine = [t for t in record["tickets"] if experiments._ticket_of(t).method == spread.method]
+        mine = [t for t in record["tickets"] if Ticket.of(t).method == spread.method]
         ticket = next(t for t in mine if t["ratio"] == spread.ratio)
         whole = (ticket["criterion"], ticket["ratio"]) != (missing["criterion"], missing["ratio"])
         assert len(spread.accuracy) == (2 if whole else 1)
@@ -260,9 +260,26 @@ def test_what_is_recorded_is_not_run_again_and_tickets_can_be_added(tmp_path, mo
 
 
 def test_other_settings_do_not_overwrite_a_record(tiny):
-    _, folder = tiny
+    record, folder = tiny
     with pytest.raises(ValueError, match=r"lr 0\.05 \(now 0\.2\).*--name"):
-        run(replace(TINY, lr=0.2), (), folder=folder, progress=False)
+        run(replace(TINY, lr=0.2), (), name=record["name"], folder=folder, progress=False)
+
+
+def test_settings_that_are_not_the_default_are_in_the_name():
+    names = {replace(TINY, **{key: value}).name for key, value in [("lr", 0.2), ("probe", 8)]}
+    assert len(names | {TINY.name}) == 3
+    assert (
+        Protocol(batch_size=256, l1=1e-4).name == "digits-vgg16-w1-e160-batch_size256-l10.0001-s0"
+    )
+
+
+def test_a_record_from_before_a_setting_was_there_ran_with_its_default(tiny, tmp_path):
+    record = copy.deepcopy(tiny[0])
+    del record["protocol"]["image_size"]
+    path = tmp_path / f"{record['name']}.json"
+    path.write_text(json.dumps(record))
+    assert read_record(path) == tiny[0]
+    assert run(TINY, METHODS, (0.5,), folder=tmp_path, progress=False) == tiny[0]
 
 
 def test_adding_tickets_without_the_checkpoint_is_refused(tiny, tmp_path):

@@ -1,14 +1,21 @@
 """Two processes train one model: the same batches, the same steps, one set of files."""
 
 import copy
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from splinelib import data, models, parallel, training
+from splinelib import data, experiments, models, parallel, training
 from splinelib.training import train
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # What rounding adds up to over the steps below: sums over a batch are taken in another order.
 TOLERANCE = 1e-5
@@ -199,3 +206,48 @@ def test_an_error_that_cannot_travel_keeps_its_words():
 
     assert "Local: hm" in str(parallel._portable(Local("hm")))
     assert isinstance(parallel._portable(KeyError("x")), KeyError)
+
+
+def launch(words, folder, processes=2, timeout=240):
+    """The command line under torchrun, on the CPU."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}", "-m", "splinelib", *words, "--folder", str(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=timeout, cwd=ROOT
+    )
+
+
+@pytest.mark.timeout(600)
+def test_torchrun_makes_the_record_that_one_process_makes(tmp_path):
+    protocol = experiments.Protocol(
+        **{"network": "mlp", "width": 0.25, "epochs": 3, "batch_size": 20, "probe": 16},
+        **{"calibration": 64, "train_size": FEW, "test_size": 64, "lr": 0.05},
+    )
+    words = shlex.split(
+        experiments.command(protocol, [experiments.Ticket("spline", 0.5, "residual", "refit")])
+    )[3:]
+    first = launch(words, tmp_path / "two")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.count(protocol.name) == 1  # one process speaks
+    two = experiments.read_record(tmp_path / "two" / f"{protocol.name}.json")
+    one = experiments.run(
+        protocol, ["spline@residual+refit"], [0.5], folder=tmp_path / "one", progress=False
+    )
+    for left, right in ((one["dense"], two["dense"]), (one["tickets"][0], two["tickets"][0])):
+        assert right["provenance"]["hardware"]["processes"] == 2
+        assert left["provenance"]["hardware"]["processes"] == 1
+        assert left["flops"] == right["flops"]
+        for mine, other in zip(left["history"], right["history"], strict=True):
+            assert other["loss"] == pytest.approx(mine["loss"], abs=TOLERANCE)
+    assert one["tickets"][0]["widths"] == two["tickets"][0]["widths"]
+    assert one["early_bird"]["distances"] == two["early_bird"]["distances"]
+    assert one["command"] == two["command"]
+    assert not list((tmp_path / "two").glob("*.lock"))
+
+    # what is wrong with a request ends all processes, and is said
+    wrong = launch(
+        ["run", "--network", "mlp", "--lr", "0.2", "--name", protocol.name], tmp_path / "two"
+    )
+    assert wrong.returncode != 0
+    assert "was made with other settings" in wrong.stderr
