@@ -20,6 +20,8 @@ from .trace import Activation
 WORD = 8  # bytes
 
 _FUSED_TYPES = {torch.float32, torch.float16, torch.bfloat16}
+_COMPARED_BY_NUMPY = {torch.float32, torch.float64, torch.int64}
+_IN_CACHE = 1 << 19  # bools
 _AT_ONCE = 1 << 22  # numbers of an intermediate result
 
 
@@ -90,7 +92,36 @@ def pack_above(z: Tensor, threshold: float) -> Tensor:
     """
     if z.is_cuda and z.dtype in _FUSED_TYPES and fused_available():
         return fused().pack_above(z, threshold)
-    return pack(z > threshold)
+    if _in_numpy(z) and z.is_contiguous():
+        return torch.from_numpy(_pack_above_in_blocks(z.detach().numpy(), threshold))
+    return pack(_above(z, threshold))
+
+
+def _pack_above_in_blocks(z: np.ndarray, threshold: float) -> np.ndarray:
+    """`pack_above` of a contiguous array, a few rows at a time: their bits stay in the cache."""
+    width, units = words(z.shape[1:]) * WORD, math.prod(z.shape[1:])
+    flat, filled = z.reshape(len(z), units), -(-units // 8)
+    packed = np.empty((len(z), width), np.uint8)
+    packed[:, filled:] = 0
+    step = max(1, _IN_CACHE // max(1, units))
+    bits = np.empty((step, units), bool)
+    for start in range(0, len(z), step):
+        rows = flat[start : start + step]
+        above = np.greater(rows, threshold, out=bits[: len(rows)])
+        packed[start : start + step, :filled] = np.packbits(above, axis=1, bitorder="little")
+    return packed
+
+
+def _above(z: Tensor, threshold: float | Tensor) -> Tensor:
+    """``z > threshold``, in NumPy where it can be: on a CPU it compares much faster than torch."""
+    if not _in_numpy(z):
+        return z > threshold
+    threshold = threshold.numpy() if isinstance(threshold, Tensor) else threshold
+    return torch.from_numpy(np.asarray(z.detach().numpy() > threshold))
+
+
+def _in_numpy(z: Tensor) -> bool:
+    return z.device.type == "cpu" and z.dtype in _COMPARED_BY_NUMPY
 
 
 @functools.cache
@@ -127,17 +158,28 @@ def pool_and_pack(activation: Activation, x: Tensor) -> tuple[Tensor, Tensor]:
     """
     if not _halves_a_plane(activation.pool, x):
         return activation.call(x), pack(activation.code(x))
-    value, index = F.max_pool2d_with_indices(x, *activation.pool["args"])
-    # Windows of 2 x 2 begin at even rows and columns: the winner's place in its window is
-    # the parity of its row and column, and the width is even.
+    arguments = activation.pool["args"]
+    if x.device.type == "cpu" and x.is_contiguous():
+        # torch pools side by side over the channels of channels_last, and one by one here
+        value, index = F.max_pool2d_with_indices(
+            x.contiguous(memory_format=torch.channels_last), *arguments
+        )
+        value = value.contiguous()
+    else:
+        value, index = F.max_pool2d_with_indices(x, *arguments)
+    # Windows of 2 x 2 begin at even rows and columns: the winner is in the lower row if its
+    # index is past the end of the upper one, and on the right if its column is odd.
     width = x.shape[-1]
-    power_of_two = width & (width - 1) == 0
-    lower = (index & width) != 0 if power_of_two else (index // width) & 1 == 1
-    return value, pack(torch.stack([(index & 1) != 0, lower], dim=1))
+    ends = (2 * torch.arange(index.shape[-2], device=x.device) + 1) * width - 1
+    lower = _above(index, ends[:, None])
+    right = (index.to(torch.uint8) & 1).view(torch.bool)
+    if width % 2:
+        right = right ^ lower
+    return value, pack(torch.stack([right, lower], dim=1))
 
 
 def _halves_a_plane(pool: dict, x: Tensor) -> bool:
-    """Whether a pooling is the usual one: 2 x 2 windows side by side over an even width."""
+    """Whether a pooling is the usual one: 2 x 2 windows side by side, none over the edge."""
     return (
         pool["dims"] == 2
         and not pool["adaptive"]
@@ -145,7 +187,6 @@ def _halves_a_plane(pool: dict, x: Tensor) -> bool:
         and tuple(pool["padding"]) == (0, 0)
         and tuple(pool["dilation"]) == (1, 1)
         and x.dim() == 4
-        and x.shape[-1] % 2 == 0
     )
 
 

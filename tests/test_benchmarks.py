@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 import splinelib as sl
+from benchmarks import codes as codes_benchmark
 from benchmarks import partition as benchmark
 
 
@@ -40,3 +42,24 @@ def test_the_partition_benchmark_prints_its_tables(capsys, monkeypatch):
     row = next(line for line in lines if line.strip().startswith("[8] * 2"))
     assert row.split()[-1] == "yes"
     assert sum(line.strip().startswith("[8]") for line in lines) == 3
+
+
+def test_keeping_floats_gives_the_same_distance_as_codes():
+    """Pooling, residual adds and a last batch that is smaller included."""
+    images = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for make in (sl.models.vgg16, sl.models.resnet18):
+        models = [make(10, width=0.1, seed=seed).eval() for seed in range(2)]
+        codes = [sl.region_codes(m, images) for m in models]
+        floats = [codes_benchmark.float_codes(m, images, batch_size=3) for m in models]
+        bits = [codes[0].unpack(name) for name in codes[0].layers]
+        assert all(torch.equal(f.bool(), b) for f, b in zip(floats[0], bits, strict=True))
+        assert codes[0].distance(codes[1]) == pytest.approx(codes_benchmark.float_distance(*floats))
+
+
+def test_the_codes_benchmark_prints_its_tables(capsys, monkeypatch):
+    small = {"small": lambda seed: sl.models.preresnet(11, 10, width=0.25, seed=seed)}
+    monkeypatch.setattr(codes_benchmark, "NETWORKS", small)
+    codes_benchmark.main(["--inputs", "4", "--batch-size", "2", "--repeats", "1"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "small" in line]
+    assert [row[0] for row in rows] == ["small"] * 3
+    assert rows[-1][-1] == "yes"

@@ -317,6 +317,13 @@ def test_bad_input():
         sl.region_codes(model, x, batch_size=0)
     with pytest.raises(ValueError, match="NaN"):
         sl.region_codes(model, x * torch.nan)
+    with torch.no_grad():
+        model[0].weight[0] = 3e38  # finite, though its sum is not
+    sl.region_codes(model, x)
+    with torch.no_grad():
+        model[0].weight[0, 0, 0, 0] = -torch.inf
+    with pytest.raises(ValueError, match=r"'0\.weight' holds NaN"):
+        sl.region_codes(model, x)
     with pytest.raises(ValueError, match="no spline unit"):
         sl.region_codes(nn.Linear(2, 2), torch.rand(3, 2))
 
