@@ -26,8 +26,10 @@ _HOMES = {
     "redundancy": ["hyperplane_distance"],
     "groups": ["PruningError", "find_groups"],
     "criteria": ["CRITERIA"],
+    "importance": ["SplineImportance"],
     "pruning": [
         "apply_masks",
+        "attach_masks",
         "common_residual",
         "load_pruned",
         "prune",

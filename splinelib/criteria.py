@@ -85,24 +85,12 @@ class Context:
         """
         normals, offsets = [], []
         for member in group.producers:
-            weight, bias = self._folded(member.module)
+            norm = self.modules.get(self.layout.batch_norms.get(member.module))
+            weight, bias = folded(self.modules[member.module], norm)
             indices = member.indices.to(self._device)
             normals.append(weight[indices].flatten(1))
             offsets.append(bias[indices].sum(1))
         return torch.cat(normals, 1), torch.stack(offsets).sum(0)
-
-    def _folded(self, name: str) -> tuple[Tensor, Tensor]:
-        """Rows and offsets of a layer with the batch norm that follows it."""
-        layer, norm = self.modules[name], self.modules.get(self.layout.batch_norms.get(name))
-        rows = layer.weight.detach().flatten(1)
-        offset = rows.new_zeros(len(rows)) if layer.bias is None else layer.bias.detach()
-        if norm is None or norm.running_var is None:
-            return rows, offset
-        scale = torch.rsqrt(norm.running_var + norm.eps)
-        shift = torch.zeros_like(scale)
-        if norm.affine:
-            scale, shift = scale * norm.weight.detach(), norm.bias.detach()
-        return rows * scale[:, None], (offset - norm.running_mean) * scale + shift
 
     def readers(self, group: Group) -> list[Reader]:
         """What the layers that read the group's units see on the calibration inputs."""
@@ -174,6 +162,19 @@ class Context:
         return next(self.model.parameters()).device
 
 
+def folded(layer: nn.Module, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
+    """Rows (out, F) and offsets (out,) of a layer with the batch norm that follows it, if any."""
+    rows = layer.weight.detach().flatten(1)
+    offset = rows.new_zeros(len(rows)) if layer.bias is None else layer.bias.detach()
+    if norm is None or norm.running_var is None:
+        return rows, offset
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    shift = torch.zeros_like(scale)
+    if norm.affine:
+        scale, shift = scale * norm.weight.detach(), norm.bias.detach()
+    return rows * scale[:, None], (offset - norm.running_mean) * scale + shift
+
+
 Criterion = Callable[[Context, Group], Tensor | None]
 
 
@@ -204,7 +205,13 @@ def spline(
     >>> sl.CRITERIA["spline, 90 % of the spectrum"] = half
     >>> del sl.CRITERIA["spline, 90 % of the spectrum"]
     """
-    normals, offsets = context.hyperplanes(group)
+    return merging_distance(*context.hyperplanes(group), rho, components)
+
+
+def merging_distance(
+    normals: Tensor, offsets: Tensor, rho: float = RHO, components: int | float | None = None
+) -> Tensor:
+    """The score of `spline`, shape (U,), from normals (U, F) and offsets (U,)."""
     norm = normals.norm(dim=1)
     offsets = torch.where(norm > 0, offsets / norm.where(norm > 0, 1), 0)
     spread = offsets.square().mean().sqrt()

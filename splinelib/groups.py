@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrize, prune
 
 from .errors import SplineError
 from .trace import check_weights
@@ -151,7 +151,8 @@ def find_groups(model: nn.Module, example: Tensor) -> Layout:
     ------
     PruningError
         If a layer is run twice or two layers share a weight, if a weight is computed
-        (parametrised), or if nothing can be pruned.
+        (parametrised), if a module is quantised or compiled by TorchScript, or if nothing can
+        be pruned.
     ValueError
         For NaN or infinite weights, or an example that the model does not take.
 
@@ -221,6 +222,17 @@ def check_inputs(model: nn.Module, inputs: Tensor, what: str = "data") -> Tensor
 
 
 def _check_prunable(model: nn.Module) -> None:
+    if isinstance(model, torch.jit.ScriptModule):
+        raise PruningError(
+            "this is a TorchScript module, whose layers cannot be changed; prune the "
+            "torch.nn.Module that it was compiled from, then compile that"
+        )
+    for name, module in model.named_modules():
+        if "quantized" in type(module).__module__ or "quantization" in type(module).__module__:
+            raise PruningError(
+                f"{name or 'the model'!r} is quantised ({type(module).__name__}); prune the "
+                "floating-point network first and quantise what is left"
+            )
     owners: dict[int, str] = {}
     for name, module in model.named_modules():
         for key, parameter in module.named_parameters(recurse=False):
@@ -550,6 +562,27 @@ def silenced(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.M
             for key in ("weight", "bias", "running_mean"):
                 if (tensor := getattr(module, key, None)) is not None:
                     tensor[indices] = 0
+    return result
+
+
+def held(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Module:
+    """A copy that computes what `silenced`'s does, through masks of `torch.nn.utils.prune`."""
+    result = copy.deepcopy(model)
+    modules = dict(result.named_modules())
+    ones: dict[tuple[str, str], Tensor] = {}
+    for (name, role), indices in dropped_channels(layout, masks).items():
+        module = modules[name]
+        if isinstance(module, nn.PReLU):  # PReLU maps 0 to 0 as it is
+            continue
+        for key in ("weight",) if role == "in" else ("weight", "bias"):
+            parameter = getattr(module, key, None)
+            if parameter is not None:
+                mask = ones.setdefault((name, key), torch.ones_like(parameter))
+                mask.index_fill_(1 if role == "in" else 0, indices.to(mask.device), 0)
+        if role == "channel" and module.weight is None:
+            module.running_mean.index_fill_(0, indices.to(module.running_mean.device), 0)
+    for (name, key), mask in ones.items():
+        prune.custom_from_mask(modules[name], key, mask)
     return result
 
 

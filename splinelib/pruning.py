@@ -27,10 +27,12 @@ from .groups import (
     cut,
     dropped_channels,
     find_groups,
+    held,
     kept_channels,
     silenced,
 )
 from .redundancy import residual_along
+from .trace import check_weights
 
 SCOPES = ("global", "layerwise", "residual")
 COMPENSATION = (False, "fold", "refit")
@@ -73,6 +75,7 @@ def score(
     example: Tensor | None = None,
     seed: int = 0,
     labels: Tensor | None = None,
+    layout: Layout | None = None,
 ) -> Scores:
     """Score the units of every group that can be pruned.
 
@@ -89,6 +92,9 @@ def score(
     seed : int
     labels : Tensor, shape (N,), int64, optional
         Classes of the calibration inputs; `snip` needs them.
+    layout : Layout, optional
+        What `find_groups` found, or ``layout`` of earlier scores: the model is then not traced
+        again, which is what takes longest for a criterion that needs no data.
 
     Returns
     -------
@@ -111,19 +117,23 @@ def score(
     >>> {name: len(s) for name, s in sl.score(net, example=torch.zeros(1, 2)).items()}
     {'0': 8}
     """
-    context = _context(model, criterion, data, example, seed, labels)
+    context = _context(model, criterion, data, example, seed, labels, layout)
     return _score(context, criterion)
 
 
-def _context(model, criterion, data, example, seed, labels) -> Context:
+def _context(model, criterion, data, example, seed, labels, layout=None) -> Context:
     _check_choice("criterion", criterion, CRITERIA)
-    if data is None and example is None:
+    if data is None and example is None and layout is None:
         raise ValueError("pass data= (calibration inputs) or example= (one input of the model)")
     if data is not None:
         data = check_inputs(model, data)
     if labels is not None:
         labels = _checked_labels(labels, data)
-    layout = find_groups(model, data if example is None else example)
+    if layout is None:
+        layout = find_groups(model, data if example is None else example)
+    else:
+        layout.check_model(model)
+        check_weights(model)
     return Context(model, layout, data, seed, labels)
 
 
@@ -190,7 +200,9 @@ def _common_residual(context: Context, scores: Scores) -> Scores:
     return Scores(values, context.layout)
 
 
-def select(scores: Mapping[str, Tensor], ratio: float, scope: str = "global") -> Masks:
+def select(
+    scores: Mapping[str, Tensor], ratio: float, scope: str = "global", round_to: int = 1
+) -> Masks:
     """Choose the units that stay.
 
     Parameters
@@ -203,6 +215,11 @@ def select(scores: Mapping[str, Tensor], ratio: float, scope: str = "global") ->
         ``"global"``: the lowest scores of the whole network go. ``"layerwise"``: every group
         loses its share; what rounding leaves over goes to the groups with the largest
         remainders, so that the total is the same.
+    round_to : int
+        Each group keeps a multiple of so many units, or all of its units: hardware runs 8 or
+        16 channels in the time of one. Every group goes to a multiple beside the number that
+        it would keep otherwise, those nearest to the multiple above going up, such that the
+        total kept comes as close to the ratio as such steps allow: within half a step.
 
     Returns
     -------
@@ -214,8 +231,8 @@ def select(scores: Mapping[str, Tensor], ratio: float, scope: str = "global") ->
     Raises
     ------
     ValueError
-        For a ratio outside [0, 1) or one that would empty a group, an unknown scope, or
-        scores that are not vectors of numbers.
+        For a ratio outside [0, 1) or one that would empty a group, an unknown scope, scores
+        that are not vectors of numbers, or a ``round_to`` at which so few units cannot be kept.
 
     Examples
     --------
@@ -224,6 +241,7 @@ def select(scores: Mapping[str, Tensor], ratio: float, scope: str = "global") ->
     {'a': tensor([ True, False]), 'b': tensor([False,  True])}
     """
     _check_ratio(ratio)
+    _check_round_to(round_to)
     _check_choice("scope", scope, ("global", "layerwise"))
     _check_scores(scores)
     sizes = [len(values) for values in scores.values()]
@@ -236,8 +254,45 @@ def select(scores: Mapping[str, Tensor], ratio: float, scope: str = "global") ->
             f"(a ratio of {(total - len(sizes)) / total:.4f})"
         )
     choose = _lowest_overall if scope == "global" else _lowest_of_each
-    masks = choose([values.detach().double().cpu() for values in scores.values()], count, scores)
+    values = [value.detach().double().cpu() for value in scores.values()]
+    masks = choose(values, count, scores)
+    if round_to > 1:
+        kept = _whole_steps([int(mask.sum()) for mask in masks], sizes, round_to)
+        masks = [_best(value, number) for value, number in zip(values, kept, strict=True)]
     return Masks(zip(scores, masks, strict=True), getattr(scores, "layout", None))
+
+
+def _best(scores: Tensor, number: int) -> Tensor:
+    """Mask of the highest scores; of equal ones the later stay."""
+    mask = torch.ones(len(scores), dtype=torch.bool)
+    mask[scores.sort(stable=True).indices[: len(scores) - number]] = False
+    return mask
+
+
+def _whole_steps(kept: list[int], sizes: list[int], step: int) -> list[int]:
+    """Numbers near ``kept``, each a multiple of the step or the whole size, of nearly its sum."""
+    allowed = [[*range(step, size, step), size] for size in sizes]
+    result = [
+        min(a, key=lambda n, k=k: (abs(n - k), -n)) for a, k in zip(allowed, kept, strict=True)
+    ]
+    while gap := sum(kept) - sum(result):
+        moves = []
+        for i, (choices, now) in enumerate(zip(allowed, result, strict=True)):
+            at = choices.index(now) + (1 if gap > 0 else -1)
+            if 0 <= at < len(choices) and abs(gap - (choices[at] - now)) < abs(gap):
+                farther = abs(choices[at] - kept[i]) - abs(now - kept[i])
+                moves.append((farther, i, choices[at]))
+        if not moves:
+            break
+        _, i, number = min(moves)
+        result[i] = number
+    if -gap > step / 2:
+        raise ValueError(
+            f"with round_to={step} every group keeps at least {step} units, or all that it has: "
+            f"{sum(result)} of {sum(sizes)}, but the ratio leaves {sum(kept)} (the highest ratio "
+            f"here is {1 - sum(result) / sum(sizes):.4f})"
+        )
+    return result
 
 
 def _lowest_overall(scores: list[Tensor], count: int, names) -> list[Tensor]:
@@ -311,6 +366,44 @@ def apply_masks(
     """
     layout = _layout_for(model, masks, example)
     return silenced(model, layout, _checked_masks(layout, masks))
+
+
+def attach_masks(
+    model: nn.Module, masks: Mapping[str, Tensor], example: Tensor | None = None
+) -> nn.Module:
+    """A copy whose masked units are held at zero by masks of `torch.nn.utils.prune`.
+
+    It computes what `apply_masks` gives, and goes on doing so in training: the masks are
+    applied in every pass, and the weights under them get no gradient. What was there is kept
+    as ``weight_orig``; ``torch.nn.utils.prune.remove(module, "weight")`` makes a mask final,
+    after which `shrink` takes the network.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    masks : mapping of str to bool Tensor (U,)
+    example : Tensor, shape (1, ...), optional
+        As for `apply_masks`.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    ValueError
+        As for `apply_masks`.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> masks = sl.select(sl.score(net, "magnitude", example=torch.zeros(1, 2)), 0.5)
+    >>> sl.attach_masks(net, masks)[0].weight_mask.sum(1)
+    tensor([...])
+    """
+    layout = _layout_for(model, masks, example)
+    return held(model, layout, _checked_masks(layout, masks))
 
 
 def shrink(
@@ -406,6 +499,7 @@ def prune(
     compensate: bool | str = False,
     seed: int = 0,
     labels: Tensor | None = None,
+    round_to: int = 1,
 ) -> nn.Module:
     """Score, select, shrink, and compensate if asked to.
 
@@ -431,6 +525,8 @@ def prune(
     seed : int
     labels : Tensor, shape (N,), int64, optional
         Classes of the calibration inputs, for criteria that need them.
+    round_to : int
+        As in `select`: 8 or 16 for speed.
 
     Returns
     -------
@@ -449,6 +545,7 @@ def prune(
     Linear(in_features=2, out_features=4, bias=True)
     """
     _check_ratio(ratio)
+    _check_round_to(round_to)
     _check_choice("scope", scope, SCOPES)
     compensate = _checked_compensation(compensate, data)
     if data is None and scope == "residual":
@@ -457,7 +554,7 @@ def prune(
     scores = _score(context, criterion)
     if scope == "residual":
         scores = _common_residual(context, scores)
-    masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global")
+    masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
     return _compensated(model, context.layout, masks, context.data, compensate, seed)
 
 
@@ -610,6 +707,11 @@ def _check_ratio(ratio: float) -> None:
             f"ratio should be in [0, 1), it is {ratio}: it is the share of units that goes, and "
             "a network without units is none"
         )
+
+
+def _check_round_to(round_to: int) -> None:
+    if not isinstance(round_to, int) or isinstance(round_to, bool) or round_to < 1:
+        raise ValueError(f"round_to should be a whole number of at least 1, not {round_to!r}")
 
 
 def _check_choice(what: str, value, known) -> None:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
+from torch.nn.utils import prune
 
 import splinelib as sl
 from splinelib import criteria, pruning
@@ -81,8 +82,13 @@ def test_shrunk_equals_masked_on_torchvision(name):
     torch.manual_seed(0)
     model = alive(getattr(torchvision.models, name)(weights=None))
     inputs = images(2, 64)
-    groups = find_groups(model, inputs).groups
-    masks = random_masks(groups)
+    layout = find_groups(model, inputs)
+    masks = sl.select(sl.score(model, "random", layout=layout), 0.5)
+    assert masks.units - masks.kept == int(layout.units * 0.5 + 0.5)  # to the unit
+    assert all(mask.any() for mask in masks.values())
+    channels = [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
+    tied = any(len(group.producers) > 1 for group in layout.groups.values())
+    assert layout.units < sum(channels) or not tied  # coupled channels count once
     masked = sl.apply_masks(model, masks, inputs)
     small = sl.shrink(model, masks, inputs)
     with torch.no_grad():
@@ -91,6 +97,11 @@ def test_shrunk_equals_masked_on_torchvision(name):
         assert relative_error(model(inputs), expected) > 1e-4  # the masks did something
     assert parameters(small) < 0.75 * parameters(model)
     assert parameters(masked) == parameters(model)
+
+
+def test_networks_that_shuffle_channels_are_refused_with_the_reason():
+    with pytest.raises(PruningError, match="split and shuffle channels"):
+        sl.score(torchvision.models.shufflenet_v2_x0_5(weights=None), example=images(1, 64))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +124,67 @@ def test_shrunk_equals_masked_on_our_networks(make):
     with torch.no_grad():
         expected = sl.apply_masks(model, masks)(inputs)
         assert relative_error(sl.shrink(model, masks, inputs)(inputs), expected) < 1e-5
+
+
+def test_channels_last_stays():
+    model = convnet().to(memory_format=torch.channels_last)
+    data = images().to(memory_format=torch.channels_last)
+    small = sl.prune(model, 0.5, "lsq", data=data, compensate=True)
+    for layer in (small[0], small[3], small[6]):
+        assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+    expected = sl.prune(convnet(), 0.5, "lsq", data=images(), compensate=True)(images())
+    with torch.no_grad():
+        assert relative_error(small(data), expected) < 1e-3
+        assert small[:3](data).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_masks_of_torch_hold_in_training_and_can_be_removed():
+    model, data = convnet(bias=True).train(), images(32)
+    masks = sl.select(sl.score(model, "random", example=data), 0.5)
+    masked, held = sl.apply_masks(model, masks), sl.attach_masks(model, masks)
+    with torch.no_grad():
+        assert torch.equal(held.eval()(data), masked.eval()(data))
+    assert torch.equal(held[0].weight_orig, model[0].weight)  # what was there is kept
+    optimiser = torch.optim.SGD(held.train().parameters(), lr=0.1)
+    for _ in range(2):
+        optimiser.zero_grad()
+        F.cross_entropy(held(data), torch.arange(32) % 4).backward()
+        optimiser.step()
+    held.eval()
+    hidden = held[:3](data)
+    assert not hidden[:, ~masks["0"]].any() and hidden[:, masks["0"]].any()
+    with torch.no_grad():
+        expected = held(data)
+    for module in list(held.modules()):
+        for key in ("weight", "bias"):
+            if hasattr(module, f"{key}_mask"):
+                prune.remove(module, key)
+    with torch.no_grad():
+        assert torch.equal(held(data), expected)
+        assert relative_error(sl.shrink(held, masks)(data), expected) < 1e-5
+
+
+def test_masks_of_torch_on_a_stranger():
+    torch.manual_seed(0)
+    model = alive(torchvision.models.mobilenet_v2(weights=None, num_classes=10))
+    masks = sl.select(sl.score(model, "random", example=images(1, 32)), 0.5)
+    with torch.no_grad():
+        found = sl.attach_masks(model, masks)(images(2, 32))
+        assert relative_error(found, sl.apply_masks(model, masks)(images(2, 32))) < 1e-6
+
+
+def test_in_place_activations_change_no_score():
+    inside, outside = convnet(), convnet()
+    for module in outside.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    for criterion in sl.CRITERIA:
+        options = {"data": images(), "labels": torch.arange(64) % 4}
+        one, other = (sl.score(model, criterion, **options) for model in (inside, outside))
+        assert all(torch.equal(one[name], other[name]) for name in one), criterion
+    small = [sl.prune(m, 0.5, data=images(), compensate=True) for m in (inside, outside)]
+    with torch.no_grad():
+        assert torch.equal(small[0](images()), small[1](images()))
 
 
 def test_coupled_channels_are_one_unit():
@@ -394,6 +466,38 @@ def test_ties_fall_the_same_way_each_time():
     ):
         masks = sl.select(scores, 0.375, scope)
         assert [mask.tolist() for mask in masks.values()] == expected
+
+
+@pytest.mark.parametrize("scope", ["global", "layerwise"])
+@pytest.mark.parametrize("step", [2, 8, 16])
+@pytest.mark.parametrize("ratio", [0, 0.1, 0.3, 0.5, 0.6])
+def test_channels_in_whole_steps_at_nearly_the_ratio(scope, step, ratio):
+    scores = scores_of(7, 33, 64, 5, 128)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        free, masks = sl.select(scores, ratio, scope), sl.select(scores, ratio, scope, step)
+    assert abs(masks.kept - free.kept) <= step / 2
+    for name, mask in masks.items():
+        assert mask.all() or mask.sum() % step == 0
+        assert mask.any()
+        if not mask.all():  # the lowest go
+            assert scores[name][~mask].max() <= scores[name][mask].min()
+
+
+def test_whole_steps_that_cannot_be_had_are_refused():
+    scores = scores_of(24, 24)
+    masks = sl.select(scores, 0.5, "layerwise", round_to=8)
+    assert sorted(int(mask.sum()) for mask in masks.values()) == [8, 16]
+    with pytest.raises(ValueError, match=r"at least 8 units.*highest ratio here is 0\.6667"):
+        sl.select(scores, 0.8, round_to=8)
+    for wrong in (0, 1.5, True, "8"):
+        with pytest.raises(ValueError, match="round_to"):
+            sl.select(scores, 0.5, round_to=wrong)
+        with pytest.raises(ValueError, match="round_to"):
+            sl.prune(convnet(), 0.5, example=images(1), round_to=wrong)
+    small = sl.prune(convnet(), 0.4, example=images(1), round_to=4)
+    kept = sl.select(sl.score(convnet(), example=images(1)), 0.4, round_to=4)
+    assert [int(mask.sum()) for mask in kept.values()] == [small[i].out_channels for i in (0, 3, 6)]
 
 
 @pytest.mark.parametrize(
@@ -710,6 +814,36 @@ def test_networks_that_share_weights_are_refused():
         sl.score(masked, example=torch.zeros(1, 6))
     with pytest.raises(PruningError, match="no layer"):
         sl.score(nn.Linear(6, 2), example=torch.zeros(1, 6))
+
+
+class Quantised(nn.Module):
+    """Stands for the modules of torch.ao.nn.quantized, which need an engine to be made."""
+
+
+Quantised.__module__ = "torch.ao.nn.quantized.dynamic.modules.linear"
+
+
+def test_frozen_layers_stay_frozen_quantised_and_compiled_ones_are_refused():
+    model, data = dense_mlp(), torch.randn(64, 6)
+    model.requires_grad_(False)
+    small = sl.prune(model, 0.5, "lsq", data=data, compensate=True)
+    assert not any(parameter.requires_grad for parameter in small.parameters())
+    with pytest.raises(PruningError, match=r"'5'.*quantised.*floating-point network first"):
+        sl.score(nn.Sequential(*model, Quantised()), example=data)
+    with pytest.raises(PruningError, match="TorchScript"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is deprecated, and still out there
+            compiled = torch.jit.trace(model, data)
+        sl.score(compiled, example=data)
+
+
+def test_scores_of_a_known_layout_are_the_same():
+    model, data = convnet(), images(8)
+    scores = sl.score(model, "l2", example=data)
+    again = sl.score(model, "l2", layout=scores.layout)
+    assert all(torch.equal(scores[name], again[name]) for name in scores)
+    with pytest.raises(ValueError, match="another model"):
+        sl.score(dense_mlp(), "l2", layout=scores.layout)
 
 
 @pytest.mark.cuda
