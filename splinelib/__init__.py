@@ -47,6 +47,7 @@ _MODULES = [
     "training",
     "criteria",
     "experiments",
+    "sweeps",
     "plotting",
     "widgets",
     "redundancy",

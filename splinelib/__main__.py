@@ -1,21 +1,23 @@
-"""The command line: ``python -m splinelib run``, ``oneshot`` and ``runs``."""
+"""The command line: ``python -m splinelib run``, ``sweep``, ``oneshot`` and ``runs``."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from fnmatch import fnmatch
+from pathlib import Path
 
-from . import oneshot, parallel
+from . import oneshot, parallel, sweeps
 from .errors import SplineError
-from .experiments import Protocol, read_record, record_files, run, summary
+from .experiments import Protocol, compare, read_record, record_files, run, summary
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
-    0: done. 1: a record is damaged. 2: something is wrong with the request, said on standard
-    error. 130: interrupted.
+    0: done. 1: a record is damaged, or a run of a sweep failed. 2: something is wrong with the
+    request, said on standard error. 130: interrupted.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -42,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     actions = parser.add_subparsers(required=True, metavar="action")
     _add_run(actions)
+    _add_sweep(actions)
     _add_oneshot(actions)
     _add_runs(actions)
     return parser
@@ -62,10 +65,17 @@ def _add_run(actions) -> None:
             default=option.default,
             help=option.metadata["help"],
         )
+    _add_tickets(parser, ["spline"], [0.3, 0.5, 0.7])
+    parser.add_argument("--name", help="name of the record; made from the settings if not given")
+    parser.add_argument("--folder", help="folder of the records; data/runs if not given")
+    parser.set_defaults(action=_run)
+
+
+def _add_tickets(parser: argparse.ArgumentParser, criteria, ratios) -> None:
     parser.add_argument(
         "--criteria",
         nargs="*",
-        default=["spline"],
+        default=criteria,
         metavar="CRITERION",
         help="criteria to draw tickets by; behind one, @layerwise or @residual for another share "
         "per layer, then +fold or +refit to compensate",
@@ -74,13 +84,40 @@ def _add_run(actions) -> None:
         "--ratios",
         nargs="*",
         type=float,
-        default=[0.3, 0.5, 0.7],
+        default=ratios,
         metavar="RATIO",
         help="shares of units to remove",
     )
-    parser.add_argument("--name", help="name of the record; made from the settings if not given")
-    parser.add_argument("--folder", help="folder of the records; data/runs if not given")
-    parser.set_defaults(action=_run)
+
+
+def _add_sweep(actions) -> None:
+    parser = actions.add_parser(
+        "sweep",
+        help="make every combination of some settings, several runs at a time",
+        description="Make a run for every combination of the values given, several at a time, "
+        "each with every criterion at every ratio. What is recorded already is not run again; a "
+        "run that fails stops no other; an interrupted sweep goes on where it stopped.",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=sorted(sweeps.PRESETS),
+        help="the sweeps that the book records: cpu, hours on two cores; paper, for a GPU. What "
+        "is given besides takes the place of the preset's values",
+    )
+    for option in fields(Protocol):
+        parser.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            nargs="+",
+            type=int if option.default is None else type(option.default),
+            help=f"{option.metadata['help']} (default: {option.default})",
+        )
+    _add_tickets(parser, None, None)
+    parser.add_argument("--jobs", type=int, help="runs at a time, -1 for one per core (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, help="CPU threads of each run (default: those there are / jobs)"
+    )
+    parser.add_argument("--folder", help="folder of the records (default: data/runs)")
+    parser.set_defaults(action=_sweep)
 
 
 def _add_oneshot(actions) -> None:
@@ -112,7 +149,18 @@ def _add_oneshot(actions) -> None:
 
 
 def _add_runs(actions) -> None:
-    parser = actions.add_parser("runs", help="list the records and check them")
+    parser = actions.add_parser(
+        "runs",
+        help="list the records and check them, or compare some",
+        description="List all records and check each against its schema; or put those that are "
+        "named side by side: where they differ, and what came out over their seeds.",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="records to compare; * stands for anything, as in 'cifar10-vgg16-*'",
+    )
     parser.add_argument("--folder", help="folder of the records; data/runs if not given")
     parser.set_defaults(action=_runs)
 
@@ -127,6 +175,19 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sweep(options: argparse.Namespace) -> int:
+    given = {field.name: getattr(options, field.name) for field in fields(Protocol)}
+    given = {name: values for name, values in given.items() if values is not None}
+    grids = [sweeps.Grid({}, ["spline"], [0.3, 0.5, 0.7])]
+    if options.preset:
+        grids = sweeps.PRESETS[options.preset]
+    plan = sweeps.merged(grids, given, options.criteria, options.ratios)
+    outcomes = sweeps.sweep(plan, jobs=options.jobs, threads=options.threads, folder=options.folder)
+    if parallel.rank() == 0:
+        print(sweeps.summary(outcomes))
+    return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
+
+
 def _oneshot(options: argparse.Namespace) -> int:
     record = oneshot.curves(options.run, options.methods, options.ratios, folder=options.folder)
     print(oneshot.summary(record))
@@ -134,6 +195,9 @@ def _oneshot(options: argparse.Namespace) -> int:
 
 
 def _runs(options: argparse.Namespace) -> int:
+    if options.names:
+        print(compare([read_record(path) for path in _named(options.names, options.folder)]))
+        return 0
     kinds = [
         (path, read, shown)
         for paths, read, shown in (
@@ -151,6 +215,19 @@ def _runs(options: argparse.Namespace) -> int:
             damaged += 1
     print(f"{len(kinds)} records, {damaged} damaged")
     return 1 if damaged else 0
+
+
+def _named(names: Sequence[str], folder: str | None) -> list[Path]:
+    """Records whose names are given or match a pattern, in the order of `names`."""
+    paths = {path.stem: path for path in record_files(folder)}
+    found: dict[str, Path] = {}
+    for pattern in names:
+        matching = [stem for stem in paths if fnmatch(stem, pattern)]
+        if not matching:
+            known = ", ".join(paths) or "none yet"
+            raise ValueError(f"There is no recorded run {pattern!r}. Recorded: {known}.")
+        found |= {stem: paths[stem] for stem in matching}
+    return list(found.values())
 
 
 if __name__ == "__main__":

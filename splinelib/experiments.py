@@ -36,7 +36,7 @@ from .records import (
     read_json,
     write_json,
 )
-from .reports import Spread, across_seeds, summary
+from .reports import Spread, across_seeds, compare, summary
 from .training import (
     FlopCounter,
     FlopsLedger,
@@ -58,6 +58,7 @@ __all__ = [
     "across_seeds",
     "check_record",
     "command",
+    "compare",
     "provenance",
     "published",
     "read_record",

@@ -13,7 +13,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -154,13 +154,20 @@ def locked(path: Path) -> Iterator[None]:
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
             else:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Its holder may have taken the file away between our opening and our locking it.
+                here = os.stat(path) if path.exists() else None
+                if here is None or not os.path.samestat(here, os.fstat(file.fileno())):
+                    raise BlockingIOError("the lock has just changed hands")
         except OSError as error:
             raise RunLocked(
                 f"Another process is writing the record {path.stem}. Wait until it is done, or "
                 "give this run another name (--name)."
             ) from error
-        yield
-    path.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows does not remove what is open
+                path.unlink()
 
 
 def folders(folder: str | os.PathLike | None) -> tuple[Path, Path]:

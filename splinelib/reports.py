@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .protocol import Ticket
+from .tables import over_seeds
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,7 @@ def across_seeds(records: Sequence[dict]) -> list[list[Spread]]:
 
 def summary(record: dict) -> str:
     """A record as a small text table: dense first, then its tickets."""
-    lines = [
-        f"{record['name']}  (drawn after epoch {record['early_bird']['drawn_after']}, "
-        f"{record['early_bird']['reason']})"
-    ]
-    heading = ("", "removed", "accuracy", "channels", "parameters", "MACs", "latency", "PFLOP")
-    rows = [heading]
+    rows = [("", "removed", "accuracy", "channels", "parameters", "MACs", "latency", "PFLOP")]
     for entry in (record["dense"], *record["tickets"]):
         ratio = entry.get("ratio")
         rows.append(
@@ -117,9 +113,113 @@ def summary(record: dict) -> str:
                 f"{entry['pflop']:.4f}",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  " + "  ".join(cells))
+    bird = record["early_bird"]
+    title = f"{record['name']}  (drawn after epoch {bird['drawn_after']}, {bird['reason']})"
+    return "\n".join([title, *_aligned(rows)])
+
+
+def compare(records: Sequence[dict]) -> str:
+    """Records side by side: where they differ, and what came out over the seeds of each protocol.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        As `experiments.records` gives them; those that differ in nothing but their seed are taken
+        together.
+
+    Returns
+    -------
+    str
+        Tables of text: the settings, commits and machines that differ; for each protocol its
+        networks, as mean (least to most) over seeds, latency and FLOPs as shares of the dense
+        network's; with several protocols, their accuracies next to each other.
+
+    Raises
+    ------
+    ValueError
+        There is no record.
+    """
+    if not records:
+        raise ValueError("There is no record to compare.")
+    groups = across_seeds(records)
+    by_name = {record["name"]: record for record in records}
+    letters = [f"#{number}" for number in range(1, len(groups) + 1)]
+    first = [by_name[group[0].names[0]] for group in groups]
+    lines = []
+    for letter, group in zip(letters, groups, strict=True):
+        lines.append(f"{letter}  {', '.join(group[0].names)}")
+    differing = [
+        (key, *(f"{record['protocol'].get(key)}" for record in first))
+        for key in first[0]["protocol"]
+        if key != "seed" and len({f"{record['protocol'].get(key)}" for record in first}) > 1
+    ]
+    for key, told in _ORIGINS.items():
+        values = [
+            ", ".join(dict.fromkeys(told(by_name[name]) for name in group[0].names))
+            for group in groups
+        ]
+        if len(set(values)) > 1 or ", " in values[0]:
+            differing.append((key, *values))
+    if differing:
+        lines += ["", "where they differ", *_aligned([("", *letters), *differing])]
+    for letter, group in zip(letters, groups, strict=True):
+        lines += ["", f"{letter}: mean (least to most) over seeds", *_aligned(_over_seeds(group))]
+    if len(groups) > 1:
+        lines += ["", "test accuracy side by side", *_aligned(_side_by_side(groups, letters))]
     return "\n".join(lines)
+
+
+# What else can set records apart, beside their settings.
+_ORIGINS = {
+    "commit": lambda record: (record["dense"]["provenance"]["commit"] or "unknown")[:10],
+    "machine": lambda record: (
+        record["dense"]["provenance"]["hardware"]["gpu"]
+        or record["dense"]["provenance"]["hardware"]["processor"]
+    ),
+    "torch": lambda record: record["dense"]["provenance"]["versions"]["torch"] or "unknown",
+    "drawn after": lambda record: f"epoch {record['early_bird']['drawn_after']}",
+}
+
+
+def _over_seeds(group: Sequence[Spread]) -> list[tuple[str, ...]]:
+    heading = ("", "removed", "seeds", "cut", "trained", "points", "channels", "parameters")
+    rows = [(*heading, "MACs", "latency", "FLOPs")]
+    for s in group:
+        dense = s.method == "dense"
+        rows.append(
+            (
+                s.method,
+                "" if dense else f"{100 * s.ratio:g} %",
+                f"{len(s.seeds)}",
+                "" if dense else over_seeds(s.accuracy_before, "{:.1%}"),
+                over_seeds(s.accuracy, "{:.2%}"),
+                "" if dense else over_seeds(s.points, "{:+.2f}"),
+                over_seeds(s.channels, "{:,.0f}"),
+                over_seeds([count / 1e6 for count in s.parameters], "{:.2f} M"),
+                over_seeds([count / 1e6 for count in s.macs], "{:.1f} M"),
+                "" if dense else over_seeds(s.latency, "{:.0%}"),
+                "" if dense else over_seeds(s.cost, "{:.0%}"),
+            )
+        )
+    return rows
+
+
+def _side_by_side(groups: Sequence[Sequence[Spread]], letters: Sequence[str]) -> list[tuple]:
+    found = [{(s.method, s.ratio): s for s in group} for group in groups]
+    keys = dict.fromkeys(key for spreads in found for key in spreads)
+    rows = [("", "removed", *letters)]
+    for method, ratio in keys:
+        results = [spreads.get((method, ratio)) for spreads in found]
+        cells = ["" if s is None else over_seeds(s.accuracy, "{:.2%}") for s in results]
+        rows.append((method, "" if method == "dense" else f"{100 * ratio:g} %", *cells))
+    return rows
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text in columns: the first flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join(["", first.ljust(widths[0]), *cells]).rstrip())
+    return lines
