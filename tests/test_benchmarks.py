@@ -7,6 +7,7 @@ import torch
 import splinelib as sl
 from benchmarks import codes as codes_benchmark
 from benchmarks import partition as benchmark
+from benchmarks import training as training_benchmark
 
 
 @pytest.mark.parametrize("widths", [[5], [16, 16], [12, 12, 12]])
@@ -63,3 +64,24 @@ def test_the_codes_benchmark_prints_its_tables(capsys, monkeypatch):
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "small" in line]
     assert [row[0] for row in rows] == ["small"] * 3
     assert rows[-1][-1] == "yes"
+
+
+def test_the_training_baseline_gives_the_same_losses_on_the_same_batches(cifar10_root):
+    data = sl.data.load("cifar10", cifar10_root).subset(train=4 * 16, test=16)
+    model = sl.models.vgg16(width=0.0625)
+    plain, ours = training_benchmark.same_batches(model, data, 2, torch.device("cpu"))
+    assert plain == pytest.approx(ours, rel=1e-4)
+    assert plain[0] != pytest.approx(plain[1], rel=1e-3)  # something was learned in between
+
+
+def test_the_training_benchmark_prints_both_rates(cifar10_root, capsys, monkeypatch):
+    threads = torch.get_num_threads()
+    monkeypatch.setenv("SPLINELIB_DATA", str(cifar10_root))
+    words = "--width 0.0625 --images 128 --repeats 1 --epochs 1 --train-size 128 --seeds 1"
+    try:
+        training_benchmark.main(words.split())
+    finally:
+        torch.set_num_threads(threads)
+    shown = capsys.readouterr().out
+    assert shown.count("images/s") == 2 and "times as fast" in shown
+    assert shown.count("after 1 epochs of 128 images") == 2
