@@ -47,6 +47,7 @@ _MODULES = [
     "training",
     "criteria",
     "experiments",
+    "oneshot",
     "sweeps",
     "plotting",
     "widgets",

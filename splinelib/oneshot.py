@@ -1,21 +1,24 @@
 """One-shot curves: accuracy against the share of units removed, with no retraining.
 
-What a criterion earns by itself shows only before any training makes up for it. A curve takes
-the dense network of a recorded run, removes units by each criterion at each ratio, compensates
-or not, and tests what is left. It is one JSON record, beside the runs, in ``oneshot/``.
+What a criterion earns by itself shows only before any training makes up for it. `compare`
+removes units from one network by each criterion at each ratio, compensates or not, and judges what
+is left; `curves` does so with the dense network of a recorded run and keeps one JSON record of
+it, beside the runs, in ``oneshot/``. `contributions` says how much of the accuracy the order, the
+refit and the share of each layer earned.
 """
 
+import itertools
 import os
 import shlex
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
 from . import experiments, pruning
-from .data import Dataset
 from .experiments import Protocol, Ticket
 from .progress import bar
 from .records import NUMBER, PROVENANCE, folders, locked, provenance, read_json, write_json
@@ -27,6 +30,66 @@ RATIOS = (0.1, 0.3, 0.5, 0.7, 0.9)
 # An even share per layer without and with a refit, then one common residual with a refit:
 # what the order, the refit and the share earn can be told apart.
 VARIANTS = ("@layerwise", "@layerwise+refit", "@residual+refit")
+STEPS = ("order", "refit", "share")
+# (scope, compensate) of each variant -> the steps that it takes beside the order. The share
+# comes after the refit, since a common residual is what a refit would leave.
+_TAKEN = {
+    ("layerwise", False): (),
+    ("layerwise", "refit"): ("refit",),
+    ("residual", "refit"): ("refit", "share"),
+}
+
+
+def compare(
+    model: nn.Module,
+    methods: Sequence[str],
+    ratios: Sequence[float],
+    *,
+    data: Tensor,
+    judge: Callable[[nn.Module], float],
+    labels: Tensor | None = None,
+    seed: int = 0,
+) -> list[dict]:
+    """Prune one network in many ways, with no training, and judge what is left each time.
+
+    As `pruning.prune` for each method and ratio, but what methods share is computed once.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as it is.
+    methods : sequence of str
+        As for `Ticket.parse`: ``"spline"``, ``"magnitude@layerwise+refit"``, ...
+    ratios : sequence of float
+        Shares of units to remove, in [0, 1).
+    data : Tensor, shape (N, ...)
+        Calibration inputs, for scores and compensation.
+    judge : callable
+        Gives the accuracy, in [0, 1], of a pruned network. Choose by held-out images, and keep
+        the test images for what was chosen.
+    labels : Tensor, shape (N,), int64, optional
+        Classes of the calibration inputs, for criteria that need them.
+    seed : int
+
+    Returns
+    -------
+    list of dict
+        Per method and ratio: ``criterion``, ``scope``, ``compensate``, ``ratio``, ``accuracy``,
+        ``parameters``, ``macs`` per input, and the ``seconds`` that the pruning took. The
+        first entry of a criterion includes its scoring.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> made = compare(net, ["random", "random+refit"], [0.5], data=torch.randn(64, 2),
+    ...     judge=lambda small: small[0].out_features / 8)
+    >>> [(entry["compensate"], entry["accuracy"]) for entry in made]
+    [(False, 0.5), ('refit', 0.5)]
+    """
+    pruner = _Pruner(model, data, labels, judge, seed)
+    tickets = [Ticket.parse(method, ratio) for method in methods for ratio in ratios]
+    return [pruner.entry(ticket) for ticket in tickets]
 
 
 def curves(
@@ -96,12 +159,21 @@ def curves(
         dataset, _ = experiments.prepare(protocol, root)
         dense = experiments.build(protocol, dataset)
         dense.load_state_dict(read_checkpoint(checkpoint)["model"])
-        pruner = _Pruner(protocol, dataset, dense.eval())
+        data, labels = experiments.sample(dataset, protocol.calibration, protocol.seed)
+
+        def judge(small: nn.Module) -> float:
+            test = dataset.test_images, dataset.test_labels
+            return evaluate(small, *test, transform=dataset.to_float)
+
+        pruner = _Pruner(dense.eval(), data, labels, judge, protocol.seed)
         label = f"{run} one shot"
         with bar(total=len(todo), desc=label, unit="network", disable=not progress) as shown:
             for ticket in todo:
                 shown.set_postfix_str(ticket.name)
-                record["entries"].append(pruner.entry(ticket))
+                entry = pruner.entry(ticket)
+                record["entries"].append(
+                    {"test_" * (key == "accuracy") + key: value for key, value in entry.items()}
+                )
                 record["provenance"] = provenance()
                 _write(path, record)
                 shown.update()
@@ -111,15 +183,13 @@ def curves(
 class _Pruner:
     """Prunes one dense network in many ways; scores are computed once for each criterion."""
 
-    def __init__(self, protocol: Protocol, dataset: Dataset, dense: nn.Module):
-        self.dataset, self.dense, self.seed = dataset, dense, protocol.seed
-        self.test = dataset.test_images, dataset.test_labels
-        count = protocol.calibration
-        self.data, self.labels = experiments.sample(dataset, count, protocol.seed)
+    def __init__(self, dense: nn.Module, data: Tensor, labels: Tensor | None, judge, seed: int):
+        self.dense, self.data, self.labels = dense, data, labels
+        self.judge, self.seed = judge, seed
         self.scores: dict[tuple[str, bool], pruning.Scores] = {}
 
     def entry(self, ticket: Ticket) -> dict:
-        """Prune, test; what the record keeps of it."""
+        """Prune, judge; what there is to say of it."""
         began = time.perf_counter()
         scores = self._scores(ticket.criterion, ticket.scope == "residual")
         scope = "layerwise" if ticket.scope == "layerwise" else "global"
@@ -136,7 +206,7 @@ class _Pruner:
             "scope": ticket.scope,
             "compensate": ticket.compensate,
             "ratio": ticket.ratio,
-            "test_accuracy": evaluate(small, *self.test, transform=self.dataset.to_float),
+            "accuracy": self.judge(small),
             "parameters": sum(p.numel() for p in small.parameters()),
             "macs": forward_flops(small, self.data[:1]) // 2,
             "seconds": seconds,
@@ -176,17 +246,137 @@ def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
     return sorted((folders(folder)[0] / FOLDER).glob("*.json"))
 
 
+def across_seeds(records: Sequence[dict]) -> list[list[dict]]:
+    """Group one-shot records that differ in their seed alone, by name; each group by seed."""
+    groups: dict[str, list[dict]] = {}
+    for record in records:
+        groups.setdefault(record["name"].rpartition("-s")[0], []).append(record)
+    return list(groups.values())
+
+
 def series(
-    record: dict, scope: str = "global", compensate: bool | str = False
-) -> dict[str, tuple[list[float], list[float]]]:
-    """Curves of a record: criterion -> (ratios, accuracies), for one scope and compensation."""
-    found: dict[str, dict[float, float]] = {}
-    for entry in record["entries"]:
-        if (entry["scope"], entry["compensate"]) == (scope, compensate):
-            found.setdefault(entry["criterion"], {})[entry["ratio"]] = entry["test_accuracy"]
+    runs: Sequence[Sequence[dict]], scope: str = "global", compensate: bool | str = False
+) -> dict[str, tuple[list[float], np.ndarray]]:
+    """Curves of one or several networks for one scope and compensation.
+
+    Parameters
+    ----------
+    runs : sequence of list of dict
+        What `compare` returned, or the ``entries`` of a record, for each network (seed).
+    scope, compensate
+        As for `Ticket`.
+
+    Returns
+    -------
+    dict
+        criterion -> (ratios, accuracies of shape (networks, ratios)): for the criteria and
+        ratios that all networks have been pruned with.
+    """
+    found: dict[str, list[dict[float, float]]] = {}
+    for number, entries in enumerate(runs):
+        for entry in entries:
+            if (entry["scope"], entry["compensate"]) == (scope, compensate):
+                curve = found.setdefault(entry["criterion"], [{} for _ in runs])[number]
+                curve[entry["ratio"]] = entry.get("accuracy", entry.get("test_accuracy"))
+    shared = {name: sorted(set.intersection(*map(set, many))) for name, many in found.items()}
     return {
-        name: (sorted(curve), [curve[r] for r in sorted(curve)]) for name, curve in found.items()
+        name: (ratios, np.array([[curve[ratio] for ratio in ratios] for curve in found[name]]))
+        for name, ratios in shared.items()
+        if ratios
     }
+
+
+def split(accuracy: Mapping[frozenset[str], float | np.ndarray]) -> dict[str, float | np.ndarray]:
+    """Share what several steps reached together among the steps.
+
+    What a step adds depends on the steps taken before it. Its contribution is the mean of what it
+    adds over all sequences of the steps in which every intermediate result is known (the Shapley
+    value, where all are). Contributions add up to the whole gain exactly.
+
+    Parameters
+    ----------
+    accuracy : mapping of frozenset to float or array
+        Result after a set of steps, in any order; the empty set and the full one included.
+
+    Returns
+    -------
+    dict
+        step -> its contribution.
+
+    Raises
+    ------
+    ValueError
+        If no sequence of steps is known from nothing to everything.
+
+    Examples
+    --------
+    >>> nothing, a, b, both = map(frozenset, ["", "a", "b", "ab"])
+    >>> split({nothing: 0.1, a: 0.2, b: 0.5, both: 0.9})["b"]
+    0.55
+    """
+    steps = sorted(max(accuracy, key=len, default=frozenset()))
+    paths = [
+        path
+        for path in itertools.permutations(steps)
+        if all(frozenset(path[:taken]) in accuracy for taken in range(len(path) + 1))
+    ]
+    if not steps or not paths:
+        known = ", ".join("+".join(sorted(taken)) or "nothing" for taken in accuracy)
+        raise ValueError(f"no sequence leads from nothing to all steps; known: {known or 'none'}")
+    gains = {step: [] for step in steps}
+    for path in paths:
+        for taken, step in enumerate(path):
+            before = frozenset(path[:taken])
+            gains[step].append(accuracy[before | {step}] - accuracy[before])
+    return {step: sum(gain) / len(paths) for step, gain in gains.items()}
+
+
+def contributions(
+    runs: Sequence[Sequence[dict]],
+) -> tuple[list[float], dict[str, dict[str, np.ndarray]]]:
+    """What the order, the refit and the share per layer earn over an even cut at random.
+
+    The starting point is a random order, the same share of every layer, and nothing mended. The
+    three `STEPS` are the criterion's order, the refit, and a common residual in place of the
+    even share; see `split` for how the gain is shared out.
+
+    Parameters
+    ----------
+    runs : sequence of list of dict
+        As for `series`, with "random" among the criteria and at least the methods of `VARIANTS`.
+
+    Returns
+    -------
+    ratios : list of float
+    earned : dict
+        criterion -> step -> accuracy gained, shape (networks, ratios); for the criteria whose
+        results are all there.
+
+    Raises
+    ------
+    ValueError
+        If no results of a random order are there to start from.
+    """
+    found = {taken: series(runs, *key) for key, taken in _TAKEN.items()}
+    if not all("random" in one for one in found.values()):
+        needed = ", ".join(f"random{variant}" for variant in VARIANTS)
+        raise ValueError(f"contributions start from a random order: compare {needed} too")
+    ratios = sorted(set.intersection(*(set(one["random"][0]) for one in found.values())))
+    earned = {}
+    for name in found[()]:
+        known = {}
+        for taken, one in found.items():
+            if name in one and set(ratios) <= set(one[name][0]):
+                known[frozenset(taken)] = _at(one["random"], ratios)
+                known[frozenset(("order", *taken))] = _at(one[name], ratios)
+        if len(known) == 2 * len(found):
+            earned[name] = split(known)
+    return ratios, earned
+
+
+def _at(curve: tuple[list[float], np.ndarray], ratios: list[float]) -> np.ndarray:
+    """The accuracies of a curve at some of its ratios, shape (networks, ratios)."""
+    return curve[1][:, [curve[0].index(ratio) for ratio in ratios]]
 
 
 def summary(record: dict) -> str:
