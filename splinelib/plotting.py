@@ -309,6 +309,7 @@ def accuracy_against(
     caption: str | None = None,
     dense: float | None = None,
     log: bool = False,
+    limits: tuple[float, float] | None = None,
 ) -> Figure:
     """Accuracy against the ratio pruned, FLOPs or another cost, for each criterion.
 
@@ -321,6 +322,8 @@ def accuracy_against(
         Accuracy of the network before pruning, as a line across.
     log : bool
         Whether the x axis is logarithmic.
+    limits : (float, float), optional
+        Range of the accuracy in [0, 1], where several figures are to be compared.
     """
     runs = {}
     for name, (x, accuracy) in _some(series).items():
@@ -338,6 +341,8 @@ def accuracy_against(
         for position, (name, (x, values)) in enumerate(runs.items()):
             _band(ax, palette, name, position, x, values, marked=True)
         ax.set(xlabel=xlabel, ylabel="accuracy (%)", xscale="log" if log else "linear")
+        if limits is not None:
+            ax.set_ylim(100 * limits[0], 100 * limits[1])
         legend(ax)
 
     return figure(draw, alt, caption)
