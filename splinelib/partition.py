@@ -7,22 +7,20 @@ All units of a layer cut all cells at once (`subdivision.Mesh.cut`).
 """
 
 import copy
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from .codes import RegionCodes
 from .layers import layers_of
-from .subdivision import Births, Mesh, Signs, find_bits, pack_bits, reduce_or
-from .trace import Graph, Node, Value, check_weights, record
+from .propagation import EPS, ULPS, LayerCode, Propagation
+from .subdivision import Mesh, Signs, extended, reduce_or
+from .trace import check_weights, record
 
-# A pre-activation counts as zero within this many units in the last place of the terms that
-# it is the sum of. Rounding moves it by a few; the vertex it is read at by some hundreds.
-_ULPS = 2.0**14
 _MAX_REGIONS = 5_000_000
 
 
@@ -76,6 +74,25 @@ class Plane:
 _IDENTITY = Plane(
     torch.zeros(2).double(), torch.tensor([1.0, 0.0]).double(), torch.tensor([0.0, 1.0]).double()
 )
+
+
+class _Codes(Mapping):
+    """Packed codes of all layers, each written out when it is asked for.
+
+    On a plane most units of a convolutional network never change sign: their bits are kept once.
+    """
+
+    def __init__(self, layers: dict[str, LayerCode]):
+        self.layers = layers
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.layers[name].packed()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
 
 
 @dataclass
@@ -290,12 +307,12 @@ class Partition:
             *(a.copy() for a in (self._mesh.loops, self._mesh.ptr)),
         )
         largest = np.abs(self.outputs).max(initial=np.finfo(float).tiny)
-        tolerance = np.array([_ULPS * np.finfo(float).eps * largest])
+        tolerance = np.array([ULPS * EPS * largest])
         values = np.where(np.abs(f) <= tolerance, 0.0, f)[:, None]
         signs = Signs.of(values, tolerance)
         drawn = len(self.layers)
         births, _ = mesh.cut(values, signs, tolerance, drawn)
-        outputs = _extended(torch.from_numpy(self.outputs), births).numpy()
+        outputs = extended(self.outputs, births)
         chords = mesh.edges[mesh.source[:, 0] == drawn]
         # An edge of the partition itself on which f vanishes, without vanishing beside it.
         along = np.flatnonzero((values[self.edges, 0] == 0).all(1))
@@ -437,14 +454,14 @@ def partition(
     graph.check_piecewise_affine()
     layers = layers_of(graph)
     with torch.no_grad():
-        outputs, codes = _Subdivision(mesh, corners, max_regions).run(graph)
+        outputs, codes = Propagation(mesh, surface, max_regions).run(graph)
     return Partition(
         vertices=mesh.xy,
         edges=mesh.edges,
         edge_source=mesh.source,
         codes=RegionCodes(
             {la.name: la.unit_shape for la in layers},
-            dict(zip([la.name for la in layers], codes, strict=True)),
+            _Codes(dict(zip([la.name for la in layers], codes, strict=True))),
         ),
         outputs=outputs,
         layers=[la.name for la in layers],
@@ -452,211 +469,3 @@ def partition(
         plane=plane,
         _mesh=mesh,
     )
-
-
-class _Subdivision:
-    """A recorded network run on the vertices of a mesh that grows at every activation."""
-
-    def __init__(self, mesh: Mesh, corners: Tensor, max_regions: int):
-        self.mesh, self.max_regions = mesh, max_regions
-        self.values = {0: corners}  # what is still needed, at every vertex
-        self.size = {0: _largest(corners)}  # how large the terms are that each is a sum of
-        self.codes: list[np.ndarray] = []
-        self.parents: list[np.ndarray] = []
-
-    def run(self, graph: Graph) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Outputs at the vertices, and the packed codes of every layer."""
-        last_use = graph.last_use()
-        for position, node in enumerate(graph.nodes):
-            if node.activation is not None:
-                words, parent = self._pool(node) if node.activation.pool else self._bend(node)
-                self.codes.append(words)
-                self.parents.append(parent)
-            node.run(self.values, len(self.mesh.xy))
-            if node.activation is None:
-                self._measure(node)
-            else:
-                self.size |= {i: _largest(self.values[i]) for i in node.outputs}
-            for index in [i for i in self.values if last_use.get(i, -1) <= position]:
-                del self.values[index], self.size[index]
-        lineage = np.arange(len(self.mesh))
-        for i in range(len(self.codes) - 1, -1, -1):
-            self.codes[i] = self.codes[i][lineage]
-            lineage = self.parents[i][lineage]
-        outputs = self.values[graph.output]
-        return outputs.reshape(len(outputs), -1).numpy(), self.codes
-
-    def _bend(self, node: Node) -> tuple[np.ndarray, np.ndarray]:
-        """Cut where a pointwise activation bends; return the code and each cell's parent."""
-        activation = node.activation
-        operands = [self._operand(a) for a in node.activation_inputs]
-        before = activation.pre_activation(*(value for value, _ in operands))
-        flat = before.reshape(len(before), -1)
-        size = sum(size for _, size in operands).expand(1, *before.shape[1:]).reshape(-1)
-        at = activation.breakpoints
-        if at == (0.0,):
-            values = flat.numpy()
-        else:
-            values, size = torch.cat([flat - b for b in at], 1).numpy(), size.repeat(len(at))
-            size += torch.tensor(at).abs().repeat_interleave(flat.shape[1])
-        signs, parent = self._cut(values, size.numpy())
-        if len(operands) == 1:
-            # On its own line a unit is exactly at its breakpoint: no rounding from there on.
-            new = slice(len(flat), None)
-            row, bit = find_bits(~(signs.pos[new] | signs.neg[new]))
-            row, bit = row[bit < values.shape[1]], bit[bit < values.shape[1]]
-            after = self.values[node.activation_inputs[0].index]
-            after = after.reshape(len(after), -1).numpy()
-            after[len(flat) + row, bit % flat.shape[1]] = np.take(at, bit // flat.shape[1])
-        return reduce_or(signs.pos[self.mesh.corners()], self.mesh.ptr), parent
-
-    def _pool(self, node: Node) -> tuple[np.ndarray, np.ndarray]:
-        """Cut where the winner of a max-pooling window changes.
-
-        The candidates of each window enter one after another, each cutting where it overtakes
-        the best so far. That cuts too much, where a later candidate beats both; cells with the
-        same winners everywhere are merged again.
-        """
-        before, size = self._operand(node.activation_inputs[0])
-        candidates = _windows(node.activation, before.shape)
-        units, cells = len(candidates), len(self.mesh)
-        winner = np.zeros((cells, units), np.int64)
-        winner[:] = candidates[:, 0] >> _PLACE
-        best_size = size.reshape(-1)[candidates[:, 0] & _INPUT][None]
-        key = -1  # the best so far is a value of its own while it lasts
-        self.values[key] = before.reshape(len(before), -1)[:, candidates[:, 0] & _INPUT]
-        self.size[key] = best_size
-        origin = np.arange(cells)
-        for column in candidates.T[1:]:
-            open_ = np.flatnonzero(column >= 0)
-            pixel = torch.from_numpy(column[open_] & _INPUT)
-            entering = self._operand(node.activation_inputs[0])[0]
-            entering = entering.reshape(len(entering), -1)[:, pixel]
-            lead = (entering - self.values[key][:, open_]).numpy()
-            scale = (size.reshape(-1)[pixel] + best_size[0, open_]).numpy()
-            signs, parent = self._cut(lead, scale)
-            origin, winner = origin[parent], winner[parent]
-            overtakes = reduce_or(signs.pos[self.mesh.corners()], self.mesh.ptr)
-            cell, unit = find_bits(overtakes)
-            winner[cell, open_[unit]] = column[open_[unit]] >> _PLACE
-            entering = self._operand(node.activation_inputs[0])[0]
-            entering = entering.reshape(len(entering), -1)[:, pixel]
-            self.values[key][:, open_] = torch.maximum(self.values[key][:, open_], entering)
-            best_size[0, open_] = torch.maximum(best_size[0, open_], size.reshape(-1)[pixel])
-        del self.values[key], self.size[key]
-        bits = [(winner >> b) & 1 == 1 for b in range(node.activation.bits)]
-        words = pack_bits(np.concatenate(bits, axis=1))
-        kept_cells, kept_vertices = self.mesh.merge(np.column_stack([origin, words.view(np.int64)]))
-        rows = torch.from_numpy(kept_vertices)
-        self.values = {i: value[rows] for i, value in self.values.items()}
-        return words[kept_cells], origin[kept_cells]
-
-    def _operand(self, item) -> tuple[Tensor, Tensor]:
-        """A value and the size of its terms, or a constant and its own size."""
-        if isinstance(item, Value):
-            return self.values[item.index], self.size[item.index]
-        item = torch.as_tensor(item, dtype=torch.float64)
-        return item, item.abs()[None] if item.dim() else item.abs()
-
-    def _cut(self, values: np.ndarray, size: np.ndarray) -> tuple[Signs, np.ndarray]:
-        """Cut the mesh, and extend every value to the new vertices. Zeroes rounding in values."""
-        tolerance = _ULPS * np.finfo(np.float64).eps * size
-        signs = Signs.of(values, tolerance)
-        row, bit = find_bits(~(signs.pos | signs.neg))
-        values[row[bit < values.shape[1]], bit[bit < values.shape[1]]] = 0.0
-        layer = len(self.codes)
-        births, parent = self.mesh.cut(values, signs, tolerance, layer, self.max_regions)
-        self.values = {i: _extended(value, births) for i, value in self.values.items()}
-        return signs, parent
-
-    def _measure(self, node: Node) -> None:
-        """How large the terms are that each value is a sum of: bounds what rounding can do.
-
-        The same operation on absolute values: |W| |x| + |b| for a linear layer.
-        """
-        rows = {i: self.size[i] for i in node.inputs}
-        absolute = replace(
-            node,
-            func=_ABSOLUTE.get(node.name, node.func),
-            args=_absolute_constants(node.args, node.name),
-            kwargs=_absolute_constants(node.kwargs, node.name),
-        )
-        absolute.run(rows, 1)
-        self.size |= {i: rows[i].abs() for i in node.outputs}
-
-
-def _largest(values: Tensor) -> Tensor:
-    array = values.numpy()  # reduces over rows several times faster than torch
-    return torch.from_numpy(np.maximum(array.max(0), -array.min(0))[None])
-
-
-def _extended(value: Tensor, births: list[Births]) -> Tensor:
-    total = len(value) + sum(len(born.t) for born in births)
-    out = value.new_empty(total, *value.shape[1:])
-    out[: len(value)] = value
-    end = len(value)
-    for born in births:
-        begin, end = end, end + len(born.t)
-        t = torch.from_numpy(born.t).reshape(-1, *[1] * (value.dim() - 1))
-        start, stop = (out[torch.from_numpy(i)] for i in (born.a, born.b))
-        torch.lerp(start, stop, t, out=out[begin:end])
-    return out
-
-
-# A pooling candidate: its place in the window above, its index in the flat input below.
-_PLACE = 40
-_INPUT = (1 << _PLACE) - 1
-
-
-def _windows(activation, shape) -> np.ndarray:
-    """Candidates of each pooling window, int64 (units, largest window); -1 where there is none."""
-    pool = activation.pool
-    dims = pool["dims"]
-    outer = int(np.prod(shape[1 : len(shape) - dims]))
-    sizes = shape[len(shape) - dims :]
-    starts, places = [], []
-    example = activation.call(torch.zeros(1, *shape[1:], dtype=torch.float64))
-    example = example[0] if isinstance(example, tuple) else example
-    for axis, (length, out) in enumerate(zip(sizes, example.shape[-dims:], strict=True)):
-        at = np.arange(out)
-        if pool["adaptive"]:
-            start, stop, step = at * length // out, -(-(at + 1) * length // out), 1
-        else:
-            step = pool["dilation"][axis]
-            start = at * pool["stride"][axis] - pool["padding"][axis]
-            stop = np.minimum(start + step * pool["window"][axis], length)
-        place = np.arange(pool["window"][axis])
-        position = start[:, None] + step * place
-        starts.append(np.where((position >= 0) & (position < stop[:, None]), position, -1))
-        places.append(place)
-    index, place = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)
-    for position, length, within in zip(starts, sizes, places, strict=True):
-        joined = index[:, None, :, None] * length + position[None, :, None, :]
-        missing = (index[:, None, :, None] < 0) | (position[None, :, None, :] < 0)
-        index = np.where(missing, -1, joined).reshape(len(index) * len(position), -1)
-        place = (place[:, None] * len(within) + within).ravel()
-    valid = index >= 0
-    candidates = np.where(valid, index | (place << _PLACE), -1)
-    order = np.argsort(~valid, axis=1, kind="stable")  # what there is first, in window order
-    candidates = np.take_along_axis(candidates, order, 1)
-    channel = np.arange(outer)[:, None, None] * int(np.prod(sizes))
-    return np.where(candidates < 0, -1, candidates + channel).reshape(-1, candidates.shape[1])
-
-
-_ABSOLUTE = {
-    "sub": torch.add,
-    "subtract": torch.add,
-    "rsub": torch.add,
-    "neg": torch.clone,
-}
-
-
-def _absolute_constants(arguments, name: str):
-    def positive(item):
-        return item.abs() if isinstance(item, Tensor) and item.is_floating_point() else item
-
-    if name == "batch_norm" and isinstance(arguments, tuple):
-        x, mean, *rest = arguments
-        # (x - mean) * gamma / sigma + beta: the mean is subtracted, so its size is added
-        return (x, None if mean is None else -mean.abs(), *map(positive, rest))
-    return tree_map(positive, arguments)

@@ -18,6 +18,7 @@ to the left of its half-edges.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from .errors import RegionLimitExceeded, UndecidablePartition
 
@@ -100,6 +101,19 @@ class Births:
         t = self.t.reshape(-1, *[1] * (values.ndim - 1))
         start = values[self.a]
         return start + t * (values[self.b] - start)
+
+
+def extended(values: np.ndarray, births: list[Births]) -> np.ndarray:
+    """Values (V, U), affine along the edges, at the old vertices and at the new ones."""
+    out = np.empty((len(values) + sum(len(born.t) for born in births), *values.shape[1:]))
+    out[: len(values)] = values
+    end, whole = len(values), torch.from_numpy(out)
+    for born in births:
+        begin, end = end, end + len(born.t)
+        t = torch.from_numpy(born.t).reshape(-1, *[1] * (values.ndim - 1))
+        start, stop = (whole[torch.from_numpy(i)] for i in (born.a, born.b))
+        torch.lerp(start, stop, t, out=whole[begin:end])  # faster than NumPy's four passes
+    return out
 
 
 @dataclass
@@ -198,6 +212,7 @@ class Mesh:
         tolerance: np.ndarray,
         layer: int,
         max_cells: int | None = None,
+        names: np.ndarray | None = None,
     ) -> tuple[list[Births], np.ndarray]:
         """Cut every cell along the zero line of every function that changes sign in it.
 
@@ -213,6 +228,8 @@ class Mesh:
             Written to `source` of the new edges.
         max_cells : int or None
             Refuse to make more cells than this.
+        names : ndarray of int, shape (U,), or None
+            Numbers of the functions for `source`, where they are not 0, 1, 2, ...
 
         Returns
         -------
@@ -255,7 +272,7 @@ class Mesh:
                 )
         births.append(crossings.births)
         self.xy = np.concatenate([self.xy, crossings.births.lerp(self.xy)])
-        parent = self._insert(chords, crossings, layer)
+        parent = self._insert(chords, crossings, layer, names)
         self._check(signs)
         return births, parent
 
@@ -415,7 +432,7 @@ class Mesh:
             twins = (row[same], bit[same], bit[leader[~fresh]])
         return _Chords(row[keep], bit[keep], first[keep], last[keep], corners, cut, touched, twins)
 
-    def _insert(self, chords: "_Chords", crossings: "_Crossings", layer: int) -> np.ndarray:
+    def _insert(self, chords: "_Chords", crossings: "_Crossings", layer: int, names) -> np.ndarray:
         """Add the chords as edges and retrace the cells; return each cell's parent."""
         corners, ptr = chords.corners, self.ptr
         counts = crossings.per_chord + 1  # pieces of each chord
@@ -427,7 +444,8 @@ class Mesh:
         start[inner] = end[inner - 1] = crossings.vertex
         old_edges = len(self.edges)
         self.edges = np.concatenate([self.edges, np.stack([start, end], 1)])
-        drawn = np.stack([np.full(len(chord), layer), chords.unit[chord]], 1)
+        unit = chords.unit if names is None else names[chords.unit]
+        drawn = np.stack([np.full(len(chord), layer), unit[chord]], 1)
         self.source = np.concatenate([self.source, drawn])
 
         # Half-edges that leave each node, in counter-clockwise order. Around a crossing they
