@@ -1,11 +1,16 @@
 """How fast is `sl.partition`? Timed against a baseline that takes one unit after another.
 
     python benchmarks/partition.py
+    python benchmarks/partition.py --slice vgg16      # a plane through three images
 
 Random networks of two inputs, He-normal weights and N(0, 0.5) biases, on the square [-1, 1]^2;
-one thread; both ways in one process, in turns, the median of several runs. Both give polygons,
-codes, areas and the unit that drew each side; `sl.partition` also gives shared vertices and
-neighbours, and is right where lines are degenerate, which the baseline is not.
+one thread; both ways in one process, in turns, processor seconds, the median of several runs. Both
+give polygons, codes, areas and the unit that drew each side; `sl.partition` also gives shared
+vertices and neighbours, and is right where lines are degenerate, which the baseline is not.
+
+A slice is a small square of the plane through three CIFAR-10 images, cut by a convolutional network
+of full width: random weights, batch-norm statistics of CIFAR-10 images. It reports the highest
+memory of the whole process, and asks the network itself for the codes of random points.
 """
 
 import argparse
@@ -23,6 +28,8 @@ import splinelib as sl
 
 NETWORKS = ([64] * 3, [64] * 5, [128] * 4)
 GROWTH = (16, 32, 64, 128), (1, 2, 3, 4)  # widths and depths
+SLICES = {"vgg16": 0.0008, "resnet18": 0.0004, "preresnet20": 0.0008}  # side of the square
+CENTRE = 0.33  # of the square, in both plane coordinates: near the middle of the three images
 DOMAIN = ((-1, 1), (-1, 1))
 
 
@@ -184,14 +191,14 @@ def baseline(model: nn.Sequential) -> np.ndarray:
     return per_unit(model)[2]
 
 
-def measured(function, model) -> tuple[float, float, np.ndarray]:
-    """Seconds, MB of memory on top of what was in use (nan if unknown), and the areas."""
+def measured(function, model) -> tuple:
+    """Seconds, MB of memory on top of what was in use (nan if unknown), and the result."""
     with contextlib.suppress(OSError):  # Linux only: forget the highest mark
         Path("/proc/self/clear_refs").write_text("5")
     before = _memory("VmRSS")
-    start = time.perf_counter()
-    areas = function(model)
-    return time.perf_counter() - start, _memory("VmHWM") - before, areas
+    start = time.process_time()  # other work on the machine does not count
+    result = function(model)
+    return time.process_time() - start, _memory("VmHWM") - before, result
 
 
 def _memory(which: str) -> float:
@@ -229,6 +236,40 @@ def growth(seed: int, repeats: int) -> list[list]:
     return rows
 
 
+# --- slices through images --------------------------------------------------------------
+
+
+def calibrated(network: str, data: sl.data.Dataset, width: float = 1.0) -> nn.Module:
+    """A random network whose batch norms have the statistics of images, as training leaves them."""
+    model = sl.models.build(network, data, width=width).train()
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the plain mean over batches
+            module.bias.data.normal_(0, 0.2, generator=generator)
+    with torch.no_grad():
+        model(data.to_float(data.train_images[:256]))
+    return model.eval()
+
+
+def slice_through(network: str, dataset: str, side: float, points: int = 100) -> list:
+    """One row: units, regions, seconds, peak memory in MB, points whose code is the network's."""
+    data = sl.data.load(dataset)
+    model = calibrated(network, data)
+    plane = sl.Plane.through(*data.to_float(data.train_images[:3]))
+    low, high = CENTRE - side / 2, CENTRE + side / 2
+    seconds, _, part = measured(
+        lambda model: sl.partition(model, ((low, high), (low, high)), plane), model
+    )
+    peak = _memory("VmHWM")
+    where = np.random.default_rng(0).uniform(low, high, (points, 2))
+    codes = sl.region_codes(model.double(), plane(where), batch_size=20)
+    mine = part.codes[part.locate(where)]
+    same = np.mean([mine[i].distance(codes[i]) == 0 for i in range(points)])
+    units = sum(int(np.prod(shape)) for shape in part.codes.layers.values())
+    return [network, side, units, len(part), seconds, peak, same]
+
+
 def _shape(widths: list[int]) -> str:
     return f"[{widths[0]}] * {len(widths)}"
 
@@ -242,14 +283,36 @@ def show(columns: list[str], formats: list[str], rows) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the two tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3, help="networks of each shape")
     parser.add_argument("--repeats", type=int, default=5, help="runs, of which the median counts")
+    parser.add_argument("--slice", choices=SLICES, nargs="+", help="networks to slice instead")
+    parser.add_argument("--dataset", default="cifar10", help="images that span the plane")
+    parser.add_argument("--side", type=float, help="of the square, in distances of two images")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     with threadpool_limits(1):  # NumPy's linear algebra
-        _tables(options.seeds, options.repeats)
+        if options.slice:
+            _slices(options.slice, options.dataset, options.side)
+        else:
+            _tables(options.seeds, options.repeats)
+
+
+def _slices(networks: list[str], dataset: str, side: float | None) -> None:
+    print("one thread; memory of the whole process\n")
+    columns = [
+        "    network",
+        "    side",
+        "  units",
+        "regions",
+        "seconds",
+        "peak (MB)",
+        "codes right",
+    ]
+    formats = ["{}", "{}", "{:,}", "{:,}", "{:.1f}", "{:,.0f}", "{:.0%}"]
+    rows = (slice_through(name, dataset, side or SLICES[name]) for name in networks)
+    show(columns, formats, rows)
 
 
 def _tables(seeds: int, repeats: int) -> None:

@@ -175,9 +175,9 @@ class Partition:
         The last number is the number of all regions; the steps say what each layer adds.
         """
         labels, counts = np.zeros(len(self), np.int64), {}
-        for name, shape in self.codes.layers.items():
-            words = self.codes._packed[name]
-            layer = RegionCodes({name: shape}, {name: words}).labels()
+        for name in self.layers:
+            varying = self.codes._packed.layers[name]
+            layer = RegionCodes({name: varying.bits.shape}, {name: varying.words}).labels()
             _, labels = np.unique(labels * (layer.max() + 1) + layer, return_inverse=True)
             counts[name] = int(labels.max()) + 1
         return counts
@@ -312,7 +312,7 @@ class Partition:
         signs = Signs.of(values, tolerance)
         drawn = len(self.layers)
         births, _ = mesh.cut(values, signs, tolerance, drawn)
-        outputs = extended(self.outputs, births)
+        outputs = extended(births, self.outputs)
         chords = mesh.edges[mesh.source[:, 0] == drawn]
         # An edge of the partition itself on which f vanishes, without vanishing beside it.
         along = np.flatnonzero((values[self.edges, 0] == 0).all(1))

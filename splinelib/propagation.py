@@ -118,6 +118,7 @@ class Propagation:
         self.values = {0: start}  # what is still needed
         self.functions = np.arange(2)  # coordinates from -1 to 1, and what bends
         self.at_vertices = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])  # (V, functions)
+        self.largest = np.ones(2)
         self.made = 2
         self.codes: list[LayerCode] = []
         self.parents: list[np.ndarray] = []
@@ -217,29 +218,21 @@ class Propagation:
         functions, rows, dense, carried = self._densified(functions, rows, len(bent))
         self._forget(functions)
 
+        old = len(values)
         signs, births, parent = self._cut(values, tolerance, bits)
-        heights = extended(values, births) if births else values
-        row, bit = find_bits(~(signs.pos | signs.neg))
-        row, bit = row[bit < len(bits)], bit[bit < len(bits)]
+        heights = values + np.take(at, bits // units) if any(at) else values
         if len(at) > 1:
-            heights += np.take(at, bits // units)
-            first = np.unique(column, return_index=True)[1]
-            heights = heights[:, first]
-        elif at[0]:
-            heights += at[0]
+            heights, old = heights[:, np.unique(column, return_index=True)[1]], 0
         # On its own line a unit is exactly at its breakpoint: no rounding from there on.
-        heights[row, column[bit]] = np.take(at, bits[bit] // units)
-        new = pieces.values(heights, bent)
-        if births:
-            self.at_vertices = extended(self.at_vertices, births)
-            carried = extended(carried, births)
-        made = self.made + np.arange(len(bent) + len(dense))
-        self.made += len(made)
-        if len(self.functions) or len(dense):
-            self.at_vertices = np.concatenate([self.at_vertices, new, carried], axis=1)
-        else:
-            self.at_vertices = new
-        self.functions = np.concatenate([self.functions, made])
+        row, bit = find_bits(~(signs.pos[old:] | signs.neg[old:]))
+        row, bit = row[bit < len(bits)], bit[bit < len(bits)]
+        first = len(self.functions)
+        made = self._made(len(bent) + len(dense))
+        self.at_vertices = extended(births, self.at_vertices, heights, carried)
+        mine = self.at_vertices[:, first : first + len(bent)]
+        mine[old + row, column[bit]] = np.take(at, bits[bit] // units)
+        pieces.apply(mine, bent)
+        self._measure()
         whole = np.zeros((len(rows) + len(made), units))
         whole[: len(rows)] = rows
         whole[len(rows) + np.arange(len(made)), np.concatenate([bent, dense])] = 1.0
@@ -249,10 +242,22 @@ class Propagation:
         self.codes.append(LayerCode(words, bits, constant))
         self.parents.append(parent)
 
+    def _made(self, count: int) -> np.ndarray:
+        """Numbers of new functions."""
+        made = self.made + np.arange(count)
+        self.made += count
+        self.functions = np.concatenate([self.functions, made])
+        return made
+
+    def _measure(self) -> None:
+        """How large each new function becomes; between vertices it is smaller."""
+        new = self.at_vertices[:, len(self.largest) :]
+        largest = np.maximum(new.max(0), -new.min(0))
+        self.largest = np.concatenate([self.largest, largest])
+
     def _keep(self, node: Node, functions: np.ndarray, rows: np.ndarray, shape) -> None:
         """Make these rows the node's output."""
-        largest = np.abs(self.at_vertices).max(0, initial=0.0)
-        largest = largest[np.searchsorted(self.functions, functions)]
+        largest = self.largest[np.searchsorted(self.functions, functions)]
         size = np.abs(rows[0])
         for start in range(1, len(rows), 64):
             size += largest[start - 1 : start + 63] @ np.abs(rows[start : start + 64])
@@ -285,6 +290,7 @@ class Propagation:
         kept = np.isin(self.functions, used)
         if not kept.all():
             self.at_vertices, self.functions = self.at_vertices[:, kept], self.functions[kept]
+            self.largest = self.largest[kept]
 
     # --- max-pooling ---------------------------------------------------------------------
 
@@ -310,10 +316,9 @@ class Propagation:
             cells, vertices = self.mesh.merge(labels)
             self.at_vertices, values = self.at_vertices[vertices], values[vertices]
             words, origin = words[cells], origin[cells]
-        made = self.made + np.arange(len(open_))
-        self.made += len(made)
+        made = self._made(len(open_))
         self.at_vertices = np.concatenate([self.at_vertices, values], axis=1)
-        self.functions = np.concatenate([self.functions, made])
+        self._measure()
         whole = np.zeros((len(rows) + len(made), len(candidates)))
         whole[: len(rows)] = rows[:, best & _INPUT]
         whole[: len(rows), open_] = 0.0
@@ -357,9 +362,8 @@ class Propagation:
             entering = self._evaluated(value, rows[:, pixel])
             tolerance = ULPS * EPS * (size[pixel] + best_size[here])
             signs, births, parent = self._cut(entering - best[:, here], tolerance, open_[here])
-            if births:
-                self.at_vertices = extended(self.at_vertices, births)
-                best, entering = extended(best, births), extended(entering, births)
+            self.at_vertices = extended(births, self.at_vertices)
+            best, entering = extended(births, best), extended(births, entering)
             origin, winner = origin[parent], winner[parent]
             cell, unit = find_bits(reduce_or(signs.pos[self.mesh.corners()], self.mesh.ptr))
             winner[cell, here[unit]] = column[here[unit]] >> _PLACE
@@ -403,7 +407,7 @@ class Propagation:
         state : ndarray of int8, shape (U,)
             The sign where it is the same all over.
         units : ndarray of int, shape (K,)
-            Those whose sign is not, increasing.
+            Those whose sign is not, and a few others at most, increasing.
         values : ndarray, shape (V, K)
             What they are above `at`, at the vertices.
         """
@@ -418,7 +422,7 @@ class Propagation:
 
         whole = here.min(0, initial=np.inf)[None], here.max(0, initial=-np.inf)[None]
         units = units[remaining(*_bounds(*whole, rows), units)]
-        if len(units) * here.size > 16 * _BLOCK and len(here) > 4 * _TILES**2:
+        if len(units) > 4 * len(rows) and len(here) > 4 * _TILES**2:
             tiles = self._tiles(here)
             units = units[remaining(*_bounds(*tiles, rows[:, units]), units)]
         step = max(64, 2 * _BLOCK // len(here))
@@ -428,9 +432,10 @@ class Propagation:
             values = here @ (rows[1:, some] if len(some) < rows.shape[1] else rows[1:])
             values += rows[0, some]
             varies = remaining(values.min(0), values.max(0), some)
-            values = values if varies.all() else values[:, varies]
+            if 2 * varies.sum() < len(some):  # else the few more cost less than a copy
+                values, some = values[:, varies], some[varies]
             found.append(values - at if at else values)
-            kept.append(some[varies])
+            kept.append(some)
         if len(found) == 2:
             return state, kept[1], found[1]
         return state, np.concatenate(kept), np.concatenate(found, axis=1)
@@ -509,16 +514,17 @@ class _Pieces:
         slope, knot = self.slopes[number, units], self.knots[np.maximum(number - 1, 0), units]
         return slope, knot - slope * np.take(self.at, np.maximum(number - 1, 0))
 
-    def values(self, inputs: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """Values (V, K) of some units, for inputs (V, K)."""
+    def apply(self, values: np.ndarray, units: np.ndarray) -> None:
+        """Apply it to values (V, K) of some units, in place."""
         slopes, knots = self.slopes[:, units], self.knots[:, units]
         if self.at == (0.0,) and not knots.any() and not slopes[0].any() and (slopes[1] == 1).all():
-            return np.maximum(inputs, 0.0)
-        out = knots[0] + slopes[0] * np.minimum(inputs - self.at[0], 0.0)
+            np.maximum(values, 0.0, out=values)
+            return
+        out = knots[0] + slopes[0] * np.minimum(values - self.at[0], 0.0)
         for i, b in enumerate(self.at):
             width = self.at[i + 1] - b if i + 1 < len(self.at) else np.inf
-            out += slopes[i + 1] * np.clip(inputs - b, 0.0, width)
-        return out
+            out += slopes[i + 1] * np.clip(values - b, 0.0, width)
+        values[:] = out
 
 
 # A pooling candidate: its place in the window above, its index in the flat input below.

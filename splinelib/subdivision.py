@@ -35,14 +35,22 @@ def pack_bits(flags: np.ndarray) -> np.ndarray:
 
 def find_bits(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Row and column of every set bit, in order of rows."""
-    row, word = np.nonzero(words)
-    bits = np.unpackbits(
-        np.ascontiguousarray(words[row, word]).view(np.uint8).reshape(-1, 8),
-        axis=1,
-        bitorder="little",
-    )
-    which, bit = np.nonzero(bits)
-    return row[which], word[which] * 64 + bit
+    flat = words.ravel()
+    at = np.flatnonzero(flat)
+    left = flat[at]
+    counts = np.bitwise_count(left).astype(np.int64)
+    place = _starts(counts)
+    where, bit = np.repeat(at, counts), np.empty(place[-1], np.int64)
+    place = place[:-1]
+    while len(left):  # the lowest bit of every word that has any left
+        rest = left & (left - _ONE)
+        bit[place] = np.bitwise_count((left ^ rest) - _ONE)
+        more = rest != 0
+        left, place = rest[more], place[more] + 1
+    if words.shape[1] == 1:
+        return where, bit
+    row, word = np.divmod(where, words.shape[1]) if where.size else (where, where)
+    return row, 64 * word + bit
 
 
 def one_hot(bits: np.ndarray, words: int) -> np.ndarray:
@@ -103,16 +111,24 @@ class Births:
         return start + t * (values[self.b] - start)
 
 
-def extended(values: np.ndarray, births: list[Births]) -> np.ndarray:
-    """Values (V, U), affine along the edges, at the old vertices and at the new ones."""
-    out = np.empty((len(values) + sum(len(born.t) for born in births), *values.shape[1:]))
-    out[: len(values)] = values
-    end, whole = len(values), torch.from_numpy(out)
+def extended(births: list[Births], *values: np.ndarray) -> np.ndarray:
+    """Values side by side, affine along the edges, at the old vertices and at the new ones.
+
+    Arrays of shape (V, U) become one of shape (V + new, sum of U).
+    """
+    values = [v for v in values if v.shape[1]] or list(values[:1])
+    if len(values) == 1 and not births:
+        return values[0]
+    end, columns = len(values[0]), np.cumsum([0, *(v.shape[1] for v in values)])
+    out = np.empty((end + sum(len(born.t) for born in births), columns[-1]))
+    for start, part in zip(columns, values, strict=False):
+        out[:end, start : start + part.shape[1]] = part
+    whole = torch.from_numpy(out)
     for born in births:
         begin, end = end, end + len(born.t)
-        t = torch.from_numpy(born.t).reshape(-1, *[1] * (values.ndim - 1))
         start, stop = (whole[torch.from_numpy(i)] for i in (born.a, born.b))
-        torch.lerp(start, stop, t, out=whole[begin:end])  # faster than NumPy's four passes
+        # faster than NumPy's four passes
+        torch.lerp(start, stop, torch.from_numpy(born.t)[:, None], out=whole[begin:end])
     return out
 
 

@@ -85,3 +85,12 @@ def test_the_training_benchmark_prints_both_rates(cifar10_root, capsys, monkeypa
     shown = capsys.readouterr().out
     assert shown.count("images/s") == 2 and "times as fast" in shown
     assert shown.count("after 1 epochs of 128 images") == 2
+
+
+def test_the_slice_benchmark_finds_its_codes_right(capsys, monkeypatch):
+    small = sl.models.build
+    monkeypatch.setattr(sl.models, "build", lambda name, data, width: small(name, data, width=0.1))
+    benchmark.main(["--slice", "vgg16", "--dataset", "digits", "--side", "0.02"])
+    row = capsys.readouterr().out.splitlines()[-1].split()
+    assert row[0] == "vgg16" and row[-1] == "100%"
+    assert int(row[3].replace(",", "")) > 20

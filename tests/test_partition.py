@@ -1,5 +1,7 @@
 """The exact partition: agrees with rational arithmetic, above all where lines are degenerate."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from test_layers import randomised, torchvision_model
 from torch import nn
 
 import splinelib as sl
+from splinelib.trace import Node
 
 
 def network(layers, activation=nn.ReLU):
@@ -229,6 +232,41 @@ def test_a_plane_through_a_convolutional_network():
     codes = sl.region_codes(model.double().eval(), plane(points))
     assert part.codes[part.locate(points)].distance(codes) == 0
     assert plane(np.array([[1.0, 0.0]]))[0] == pytest.approx(images[1].double())
+
+
+def test_only_units_that_bend_cost_memory():
+    # What goes through the layers are a constant, two coordinates and the units that bend:
+    # far fewer rows than vertices, and codes are kept without the bits that never change.
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        *(nn.Linear(16, 8), nn.LeakyReLU(), nn.Linear(8, 3)),
+    ).double()
+    images = torch.rand(3, 1, 16, 16).double()
+    plane = sl.Plane.through(*images)
+    rows, run = Counter(), Node.run
+
+    def counted(node, env, count):
+        rows[node.module] += count
+        run(node, env, count)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Node, "run", counted)
+        part = sl.partition(model, ((0.3, 0.36), (0.3, 0.36)), plane)
+    check_invariants(part)
+    codes = sl.region_codes(model.eval(), plane(part.centroids))
+    bits = {name: codes.unpack(name).numpy() for name in codes.layers}
+    varying = {name: int((b.any(0) & ~b.all(0)).sum()) for name, b in bits.items()}
+    assert part.codes.distance(codes) == 0
+    assert len(part) > 500
+    kept = part.codes._packed.layers
+    below = sum(len(kept[name].bits) for name in part.layers[:2])
+    assert 3 < rows["4"] <= below + 10 < len(part.vertices) / 4
+    for name, shape in part.codes.layers.items():
+        assert varying[name] <= len(kept[name].bits)
+        if len(shape) > 1:
+            assert len(kept[name].bits) < np.prod(shape) / 4
 
 
 class MaxOut(nn.Module):
