@@ -2,9 +2,11 @@
 
 An image classification set of the paper's size fits in memory (CIFAR-10 is 184 MB as bytes), so
 there is no loader: training gathers a batch, crops and flips it in one operation, and
-normalises it, all on the device where the images live.
+normalises it, all on the device where the images live. A folder of more images than that is
+decoded once into a file, of which the system brings in what a batch needs.
 """
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -14,6 +16,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,8 @@ NAMES = ("digits", "cifar10", "cifar100", "folder:PATH")
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 _CLASSES = {"cifar10": 10, "cifar100": 100}
+# Bytes of decoded images from which a folder's are kept in a file, and images per step through it.
+_IN_MEMORY, _CHUNK = 2**30, 4096
 _IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp"}
 
 
@@ -185,9 +190,11 @@ def load(name: str, root: str | os.PathLike | None = None, image_size: int = 64)
         - ``"cifar10"``, ``"cifar100"``: from ``root/NAME.npz`` if that is there, otherwise
           downloaded through torchvision once and kept there.
         - ``"folder:PATH"``: a tree like ImageNet's, ``PATH/train/CLASS/*.jpg`` and
-          ``PATH/val/CLASS/*.jpg`` (or ``test``).
+          ``PATH/val/CLASS/*.jpg`` (or ``test``). Images are scaled and centre-cropped once, so
+          training crops and mirrors them as it does small ones, and does not rescale them. From
+          1 GiB of decoded images on they are kept in ``root/folders`` and mapped into memory.
     root : path, optional
-        Folder of the cached ``.npz`` files. Default: the environment variable
+        Folder of the cached files. Default: the environment variable
         ``SPLINELIB_DATA``, else ``data/cache`` of the checkout, else ``~/.cache/splinelib``.
     image_size : int
         Side in pixels that ``folder:`` images are scaled and centre-cropped to.
@@ -220,7 +227,8 @@ def load(name: str, root: str | os.PathLike | None = None, image_size: int = 64)
     if name in _CLASSES:
         return _cifar(name, Path(root) if root is not None else cache_folder())
     if name.startswith("folder:"):
-        return _folder(name, Path(name.removeprefix("folder:")).expanduser(), image_size)
+        folder = Path(name.removeprefix("folder:")).expanduser()
+        return _folder(name, folder, image_size, Path(root) if root is not None else cache_folder())
     raise ValueError(f"There is no dataset {name!r}. Known: {', '.join(NAMES)}.")
 
 
@@ -382,10 +390,12 @@ def _choose(wanted: int | Tensor | None, available: int, part: str, seed: int) -
 
 def _statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel, of images scaled to [0, 1]."""
-    pixels = images.permute(1, 0, 2, 3).flatten(1)
     levels = torch.arange(256, dtype=torch.float64) / 255
-    share = torch.stack([torch.bincount(channel, minlength=256) for channel in pixels]).double()
-    share = share / pixels.shape[1]
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.float64)
+    for chunk in images.split(_CHUNK):  # images may be more than fit in memory
+        pixels = chunk.permute(1, 0, 2, 3).flatten(1)
+        counts += torch.stack([torch.bincount(channel, minlength=256) for channel in pixels])
+    share = counts / counts.sum(1, keepdim=True)
     mean = share @ levels
     std = (share @ levels.square() - mean.square()).clamp(min=0).sqrt()
     # A constant channel has nothing to divide by.
@@ -487,7 +497,7 @@ def _read_cache(path: Path, classes: int) -> dict[str, np.ndarray]:
 def _damaged(path: Path, what: str) -> DamagedFile:
     return DamagedFile(
         f"{path} is not a usable dataset cache: {what}. Delete the file and try again; it will be "
-        "made anew, which needs a network."
+        "made anew, for CIFAR from the network."
     )
 
 
@@ -520,7 +530,7 @@ def _download(name: str, path: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _folder(name: str, path: Path, image_size: int) -> Dataset:
+def _folder(name: str, path: Path, image_size: int, root: Path) -> Dataset:
     if image_size < 1:
         raise ValueError(f"image_size is a number of pixels, at least 1, not {image_size}.")
     train_folder = path / "train"
@@ -534,8 +544,8 @@ def _folder(name: str, path: Path, image_size: int) -> Dataset:
     classes = sorted(entry.name for entry in train_folder.iterdir() if entry.is_dir())
     if len(classes) < 2:
         raise ValueError(f"{train_folder} holds {len(classes)} class folders; two are the least.")
-    train_images, train_labels = _read_tree(train_folder, classes, image_size)
-    test_images, test_labels = _read_tree(test_folder, classes, image_size)
+    train_images, train_labels = _read_tree(train_folder, classes, image_size, root)
+    test_images, test_labels = _read_tree(test_folder, classes, image_size, root)
     mean, std = _statistics(train_images)
     return Dataset(
         name=name,
@@ -549,7 +559,7 @@ def _folder(name: str, path: Path, image_size: int) -> Dataset:
     )
 
 
-def _read_tree(folder: Path, classes: list[str], size: int) -> tuple[Tensor, Tensor]:
+def _read_tree(folder: Path, classes: list[str], size: int, root: Path) -> tuple[Tensor, Tensor]:
     unknown = sorted({entry.name for entry in folder.iterdir() if entry.is_dir()} - set(classes))
     if unknown:
         raise ValueError(
@@ -566,13 +576,48 @@ def _read_tree(folder: Path, classes: list[str], size: int) -> tuple[Tensor, Ten
         raise FileNotFoundError(
             f"{folder} holds no images ({', '.join(sorted(_IMAGE_SUFFIXES))} in class folders)."
         )
-    images = torch.empty(len(files), 3, size, size, dtype=torch.uint8)
+    labels = torch.tensor([label for _, label in files])
+    paths, shape = [file for file, _ in files], (len(files), 3, size, size)
+    if len(files) * 3 * size**2 < _IN_MEMORY:
+        images = np.empty(shape, np.uint8)
+        _decode(paths, images, f"read {folder.name}")
+        return torch.from_numpy(images), labels
+    cache = root / "folders" / f"{folder.parent.name}-{folder.name}-{size}-{_digest(paths)}.npy"
+    if not cache.exists():
+        with replacing(cache) as temporary:
+            written = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+            _decode(paths, written, f"decode {folder.name} into {cache.name}")
+            written.flush()
+            del written
+    try:
+        # Copy on write: the file stays as it is, and PyTorch has memory that it may write to.
+        images = np.load(cache, mmap_mode="c")
+    except (ValueError, EOFError, OSError) as error:
+        raise _damaged(cache, f"it cannot be read ({error})") from error
+    if images.shape != shape or images.dtype != np.uint8:
+        raise _damaged(cache, f"it should be uint8 of shape {shape}, not {images.shape}")
+    return torch.from_numpy(images), labels
+
+
+def _decode(files: list[Path], images: np.ndarray, label: str) -> None:
+    """Read every file into its row."""
     # Pillow decodes outside the interpreter's lock, so threads are enough.
-    with ThreadPoolExecutor() as pool:
-        decoded = pool.map(lambda entry: _read_image(entry[0], size), files)
-        for row, pixels in enumerate(bar(decoded, total=len(files), desc=f"read {folder.name}")):
-            images[row] = torch.from_numpy(pixels)
-    return images, torch.tensor([label for _, label in files])
+    with ThreadPoolExecutor() as pool, bar(total=len(files), desc=label, unit="image") as shown:
+        for start in range(0, len(files), _CHUNK):  # so that results do not pile up
+            chunk = files[start : start + _CHUNK]
+            decoded = pool.map(partial(_read_image, size=images.shape[-1]), chunk)
+            for row, pixels in enumerate(decoded, start):
+                images[row] = pixels
+                shown.update()
+
+
+def _digest(files: list[Path]) -> str:
+    """A name for these files as they are now: another when any is added, removed or changed."""
+    told = hashlib.sha256()
+    for file in files:
+        status = file.stat()
+        told.update(f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    return told.hexdigest()[:16]
 
 
 def _read_image(file: Path, size: int) -> np.ndarray:

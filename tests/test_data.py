@@ -227,6 +227,38 @@ def test_a_folder_tree_is_read(tree):
     assert dataset.to_float(dataset.train_images).isfinite().all()  # the green channel is constant
 
 
+def test_a_large_tree_is_decoded_once_and_mapped_into_memory(tree, tmp_path, monkeypatch):
+    name, root = f"folder:{tree}", tmp_path / "cache"
+    small = data.load(name, root, image_size=16)
+    assert not root.exists()
+    monkeypatch.setattr(data, "_IN_MEMORY", 0)
+    monkeypatch.setattr(data, "_CHUNK", 4)  # smaller than the tree
+    large = data.load(name, root, image_size=16)
+    assert torch.equal(large.train_images, small.train_images)
+    assert torch.equal(large.test_labels, small.test_labels)
+    assert large.mean == small.mean and large.std == small.std
+    files = sorted((root / "folders").iterdir())
+    assert [file.suffix for file in files] == [".npy", ".npy"]
+
+    def not_again(*arguments, **options):
+        raise AssertionError("decoded again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "_decode", not_again)
+        again = data.load(name, root, image_size=16)
+        again.train_images[:] = 0  # in memory only
+        assert torch.equal(data.load(name, root, image_size=16).train_images, small.train_images)
+        with pytest.raises(AssertionError):
+            data.load(name, root, image_size=8)
+    Image.new("RGB", (30, 30)).save(tree / "train" / "ant" / "9.png")  # another tree now
+    assert len(data.load(name, root, image_size=16).train_images) == 7
+    for file in files:
+        file.write_bytes(file.read_bytes()[:150])
+    (tree / "train" / "ant" / "9.png").unlink()
+    with pytest.raises(DamagedFile, match="Delete the file"):
+        data.load(name, root, image_size=16)
+
+
 def test_a_bad_tree_is_a_clear_message(tree):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         data.load(f"folder:{tree / 'nowhere'}")

@@ -8,8 +8,10 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from splinelib import data, experiments, pruning, watch
 from splinelib.__main__ import _parser, main
@@ -75,6 +77,34 @@ def test_the_real_path_on_a_slice_of_cifar10(cifar10_root, tmp_path):
         assert ticket["pflop"] < dense["pflop"]
     assert record == read_record(tmp_path / f"{protocol.name}.json")
     assert check_record(record) == []
+
+
+@pytest.mark.parametrize(("network", "size"), [("resnet18", 64), ("resnet50", 224)])
+def test_an_image_folder_takes_the_same_way(tmp_path, monkeypatch, network, size):
+    """A tree like ImageNet's, too large for memory, from pictures to a record, and resumed."""
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 3), ("val", 1)):
+        for label in ("ant", "bee"):
+            folder = tmp_path / "insects" / part / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 255, (30 + number, 40, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    monkeypatch.setattr(data, "_IN_MEMORY", 0)
+    monkeypatch.setenv("SPLINELIB_DATA", str(tmp_path / "cache"))
+    words = ["run", "--dataset", f"folder:{tmp_path / 'insects'}", "--image-size", f"{size}"]
+    words += ["--network", network, "--width", "0.0625", "--epochs", "2", "--batch-size", "4"]
+    words += ["--probe", "2", "--calibration", "4", "--criteria", "spline@residual+refit"]
+    assert main([*words, "--ratios", "0.5", "--folder", str(tmp_path / "runs")]) == 0
+    (record,) = experiments.records(tmp_path / "runs")
+    assert record["dataset"]["shape"] == [3, size, size] and record["dataset"]["train"] == 6
+    assert record["protocol"]["dataset"] == "folder:insects"
+    assert str(tmp_path) not in json.dumps(record)
+    (ticket,) = record["tickets"]
+    assert ticket["size"]["channels"] == record["dense"]["size"]["channels"] - sum(
+        before - after for before, after in ticket["widths"].values()
+    )
+    assert ticket["size"]["macs"] < record["dense"]["size"]["macs"]
 
 
 def test_the_ratio_is_honoured_to_the_unit(tiny):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 import splinelib as sl
@@ -24,7 +25,7 @@ def test_sizes_at_cifar_are_the_published_ones(make, parameters, macs):
     assert counted == pytest.approx(macs, abs=0.5)
 
 
-@pytest.mark.parametrize("name", ["mlp", "vgg16", "preresnet20", "resnet18"])
+@pytest.mark.parametrize("name", ["mlp", "vgg16", "preresnet20", "resnet18", "resnet50"])
 @pytest.mark.parametrize("width", [0.05, 0.25, 1.0])
 def test_every_network_takes_digits(name, width):
     digits = data.load("digits")
@@ -34,7 +35,7 @@ def test_every_network_takes_digits(name, width):
 
 
 @pytest.mark.parametrize("size", [16, 32, 64])
-@pytest.mark.parametrize("make", [models.vgg16, models.resnet18, models.preresnet])
+@pytest.mark.parametrize("make", [models.vgg16, models.resnet18, models.resnet50, models.preresnet])
 def test_other_image_sizes_channels_and_classes(make, size):
     options = {"depth": 11} if make is models.preresnet else {}
     model = make(classes=7, channels=2, image_size=size, width=0.125, **options)
@@ -46,6 +47,16 @@ def test_vgg_has_thirteen_convolutions_and_one_linear_layer():
     assert kinds.count(nn.Conv2d) == 13
     assert kinds.count(nn.Linear) == 1
     assert kinds.count(nn.MaxPool2d) == 4
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_at_224_pixels_a_resnet_is_imagenet_s(name):
+    ours = getattr(models, name)(classes=1000, image_size=224)
+    theirs = getattr(torchvision.models, name)()
+    for small, large in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert small.numel() == large.numel()
+    example = torch.zeros(1, 3, 224, 224)
+    assert forward_flops(ours, example) == forward_flops(theirs, example)
 
 
 @pytest.mark.parametrize("depth", [20, 29, 101])
@@ -93,7 +104,7 @@ def test_an_mlp_is_what_its_widths_say():
     assert (linear[0].bias != 0).all()
 
 
-@pytest.mark.parametrize("name", ["mlp", "vgg16", "preresnet20", "resnet18"])
+@pytest.mark.parametrize("name", ["mlp", "vgg16", "preresnet20", "resnet18", "resnet50"])
 def test_the_library_finds_the_spline_layers_of_each_network(name):
     digits = data.load("digits")
     model = models.build(name, digits, width=0.25)

@@ -328,3 +328,13 @@ def test_training_runs_on_cuda(digits):
         evaluate(trained.model, digits.test_images, digits.test_labels, transform=digits.to_float)
         > 0.5
     )
+
+
+def test_layers_that_overrun_their_memory_keep_the_usual_layout():
+    """Narrow residual networks on 64 pixels ended the process (PyTorch 2.14, oneDNN)."""
+    assert training._overruns(models.resnet18(width=0.125))
+    assert not training._overruns(models.resnet18()) and not training._overruns(models.vgg16())
+    images = torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    model = models.resnet18(width=0.0625, image_size=64, classes=2)
+    trained = train(model, (images, torch.arange(8) % 2), epochs=3, batch_size=4, progress=False)
+    assert all(row["loss"] == row["loss"] for row in trained.history)
