@@ -284,6 +284,65 @@ class Partition:
             raise ValueError(f"classes must be two different outputs below {count}")
         return self._zero_lines(self.outputs[:, i] - self.outputs[:, j])[0]
 
+    def decision_polylines(self, classes: tuple[int, int] | str | None = None) -> list[np.ndarray]:
+        """The decision boundary as polylines, each as long as it goes without a fork.
+
+        Parameters
+        ----------
+        classes : (int, int), "top" or None
+            As for `decision_boundary`, and with the same errors.
+
+        Returns
+        -------
+        list of ndarray of float64, shape (K, 2)
+            In plane coordinates. A closed polyline ends with its first point.
+
+        Examples
+        --------
+        >>> import torch, splinelib as sl
+        >>> layer = torch.nn.Linear(2, 2, bias=False)
+        >>> layer.weight.data = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+        >>> net = torch.nn.Sequential(layer, torch.nn.ReLU(), torch.nn.Linear(2, 1))
+        >>> net[2].weight.data, net[2].bias.data = torch.ones(1, 2), torch.tensor([-0.5])
+        >>> part = sl.partition(net)  # |x| = 0.5: two lines from below to above
+        >>> [len(line) for line in part.decision_polylines()], part.decision_length()
+        ([2, 2], 4.0)
+        """
+        slack = 1e-12 * max(map(np.ptp, self.domain))
+        return _joined(self.decision_boundary(classes), slack)
+
+    def decision_length(self, classes: tuple[int, int] | str | None = None) -> float:
+        """Length of the decision boundary in plane coordinates; `classes` as above."""
+        lines = self.decision_polylines(classes)
+        return float(sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in lines))
+
+    def varying_codes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Bits of a layer's code that are not the same in all regions.
+
+        On a plane through a convolutional network they are few: of tens of thousands of units
+        some dozens change sign on it.
+
+        Parameters
+        ----------
+        name : str
+            One of `layers`.
+
+        Returns
+        -------
+        units : ndarray of int, shape (K,)
+            Flat indices into the layer's code; a unit more may be among them.
+        bits : ndarray of bool, shape (R, K)
+
+        Raises
+        ------
+        KeyError
+            If there is no such layer.
+        """
+        if name not in self.layers:
+            raise KeyError(f"no spline layer {name!r}; there are {', '.join(self.layers)}")
+        code = self.codes._packed.layers[name]
+        return code.bits, code.varying()
+
     def _top(self, i: int, j: int) -> np.ndarray:
         """Where outputs i and j are equal and no other is larger."""
         segments, values = self._zero_lines(self.outputs[:, i] - self.outputs[:, j])
@@ -335,6 +394,43 @@ class Partition:
         if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
             raise ValueError("points must be finite, of shape (M, 2)")
         return _walk(self, points)
+
+
+def _joined(segments: np.ndarray, slack: float) -> list[np.ndarray]:
+    """Polylines of segments (S, 2, 2); ends that are closer than slack are one point."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    ends = segments.reshape(-1, 2)
+    if not len(ends):
+        return []
+    one, two = cKDTree(ends).query_pairs(slack, output_type="ndarray").T
+    near = coo_array((np.ones(len(one)), (one, two)), shape=(len(ends), len(ends)))
+    _, point = connected_components(near, directed=False)
+    place = ends[np.unique(point, return_index=True)[1]]
+    sides = np.unique(np.sort(point.reshape(-1, 2), axis=1), axis=0)
+    sides = sides[sides[:, 0] != sides[:, 1]]
+    at: list[list[int]] = [[] for _ in place]
+    for side, (a, b) in enumerate(sides.tolist()):
+        at[a].append(side)
+        at[b].append(side)
+    left, lines = [True] * len(sides), []
+    # From ends and forks first; what is left then are closed curves.
+    starts = sorted(range(len(at)), key=lambda p: len(at[p]) == 2)
+    for start in starts:
+        for side in at[start]:
+            line, here = [start], start
+            while left[side]:
+                left[side] = False
+                here = int(sides[side].sum()) - here
+                line.append(here)
+                following = [s for s in at[here] if left[s]]
+                if len(at[here]) == 2 and following:
+                    side = following[0]
+            if len(line) > 1:
+                lines.append(place[line])
+    return lines
 
 
 def _walk(part: Partition, points: np.ndarray) -> np.ndarray:

@@ -207,7 +207,7 @@ def _region_colours(part, color: str | np.ndarray) -> np.ndarray | None:
         if color == "layer":
             return None
         if color == "code":
-            place = _code_plane(part.codes)
+            place = _code_plane(part)
         elif color == "slope":
             place = _slope_plane(part)
         else:
@@ -225,18 +225,21 @@ def _region_colours(part, color: str | np.ndarray) -> np.ndarray | None:
     return _hues(np.full(len(values), 0.7), 0.05 + 0.7 * np.round(share * 24) / 24)
 
 
-def _code_plane(codes) -> np.ndarray:
+def _code_plane(part) -> np.ndarray:
     """Codes (R rows) as points of a plane, (R, 2): close codes lie close together.
 
     A fixed random projection, so that a region keeps its hue while a widget moves the network.
     Each layer counts for less than the one before: early bits choose the hue, late ones shade it.
     """
-    place, weight = np.zeros((len(codes), 2)), 1.0
-    for number, (name, shape) in enumerate(codes.layers.items()):
-        bits = np.asarray(codes.unpack(name)).reshape(len(codes), -1) - 0.5
-        units = int(np.prod(shape))
-        projection = np.random.default_rng(number).normal(size=(units, 2))
-        place += weight * bits @ projection / np.sqrt(units)
+    place, weight = np.zeros((len(part), 2)), 1.0
+    for number, (name, shape) in enumerate(part.codes.layers.items()):
+        units, bits = part.varying_codes(name)
+        total = int(np.prod(shape))
+        projection = np.random.default_rng(number).normal(size=(total, 2))
+        # Few units of a convolution vary on a plane: what all regions share would drown them.
+        if 2 * len(units) > total:
+            bits, units = np.asarray(part.codes.unpack(name)).reshape(len(part), -1), slice(None)
+        place += weight * (bits - 0.5) @ projection[units] / np.sqrt(max(bits.shape[1], 1))
         weight *= 0.7
     return place
 

@@ -260,6 +260,11 @@ class Mesh:
             If the signs contradict each other at some place: float64 is not enough there.
         RegionLimitExceeded
         """
+        if max_cells is not None and len(self) * (1 + values.shape[1]) > max_cells:
+            corners = self.corners()  # at least as many cells as are cut, before any is made
+            pos, neg = (reduce_or(words[corners], self.ptr) for words in (signs.pos, signs.neg))
+            chords = int(np.bitwise_count(pos & neg).sum(dtype=np.int64))
+            _check_limit(len(self) + chords, max_cells, layer)
         old_vertices = len(self.xy)
         on_edges = self._cross_edges(values, signs, tolerance)
         births = [on_edges]
@@ -281,11 +286,7 @@ class Mesh:
         crossings = chords.cross(self, signs, value, tolerance)
         if max_cells is not None:
             total = len(self) + len(chords.unit) + len(crossings.births.t)
-            if total > max_cells:
-                raise RegionLimitExceeded(
-                    f"layer {layer} makes about {total:,} regions and the limit is "
-                    f"{max_cells:,}: take a smaller domain, or raise max_regions"
-                )
+            _check_limit(total, max_cells, layer)
         births.append(crossings.births)
         self.xy = np.concatenate([self.xy, crossings.births.lerp(self.xy)])
         parent = self._insert(chords, crossings, layer, names)
@@ -633,6 +634,14 @@ class _Crossings:
     chord: np.ndarray
     vertex: np.ndarray
     per_chord: np.ndarray
+
+
+def _check_limit(cells: int, max_cells: int, layer: int) -> None:
+    if cells > max_cells:
+        raise RegionLimitExceeded(
+            f"layer {layer} makes about {cells:,} regions or more and the limit is "
+            f"{max_cells:,}: take a smaller domain, or raise max_regions"
+        )
 
 
 def _has(words: np.ndarray, row: np.ndarray, bit: np.ndarray) -> np.ndarray:

@@ -80,3 +80,29 @@ def perimeter(polygon) -> float:
     """Length of the polygon's border."""
     ends = zip(polygon, polygon[1:] + polygon[:1], strict=True)
     return sum(sqrt((p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2) for p, q in ends)
+
+
+def boundary_length(layers, domain, slopes=(0, 1)) -> float | None:
+    """Length of the zero set of a network's one output; None if the output vanishes on a cell."""
+
+    def output(point):
+        for weight, bias in layers[:-1]:
+            pre = [sum(Fraction(w) * x for w, x in zip(ws, point, strict=True)) for ws in weight]
+            pre = [z + Fraction(b) for z, b in zip(pre, bias, strict=True)]
+            point = [Fraction(slopes[z > 0]) * z for z in pre]
+        (weight,), (bias,) = layers[-1]
+        return sum(Fraction(w) * x for w, x in zip(weight, point, strict=True)) + Fraction(bias)
+
+    (x0, x1), (y0, y1) = domain
+    length = 0.0
+    for _, polygon in partition([*layers, ([[0]], [0])], domain, slopes):
+        zero = [output(p) == 0 for p in polygon]
+        if all(zero):
+            return None
+        for i, p in enumerate(polygon):
+            q = polygon[(i + 1) % len(polygon)]
+            if zero[i] and zero[(i + 1) % len(polygon)]:
+                border = p[0] == q[0] in (x0, x1) or p[1] == q[1] in (y0, y1)
+                # every side inside belongs to two cells
+                length += sqrt((p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2) / (1 if border else 2)
+    return length

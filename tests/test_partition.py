@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from exact_partition import area, perimeter
+from exact_partition import area, boundary_length, perimeter
 from exact_partition import partition as exact
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from test_layers import randomised, torchvision_model
 from torch import nn
@@ -67,6 +67,11 @@ def check_against_exact(layers, domain, activation=nn.ReLU, slopes=(0, 1)):
         length = np.linalg.norm(loop - np.roll(loop, -1, axis=0), axis=1).sum()
         assert length == pytest.approx(perimeter(polygon), rel=1e-9)
     assert not expected
+    (x0, x1), (y0, y1) = domain
+    border = 2 * (x1 - x0 + y1 - y0)
+    edges = np.hypot(*np.diff(part.vertices[part.edges], axis=1)[:, 0].T).sum()
+    whole = (sum(perimeter(polygon) for _, polygon in cells) + border) / 2
+    assert edges == pytest.approx(whole, rel=1e-9)
     assert len(part.vertices) == len({p for _, polygon in cells for p in polygon})
 
 
@@ -114,6 +119,19 @@ def test_agrees_with_rational_arithmetic_for_abs_and_leaky(layers):
     check_against_exact(layers, UNIT, lambda: nn.LeakyReLU(0.25), (0.25, 1))
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(integer_networks(), st.lists(whole, min_size=6, max_size=6))
+@example([([[1, 0], [-1, 0]], [0, 0]), OUT], [1, 2, 0, 0, 0, 0])  # along an edge, all the way
+@example([([[1, 0], [0, 1]], [1, 0]), OUT], [1, 0, 0, 0, 0, 0])  # along the border
+def test_the_boundary_is_as_long_as_in_rational_arithmetic(layers, output):
+    weight = output[: len(layers[-2][0])]
+    layers = [*layers[:-1], ([weight], [output[-1]])]
+    expected = boundary_length(layers, UNIT)
+    assume(expected is not None)
+    found = sl.partition(network(layers)).decision_length()
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
 @pytest.mark.parametrize("widths", [[4], [16, 16], [8, 8, 8, 8]])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_agrees_with_rational_arithmetic_on_random_networks(widths, seed):
@@ -158,6 +176,13 @@ def test_the_network_is_continuous_across_edges_and_outputs_are_its_own():
     part = sl.partition(model)
     truth = model(torch.from_numpy(part.vertices)).detach().numpy()
     assert part.outputs == pytest.approx(truth, abs=1e-10)
+    # The maps of the regions on both sides agree at both ends of each edge, so all along it.
+    A, b = part.affine_maps()
+    for side in part.neighbours.T:
+        edge, region = np.flatnonzero(side >= 0), side[side >= 0]
+        ends = part.vertices[part.edges[edge]]
+        mapped = np.einsum("rcd,rnd->rnc", A[region], ends) + b[region][:, None]
+        assert mapped == pytest.approx(part.outputs[part.edges[edge]], abs=1e-8)
 
 
 def test_edges_lie_on_the_lines_of_their_source():
@@ -371,6 +396,51 @@ def test_the_boundary_of_all_classes_is_where_the_first_class_changes():
         assert (winner[1:] != winner[:-1]).sum() == (above[:, 0] != above[:, 1]).sum()
 
 
+@pytest.mark.parametrize("classes", [(0, 2), "top"])
+def test_polylines_are_the_segments_joined_end_to_end(classes):
+    part = sl.partition(random_network([16, 16], seed=4, outputs=3).double())
+    segments, lines = part.decision_boundary(classes), part.decision_polylines(classes)
+    steps = np.concatenate([np.stack([line[:-1], line[1:]], 1) for line in lines])
+    assert len(steps) == len(segments)
+
+    def sorted_(pairs):
+        pairs = np.where((pairs[:, :1, :1] > pairs[:, 1:, :1]), pairs[:, ::-1], pairs).reshape(
+            -1, 4
+        )
+        return pairs[np.lexsort(pairs.round(9).T)]
+
+    assert sorted_(steps) == pytest.approx(sorted_(segments), abs=1e-11)
+    length = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum()
+    assert part.decision_length(classes) == pytest.approx(length, rel=1e-9)
+    # A line ends where it closes, at the border, or where it meets others.
+    ends = np.concatenate([line[[0, -1]] for line in lines if np.ptp(line[[0, -1]], axis=0).any()])
+    meeting = (np.abs(ends[:, None] - ends[None]).max(2) < 1e-9).sum(1)
+    assert ((np.abs(ends).max(1) > 1 - 1e-12) | (meeting >= 3)).all()
+
+
+def test_polylines_end_where_three_classes_meet():
+    # outputs 0.1, x and y: equal at one point, from which three straight lines go
+    signs = [([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4)]
+    part = sl.partition(
+        network([*signs, ([[0] * 4, [1, -1, 0, 0], [0, 0, 1, -1]], [0.1, 0.0, 0.0])])
+    )
+    lines = part.decision_polylines("top")
+    assert len(lines) == 3
+    assert all(np.abs(line[[0, -1]] - 0.1).max(1).min() < 1e-12 for line in lines)
+    assert part.decision_length("top") == pytest.approx(1.1 * 2 + 0.9 * 2**0.5)
+
+
+def test_a_closed_boundary_is_one_closed_polyline():
+    # |x| + |y| = 0.5
+    layers = [([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4), ([[1] * 4], [-0.5])]
+    part = sl.partition(network(layers))
+    (line,) = part.decision_polylines()
+    assert len(line) == 5 and (line[0] == line[-1]).all()
+    assert part.decision_length() == pytest.approx(4 * 0.5**0.5)
+    nowhere = sl.partition(network([([[1, 0]], [0]), ([[1]], [1])]))
+    assert nowhere.decision_polylines() == [] and nowhere.decision_length() == 0
+
+
 def test_decision_boundary_along_an_edge():
     layers = [([[1, 0]], [0]), ([[1]], [0])]  # f = relu(x): zero on half the square
     assert len(sl.partition(network(layers)).decision_boundary()) == 0
@@ -395,8 +465,16 @@ def test_bad_input_is_refused_before_any_work():
         sl.partition(model, 3)
     with pytest.raises(sl.RegionLimitExceeded, match="raise max_regions"):
         sl.partition(random_network([64, 64]), max_regions=50)
-    with pytest.raises(ValueError, match="half-precision"):
-        sl.partition(random_network([8]).half())
+    for half in (torch.float16, torch.bfloat16):
+        coarse = random_network([8]).to(half).train()
+        before = {name: tensor.clone() for name, tensor in coarse.state_dict().items()}
+        with pytest.raises(ValueError, match="half-precision"):
+            sl.partition(coarse)
+        assert coarse.training
+        assert all(torch.equal(before[name], t) for name, t in coarse.state_dict().items())
+    with pytest.raises(sl.RegionLimitExceeded, match="1,001 regions or more"):
+        parallel = [([[1, 0]] * 1000, np.linspace(-0.9, 0.9, 1000).tolist()), ([[1] * 1000], [0])]
+        sl.partition(network(parallel), max_regions=900)
     with pytest.raises(ValueError, match="must take 2 inputs"):
         sl.partition(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
     with pytest.raises(sl.NotPiecewiseAffine, match="'1'"):
