@@ -63,6 +63,12 @@ def test_bad_input():
     detector.update(codes([[True, False]]))
     with pytest.raises(ValueError, match="different architectures"):
         detector.update(codes([[True, False, True]]))
+    net, probe = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU()), torch.randn(5, 2)
+    detector = sl.EarlyBird()
+    detector.update(sl.region_codes(net, probe))
+    with pytest.raises(ValueError, match="different inputs"):
+        detector.update(sl.region_codes(net, probe + 1))
+    assert len(detector.distances) == len(detector.matrix) == 1  # what was refused left no trace
 
 
 def test_mask_rule_holds_a_queue_of_five():
