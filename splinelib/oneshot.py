@@ -171,9 +171,8 @@ def curves(
             for ticket in todo:
                 shown.set_postfix_str(ticket.name)
                 entry = pruner.entry(ticket)
-                record["entries"].append(
-                    {"test_" * (key == "accuracy") + key: value for key, value in entry.items()}
-                )
+                entry["test_accuracy"] = entry.pop("accuracy")
+                record["entries"].append(entry)
                 record["provenance"] = provenance()
                 _write(path, record)
                 shown.update()
