@@ -22,6 +22,7 @@ from .redundancy import (
     least_damage_order,
     least_squares_order,
     pca,
+    prices,
     readers,
     redundancy_order,
 )
@@ -272,11 +273,13 @@ def random(context: Context, group: Group) -> Tensor:
 
 
 def lsq(context: Context, group: Group) -> Tensor:
-    """Cumulative least-squares residual of a greedy removal; see `least_squares_order`.
+    """What a unit adds to the least-squares residual of a greedy removal.
 
-    A common threshold cuts every layer at one relative residual.
+    The residual is the part of the next layers' outputs that the kept units cannot reproduce, as
+    a share of those outputs (`least_squares_order`). One threshold for the whole network
+    makes the sum over its groups least for the number of units that go (`prices`).
     """
-    return least_squares_order(context.readers(group), group.units).cost
+    return prices(least_squares_order(context.readers(group), group.units))
 
 
 def thinet(context: Context, group: Group) -> Tensor:

@@ -31,7 +31,7 @@ from .groups import (
     kept_channels,
     silenced,
 )
-from .redundancy import residual_along
+from .redundancy import Removal, prices, residual_along
 from .trace import check_weights
 
 SCOPES = ("global", "layerwise", "residual")
@@ -168,10 +168,11 @@ def _score(context: Context, criterion: str) -> Scores:
 def common_residual(model: nn.Module, scores: Scores, data: Tensor, seed: int = 0) -> Scores:
     """Scores in the same order within each group, comparable between groups.
 
-    Each unit's score becomes the least-squares residual that is left when it and all units
-    below it are gone and the next layers' weights are fitted anew, as a share of those
-    layers' energy. A global cut then takes most where most can be spared, whatever criterion
-    made the order.
+    Each unit's score becomes what it adds to the least-squares residual: the part of the next
+    layers' outputs, as a share of them, that is lost when it and all units below it are gone and
+    those layers' weights are fitted anew. A global cut then makes the sum of all groups'
+    residuals least (`redundancy.prices`): it takes most where most can be spared, whatever
+    criterion made the order.
 
     Parameters
     ----------
@@ -191,12 +192,11 @@ def common_residual(model: nn.Module, scores: Scores, data: Tensor, seed: int = 
 
 @torch.no_grad()
 def _common_residual(context: Context, scores: Scores) -> Scores:
-    values = {
-        name: residual_along(
-            context.readers(context.layout.groups[name]), group_scores.sort(stable=True).indices
-        )
-        for name, group_scores in scores.items()
-    }
+    values = {}
+    for name, group_scores in scores.items():
+        order = group_scores.sort(stable=True).indices
+        residual = residual_along(context.readers(context.layout.groups[name]), order)
+        values[name] = prices(Removal(order, residual))
     return Scores(values, context.layout)
 
 
@@ -512,8 +512,9 @@ def prune(
     criterion : str
         A name in `CRITERIA`.
     scope : {"global", "layerwise", "residual"}
-        As in `select`; ``"residual"`` keeps the criterion's order within each group and cuts
-        all groups at one common residual (`common_residual`), which needs data.
+        As in `select`; ``"residual"`` keeps the criterion's order within each group and takes
+        from each so many units that the sum of the residuals is least (`common_residual`),
+        which needs data.
     data : Tensor, shape (N, ...), optional
         Calibration inputs: training inputs, a thousand or two.
     example : Tensor, shape (1, ...), optional

@@ -395,8 +395,7 @@ def least_squares_order(readers: list[Reader], units: int, ridge: float = LSQ_RI
     -------
     Removal
         ``cost`` is the cumulative squared error of all removals so far as a share of the
-        readers' energy, so that layers can be compared: cutting all of them at one cost
-        leaves the same relative residual everywhere.
+        readers' energy, so that layers can be compared; see `prices`.
     """
     state = [_Downdate(reader, units, ridge) for reader in readers]
     alive = torch.ones(units, dtype=torch.bool)
@@ -417,7 +416,7 @@ def residual_along(readers: list[Reader], order: Tensor, ridge: float = LSQ_RIDG
     """Cumulative least-squares residual when units go in a given order, indexed by unit.
 
     The same measure as `least_squares_order`'s cost, for an order that some other criterion
-    has chosen: it makes the layers of any criterion comparable.
+    has chosen: with `prices` it makes the layers of any criterion comparable.
     """
     state = [_Downdate(reader, len(order), ridge) for reader in readers]
     cost, total = torch.zeros(len(order), dtype=torch.float64), 0.0
@@ -427,6 +426,48 @@ def residual_along(readers: list[Reader], order: Tensor, ridge: float = LSQ_RIDG
         for s in state:
             s.remove(unit)
     return cost
+
+
+def prices(removal: Removal) -> Tensor:
+    """What each unit adds to the residual, in a form that one threshold can cut all groups by.
+
+    Let r(n) be the residual when the first n units of the order have gone. Of all ways to take
+    so many units from several groups, each in its order, the sum of the residuals is least where
+    the next unit of every group would add the same. So the increments of r are the scores,
+    once they rise along the order: where a dear unit stands before cheap ones, nobody would
+    stop between them, and all of that stretch have its mean. These are the slopes of the
+    greatest convex function below r (pool adjacent violators; Barlow et al. 1972).
+
+    Parameters
+    ----------
+    removal : Removal
+        With a cumulative cost, as from `least_squares_order`.
+
+    Returns
+    -------
+    Tensor, shape (U,), float64
+        Indexed by unit, rising along the order: by a rounding step at least, so that the
+        order can be read off.
+
+    Examples
+    --------
+    >>> order, cumulative = torch.tensor([1, 0, 2]), torch.tensor([4.0, 1.0, 6.0])
+    >>> prices(Removal(order, cumulative)).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    cost = removal.cost[removal.order].double().cpu().numpy()
+    runs: list[list[float]] = []  # [sum, length] of stretches with one mean
+    for step in np.diff(cost, prepend=0):
+        runs.append([float(step), 1])
+        while len(runs) > 1 and runs[-2][0] * runs[-1][1] >= runs[-1][0] * runs[-2][1]:
+            total, length = runs.pop()
+            runs[-1] = [runs[-1][0] + total, runs[-1][1] + length]
+    rising = np.concatenate([np.full(length, total / length) for total, length in runs])
+    for at in range(1, len(rising)):
+        rising[at] = max(rising[at], np.nextafter(rising[at - 1], np.inf))
+    result = torch.empty(len(rising), dtype=torch.float64)
+    result[removal.order.cpu()] = torch.from_numpy(rising)
+    return result
 
 
 def least_damage_order(readers: list[Reader], units: int) -> Removal:
