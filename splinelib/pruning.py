@@ -8,7 +8,6 @@ or ``prune(model, 0.5, data=images)`` for all of it, compensation included. A cr
 function ``criterion(context, group) -> (U,)`` in `criteria.CRITERIA`: higher is kept longer.
 """
 
-import copy
 import math
 import os
 import warnings
@@ -25,6 +24,7 @@ from .groups import (
     Layout,
     check_inputs,
     cut,
+    cut_copy,
     dropped_channels,
     find_groups,
     held,
@@ -35,7 +35,7 @@ from .redundancy import Removal, prices, residual_along
 from .trace import check_weights
 
 SCOPES = ("global", "layerwise", "residual")
-COMPENSATION = (False, "fold", "refit")
+COMPENSATION = (False, "fold", "refit", "distil")
 _NEEDS_DATA = (
     "{} fits least squares on calibration inputs: pass data=, for instance 2,048 training images"
 )
@@ -426,7 +426,7 @@ def shrink(
         Needed for a plain dict of masks, which does not say which channels belong together.
     data : Tensor, shape (N, ...), optional
         Calibration inputs for the compensation.
-    compensate : {False, True, "fold", "refit"}
+    compensate : {False, True, "fold", "refit", "distil"}
         As in `prune`; the outputs are then closer to the dense network's than the masked
         copy's are.
     seed : int
@@ -460,6 +460,8 @@ def _checked_compensation(compensate: bool | str, data: Tensor | None) -> bool |
 
 
 def _compensated(model, layout: Layout, masks: dict, data, compensate, seed: int) -> nn.Module:
+    if compensate == "distil":
+        compensation.check_classifier(model, layout, data)
     small, kept = _shrink(model, layout, masks)
     if compensate:
         work = getattr(compensation, compensate)
@@ -469,8 +471,7 @@ def _compensated(model, layout: Layout, masks: dict, data, compensate, seed: int
 
 def _shrink(model: nn.Module, layout: Layout, masks: dict) -> tuple[nn.Module, dict]:
     kept = kept_channels(model, dropped_channels(layout, masks))
-    small = copy.deepcopy(model)
-    cut(small, kept)
+    small = cut_copy(model, kept)
     small.pruning_record = _record(model, kept)
     return small, kept
 
@@ -519,10 +520,11 @@ def prune(
         Calibration inputs: training inputs, a thousand or two.
     example : Tensor, shape (1, ...), optional
         An input to trace the model with; ``data[:1]`` if it is not given.
-    compensate : {False, True, "fold", "refit"}
-        Least squares on the data: ``"fold"`` folds dropped channels into kept ones,
-        ``"refit"`` solves the kernels anew, layer after layer. True is the best known, now
-        ``"refit"``.
+    compensate : {False, True, "fold", "refit", "distil"}
+        Fits on the data, without labels: ``"fold"`` folds dropped channels into kept ones;
+        ``"refit"`` solves the kernels anew by least squares, layer after layer; ``"distil"``
+        does so and then matches the class probabilities of a classifier, which pays where much
+        is removed. True is the best known for a network of any kind, now ``"refit"``.
     seed : int
     labels : Tensor, shape (N,), int64, optional
         Classes of the calibration inputs, for criteria that need them.

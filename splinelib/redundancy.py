@@ -31,6 +31,8 @@ RHO = 0.1
 # Ridge of the greedy removal, as a share of the variance of each column. On the digits
 # MLP at 90 % removed, 1e-2 keeps about a point more than 1e-4; convolutions do not care.
 LSQ_RIDGE = 1e-2
+# Sides of a matrix up to which PCA decomposes it whole.
+MAX_EIGEN = 1024
 # Columns up to which the least-squares residual keeps all kernel taps apart.
 MAX_COLUMNS = 1536
 
@@ -147,7 +149,10 @@ def pca(normals: Tensor, components: int) -> Tensor:
 
     The directions are those through the origin (no mean is taken off): a unit and its
     mirror image ``-w`` are one hyperplane, and a mean would depend on which of the two is
-    given.
+    given. Hyperplanes that coincide still do so afterwards, whatever the directions. Those that
+    do not are compared within the directions only, their parts there brought to length 1 again
+    by `hyperplane_distance`: what many units share weighs more, what one unit has for itself
+    (noise, for the most part) is not looked at, and a distance can fall as well as rise.
 
     Parameters
     ----------
@@ -158,16 +163,38 @@ def pca(normals: Tensor, components: int) -> Tensor:
     Returns
     -------
     Tensor, shape (U, min(components, U, fan_in))
+
+    Notes
+    -----
+    Where both sides of the matrix are longer than `MAX_EIGEN`, and many times ``components``, the
+    directions come from a seeded subspace iteration (Halko, Martinsson and Tropp, 2011) in
+    place of a full decomposition, whose time grows with the cube.
     """
     if components < 1:
         raise ValueError(f"PCA needs at least 1 component, got {components}")
     unit, _ = canonical(normals, normals.new_zeros(len(normals)))
-    unit = unit.double()
-    tall = unit.shape[0] > unit.shape[1]  # decompose whichever second moment is smaller
-    values, vectors = torch.linalg.eigh(unit.T @ unit if tall else unit @ unit.T)
-    values, vectors = values.flip(0)[:components], vectors.flip(1)[:, :components]
-    coordinates = unit @ vectors if tall else vectors * values.clamp(min=0).sqrt()
-    return coordinates.to(normals.dtype)
+    shorter = min(unit.shape)
+    if shorter > MAX_EIGEN and shorter > 8 * components:
+        directions = _iterated_directions(unit, components)
+    elif unit.shape[0] > unit.shape[1]:  # decompose whichever second moment is smaller
+        directions = _leading(unit.T @ unit, components)
+    else:
+        directions = torch.linalg.qr(unit.T @ _leading(unit @ unit.T, components)).Q
+    return unit @ directions
+
+
+def _leading(moment: Tensor, components: int) -> Tensor:
+    return torch.linalg.eigh(moment).eigenvectors.flip(1)[:, :components]
+
+
+def _iterated_directions(unit: Tensor, components: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    guess = torch.randn(unit.shape[1], components + 16, generator=generator, dtype=unit.dtype)
+    basis = guess.to(unit.device)
+    for _ in range(8):
+        basis = torch.linalg.qr(unit.T @ (unit @ basis)).Q
+    inside = unit @ basis
+    return basis @ _leading(inside.T @ inside, components)
 
 
 def redundancy_order(
@@ -204,52 +231,85 @@ def redundancy_order(
     strength = normals.norm(dim=1) if strength is None else strength
     if strength.shape != (count,):
         raise ValueError(f"strength should have shape ({count},), it has {tuple(strength.shape)}")
-    left = _Left(*canonical(normals.detach().cpu(), offsets.detach().cpu()), rho)
+    hyperplanes = canonical(normals.detach().cpu(), offsets.detach().cpu())
+    left = (_AllPairs if count <= block else _Left)(*hyperplanes, rho)
     power = strength.detach().cpu().tolist()
-    parts = [left.nearest(rows) for rows in torch.arange(count).split(block)]
-    gap = np.concatenate([value for value, _ in parts])
-    partner = np.concatenate([index for _, index in parts])
+    gap, partner = left.nearest_of_all(block)
+    partner, gone, closest = partner.tolist(), left.gone, gap.argmin
     order, cost = [], np.zeros(count, dtype=gap.dtype)
     while len(order) < count - 1:
-        first = int(gap.argmin())
-        if left.gone[partner[first]]:
+        first = int(closest())
+        if gone[partner[first]]:
             # Its partner has gone. The gap to the next one can only be larger, so it is
             # enough to look for it now that this gap has become the smallest.
-            gap[first], partner[first] = (a[0] for a in left.nearest(torch.tensor([first])))
+            gap[first], partner[first] = left.nearest_of(first)
             continue
-        goes = min((first, int(partner[first])), key=lambda u: (power[u], -u))
+        other = partner[first]
+        goes = first if (power[first], -first) < (power[other], -other) else other
         cost[goes] = gap[first]
         order.append(goes)
         left.remove(goes)
         gap[goes] = np.inf
-    last = int(np.flatnonzero(~left.gone)[0])
+    last = gone.index(0)
     cost[last] = np.nextafter(cost[order[-1]] if order else cost[last], cost.dtype.type(np.inf))
     return Removal(torch.tensor([*order, last]), torch.from_numpy(cost).to(normals))
 
 
+class _AllPairs:
+    """The hyperplanes that are still kept, with all their distances."""
+
+    def __init__(self, unit: Tensor, offset: Tensor, rho: float):
+        self.distance = _distance_rows(unit, offset, unit, offset, rho).numpy()
+        np.fill_diagonal(self.distance, np.inf)
+        self.gone = bytearray(len(unit))  # quicker to look into than an array
+
+    def remove(self, unit: int) -> None:
+        self.gone[unit] = 1
+        self.distance[:, unit] = np.inf
+
+    def nearest_of(self, unit: int) -> tuple[float, int]:
+        """Distance and number of the closest other hyperplane that is kept."""
+        row = self.distance[unit]
+        partner = int(row.argmin())
+        return row[partner], partner
+
+    def nearest_of_all(self, _) -> tuple[np.ndarray, np.ndarray]:
+        return self.distance.min(1), self.distance.argmin(1)
+
+
 class _Left:
-    """The hyperplanes that are still kept, tidied up each time an eighth of them has gone."""
+    """The same, a block of distances at a time.
+
+    Tidied up each time an eighth of the hyperplanes has gone.
+    """
 
     def __init__(self, unit: Tensor, offset: Tensor, rho: float):
         self.unit, self.offset, self.rho = unit, offset, rho
-        self.gone = np.zeros(len(unit), dtype=bool)
+        self.gone = bytearray(len(unit))  # quicker to look into than an array
         self._tidy()
 
     def _tidy(self) -> None:
-        self.index = torch.from_numpy(np.flatnonzero(~self.gone))
+        self.index = torch.from_numpy(np.flatnonzero(np.frombuffer(self.gone, np.uint8) == 0))
         self.units, self.offsets = self.unit[self.index], self.offset[self.index]
         self.barrier = torch.zeros_like(self.offsets)  # infinite in front of those that went
         self.removed = 0
 
     def remove(self, unit: int) -> None:
-        self.gone[unit] = True
+        self.gone[unit] = 1
         self.barrier[torch.searchsorted(self.index, unit)] = torch.inf
         self.removed += 1
         if 8 * self.removed > len(self.index):
             self._tidy()
 
-    def nearest(self, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Distance and number of the closest other hyperplane that is kept."""
+    def nearest_of(self, unit: int) -> tuple[float, int]:
+        value, partner = self._nearest(torch.tensor([unit]))
+        return value[0], int(partner[0])
+
+    def nearest_of_all(self, block: int) -> tuple[np.ndarray, np.ndarray]:
+        parts = [self._nearest(rows) for rows in torch.arange(len(self.unit)).split(block)]
+        return tuple(np.concatenate(values) for values in zip(*parts, strict=True))
+
+    def _nearest(self, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
         unit, offset = self.unit[rows], self.offset[rows]
         distance = _distance_rows(unit, offset, self.units, self.offsets, self.rho)
         distance += self.barrier

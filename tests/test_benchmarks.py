@@ -6,6 +6,7 @@ import torch
 
 import splinelib as sl
 from benchmarks import codes as codes_benchmark
+from benchmarks import compensation, pruning
 from benchmarks import partition as benchmark
 from benchmarks import training as training_benchmark
 
@@ -94,3 +95,18 @@ def test_the_slice_benchmark_finds_its_codes_right(capsys, monkeypatch):
     row = capsys.readouterr().out.splitlines()[-1].split()
     assert row[0] == "vgg16" and row[-1] == "100%"
     assert int(row[3].replace(",", "")) > 20
+
+
+def test_the_compensation_benchmark_prints_its_table(capsys):
+    compensation.main(["--seeds", "1", "--criteria", "magnitude", "--ratios", "0.5"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("magnitude")]
+    assert len(lines) == len(compensation.STEPS)
+    assert float(lines[-1].split()[-2]) < float(lines[0].split()[-2])
+
+
+def test_the_pruning_benchmark_prints_its_tables(capsys, monkeypatch):
+    make = {"small": lambda: sl.models.vgg16(width=0.0625)}
+    monkeypatch.setattr(pruning, "NETWORKS", make)
+    pruning.main(["--repeats", "1", "--widths", "64", "--fan-in", "32"])
+    out = capsys.readouterr().out
+    assert "small" in out and "64 x 32" in out

@@ -108,6 +108,24 @@ def test_pca_does_not_see_signs_and_keeps_the_leading_directions():
         pca(normals, 0)
 
 
+def test_pca_of_a_large_layer_finds_the_same_directions(monkeypatch):
+    generator = torch.Generator().manual_seed(6)
+    strength = 0.8 ** torch.arange(60, dtype=torch.float64)
+    normals = torch.randn(60, 60, generator=generator, dtype=torch.float64) * strength
+    whole = pca(normals, 3)
+    monkeypatch.setattr(redundancy, "MAX_EIGEN", 10)
+    again = pca(normals, 3)
+    torch.testing.assert_close(again.abs(), whole.abs(), rtol=1e-4, atol=1e-5)
+    assert torch.equal(again, pca(normals, 3))
+
+
+def test_pca_keeps_coinciding_hyperplanes_together():
+    normals = torch.randn(40, 300, generator=torch.Generator().manual_seed(7))
+    normals[1], normals[3] = -2 * normals[0], 0.1 * normals[2]
+    distance = sl.hyperplane_distance(pca(normals, 4), torch.zeros(40))
+    assert distance[0, 1] < 1e-5 and distance[2, 3] < 1e-5
+
+
 def brute_force_order(normals, offsets, rho):
     """The definition, without any bookkeeping."""
     distance = sl.hyperplane_distance(normals, offsets, rho)

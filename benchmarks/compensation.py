@@ -1,0 +1,148 @@
+"""How much accuracy do the order, the share per layer and the compensation each save?
+
+    python benchmarks/compensation.py
+    python benchmarks/compensation.py --checkpoint dense.pt --network vgg16 --width 0.25
+
+Units are removed from a trained network, with no training afterwards; printed are the points of
+test accuracy that this costs. Without a checkpoint the network is an MLP 64-128-128-10, trained
+here on digits; with one, that of a recorded run (``dense.pt``). Scores and compensation see
+unlabelled training images only, and nothing is chosen on the test images. One thread.
+"""
+
+import argparse
+import time
+import warnings
+from statistics import mean
+
+import torch
+from torch import nn
+
+import splinelib as sl
+from splinelib import pruning, training
+
+# (share per layer, compensation), each step adding one thing to the one before
+STEPS = (
+    ("layerwise", False),
+    ("layerwise", "refit"),
+    ("residual", False),
+    ("residual", "fold"),
+    ("residual", "refit"),
+    ("residual", "distil"),
+)
+WORDS = {
+    "layerwise": "even",
+    "residual": "least residual",
+    False: "nothing",
+    "distil": "refit, distil",
+}
+
+
+class Pruned:
+    """One dense network, pruned in every way; scores are computed once for each order."""
+
+    def __init__(self, dense: nn.Module, dataset: sl.data.Dataset, images: int, seed: int):
+        self.dense, self.seed, self.dataset = dense.eval(), seed, dataset
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(dataset.train_images), generator=generator)[:images]
+        self.data = dataset.to_float(dataset.train_images[chosen])
+        self.layout = sl.find_groups(dense, self.data)
+        self.accuracy = self._test(dense)
+        self.scores: dict[tuple[str, str], pruning.Scores] = {}
+
+    def _test(self, model: nn.Module) -> float:
+        test = self.dataset.test_images, self.dataset.test_labels
+        return training.evaluate(model, *test, transform=self.dataset.to_float)
+
+    def _scores(self, criterion: str, share: str) -> pruning.Scores:
+        if (criterion, share) not in self.scores:
+            if share == "residual":
+                order = self._scores(criterion, "layerwise")
+                found = order
+                if criterion != "lsq":  # whose scores are of this kind already
+                    found = sl.common_residual(self.dense, order, self.data, self.seed)
+            else:
+                found = sl.score(
+                    self.dense, criterion, data=self.data, seed=self.seed, layout=self.layout
+                )
+            self.scores[criterion, share] = found
+        return self.scores[criterion, share]
+
+    def loss(self, criterion: str, share: str, compensate, ratio: float) -> tuple[float, float]:
+        """Points of accuracy that it costs, and seconds for all but the scores."""
+        scores = self._scores(criterion, share)
+        start = time.perf_counter()
+        scope = "layerwise" if share == "layerwise" else "global"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="groups .* would have lost all")
+            masks = sl.select(scores, ratio, scope)
+        small = sl.shrink(self.dense, masks, data=self.data, compensate=compensate, seed=self.seed)
+        seconds = time.perf_counter() - start
+        return 100 * (self.accuracy - self._test(small)), seconds
+
+
+def digits_networks(seeds: int) -> tuple[list[nn.Module], sl.data.Dataset]:
+    """MLPs of 64-128-128-10 units, trained on four fifths of the training digits."""
+    digits = sl.data.load("digits")
+    chosen, _ = digits.split(validation=0.2, seed=0)
+    digits = digits.subset(train=chosen)
+    networks = [
+        training.train(
+            sl.models.build("mlp", digits, seed=seed),
+            digits,
+            epochs=30,
+            lr=0.1,
+            weight_decay=1e-3,
+            seed=seed,
+            augment=False,
+            progress=False,
+        ).model
+        for seed in range(seeds)
+    ]
+    return networks, digits
+
+
+def table(pruned: list[Pruned], criteria: list[str], ratios: list[float]) -> None:
+    """Print a row for each order and step: mean loss over the networks at each ratio."""
+    dense = 100 * mean(p.accuracy for p in pruned)
+    print(
+        f"dense {dense:.2f} % of test images; points lost with no training, {len(pruned)} seeds\n"
+    )
+    head = f"{'order':<11}{'share':<16}{'compensation':<15}"
+    print(head + "".join(f"{100 * ratio:6.0f} %" for ratio in ratios) + "   seconds each")
+    for criterion in criteria:
+        for share, compensate in STEPS:
+            runs = [
+                [p.loss(criterion, share, compensate, ratio) for p in pruned] for ratio in ratios
+            ]
+            lost = "".join(f"{mean(points for points, _ in run):8.2f}" for run in runs)
+            seconds = mean(s for run in runs for _, s in run)
+            words = f"{criterion:<11}{WORDS[share]:<16}{WORDS.get(compensate, compensate):<15}"
+            print(f"{words}{lost}{seconds:13.1f}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prune and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=3, help="MLPs to train")
+    parser.add_argument("--checkpoint", help="dense.pt of a recorded run, in place of the MLPs")
+    parser.add_argument("--network", default="vgg16", help="of the checkpoint")
+    parser.add_argument("--dataset", default="cifar10", help="of the checkpoint")
+    parser.add_argument("--width", type=float, default=1.0, help="of the checkpoint")
+    parser.add_argument("--images", type=int, default=2048, help="calibration images")
+    parser.add_argument("--criteria", nargs="+", default=["lsq", "spline", "magnitude", "random"])
+    parser.add_argument("--ratios", nargs="+", type=float, default=[0.3, 0.5, 0.7, 0.9])
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if options.checkpoint:
+        dataset = sl.data.load(options.dataset)
+        model = sl.models.build(options.network, dataset, options.width, 0)
+        model.load_state_dict(training.read_checkpoint(options.checkpoint)["model"])
+        networks = [model]
+    else:
+        networks, dataset = digits_networks(options.seeds)
+    pruned = [Pruned(model, dataset, options.images, seed) for seed, model in enumerate(networks)]
+    table(pruned, options.criteria, options.ratios)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""How long do the spline criterion and the removal take? Timed against torch-pruning's FPGM.
+
+    python benchmarks/pruning.py
+
+Both compare every two units of a layer, and remove half of all units of the whole network. The
+tracing of the network is not counted on either side: torch-pruning's pruner and our layout are
+made beforehand. Ours returns a smaller copy, theirs works in place. One thread, both ways in one
+process, in turns, the median of several runs, in seconds of processor time, which what else
+runs on the machine changes least. Then one layer alone, as wide as 16,384 units: the
+greedy order, its time and its memory.
+"""
+
+import argparse
+import contextlib
+import copy
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch_pruning as tp
+from torch import nn
+
+import splinelib as sl
+from splinelib.criteria import merging_distance
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "VGG-16": sl.models.vgg16,
+    "PreResNet-101": lambda: sl.models.preresnet(depth=101),
+    "ResNet-18": sl.models.resnet18,
+}
+RATIO = 0.5
+
+
+def ours(model: nn.Module, layout, example: torch.Tensor) -> nn.Module:
+    """Score by redundant hyperplanes, choose globally, remove."""
+    scores = sl.score(model, "spline", layout=layout)
+    return sl.shrink(model, sl.select(scores, RATIO))
+
+
+def theirs(model: nn.Module, example: torch.Tensor) -> tp.pruner.BasePruner:
+    """torch-pruning's pruner, its graph made, ready for the step that is timed."""
+    last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+    return tp.pruner.BasePruner(
+        model,
+        example,
+        importance=tp.importance.FPGMImportance(),
+        global_pruning=True,
+        pruning_ratio=RATIO,
+        ignored_layers=[last],
+    )
+
+
+def compare(name: str, repeats: int) -> list[str]:
+    """One row: units, milliseconds of both, and how many times faster ours is."""
+    model = NETWORKS[name]().eval()
+    example = torch.zeros(1, 3, 32, 32)
+    layout = sl.find_groups(model, example)
+    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for _ in range(repeats + 1):
+        start = time.process_time()
+        small = ours(model, layout, example)
+        times["ours"].append(time.process_time() - start)
+        victim = copy.deepcopy(model)
+        pruner = theirs(victim, example)
+        start = time.process_time()
+        pruner.step()
+        times["theirs"].append(time.process_time() - start)
+        with torch.no_grad():
+            assert small(example).shape == victim(example).shape
+    mine, other = (1000 * median(t[1:]) for t in times.values())  # the first one warms up
+    return [name, f"{layout.units:,}", f"{mine:.0f}", f"{other:.0f}", f"{other / mine:.2f}"]
+
+
+def wide(units: int, fan_in: int) -> list[str]:
+    """One layer: seconds for its scores, and MB on top of what was in use."""
+    generator = torch.Generator().manual_seed(0)
+    normals = torch.randn(units, fan_in, generator=generator)
+    offsets = torch.randn(units, generator=generator)
+    with contextlib.suppress(OSError):  # Linux only: forget the highest mark
+        Path("/proc/self/clear_refs").write_text("5")
+    before, start = _memory("VmRSS"), time.process_time()
+    merging_distance(normals, offsets)
+    seconds = time.process_time() - start
+    all_pairs = units * units * normals.element_size() / 1e6
+    return [
+        f"{units:,} x {fan_in:,}",
+        f"{seconds:.1f}",
+        f"{_memory('VmHWM') - before:,.0f}",
+        f"{all_pairs:,.0f}",
+    ]
+
+
+def _memory(which: str) -> float:
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return float("nan")
+    return int(status.split(f"{which}:")[1].split()[0]) / 1024
+
+
+def show(columns: list[str], rows) -> None:
+    """Print a table, each row as soon as it is there."""
+    print("  ".join(columns), flush=True)
+    for row in rows:
+        print("  ".join(c.rjust(len(h)) for c, h in zip(row, columns, strict=True)), flush=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the two tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--repeats", type=int, default=7, help="runs, of which the median counts")
+    parser.add_argument("--widths", nargs="*", type=int, default=[1024, 4096, 16384])
+    parser.add_argument("--fan-in", type=int, default=1024)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    print(f"one thread, median of {options.repeats}, {RATIO:.0%} of all units, untrained\n")
+    show(
+        ["      network", "units", "ours (ms)", "FPGM of torch-pruning (ms)", "times faster"],
+        (compare(name, options.repeats) for name in NETWORKS),
+    )
+    print()
+    show(
+        ["  units x fan-in", "seconds", "peak MB", "MB of all pairs"],
+        (wide(units, options.fan_in) for units in options.widths),
+    )
+
+
+if __name__ == "__main__":
+    main()
