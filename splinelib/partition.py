@@ -522,6 +522,11 @@ def partition(
     Signs are decided at a tolerance of a few thousand units in the last place of the terms
     summed. Lines that meet in one point, coincide, run along the border or through a corner,
     dead and duplicated units are all treated as what they are.
+    What lies closer together than the tolerance is taken to coincide, so a region thinner than that
+    (relative to the domain, some 1e-12 times the size of the terms over their change on the domain)
+    is not told from a line.
+
+    Memory grows with the vertices times the units that bend on the domain, not with all units.
 
     Examples
     --------
