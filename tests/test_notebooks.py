@@ -16,7 +16,6 @@ NOTEBOOKS = chapters.notebooks()
 # A chapter has a number; a page of reference, such as the list of records, teaches nothing.
 CHAPTERS = [notebook for notebook in NOTEBOOKS if notebook.stem[:2].isdigit()]
 LONGEST_CELL = 45  # lines: what a screen shows
-QUICK_BUDGET = 600  # seconds of one core: five minutes on two
 
 
 def name(notebook: Path) -> str:
@@ -204,10 +203,3 @@ def test_pictures_have_alt_text(copy):
         elif any(kind.startswith("image/") for kind in data):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert alt.strip(), f"the picture of this cell has no alt text:\n{cell.source}"
-
-
-def test_quick_is_quick(executed):
-    good = [run for run in executed.values() if not run.error]
-    copies = {run.source.stem: nbformat.read(run.copy, as_version=4) for run in good}
-    seconds = {name: copy.metadata.book.seconds for name, copy in copies.items()}
-    assert sum(seconds.values()) < QUICK_BUDGET, seconds
