@@ -63,7 +63,7 @@ def _add_run(actions) -> None:
             f"--{option.name.replace('_', '-')}",
             type=int if option.default is None else type(option.default),
             default=option.default,
-            help=option.metadata["help"],
+            help=f"{option.metadata['help']}; source: {option.metadata['source']}",
         )
     _add_tickets(parser, ["spline"], [0.3, 0.5, 0.7])
     parser.add_argument("--name", help="name of the record; made from the settings if not given")

@@ -36,7 +36,7 @@ from .records import (
     read_json,
     write_json,
 )
-from .reports import Spread, across_seeds, compare, summary
+from .reports import Spread, across_seeds, compare, paired, summary
 from .training import (
     FlopCounter,
     FlopsLedger,
@@ -59,6 +59,7 @@ __all__ = [
     "check_record",
     "command",
     "compare",
+    "paired",
     "provenance",
     "published",
     "read_record",

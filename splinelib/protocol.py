@@ -12,8 +12,8 @@ SCOPES = ("global", "layerwise", "residual")
 COMPENSATIONS = (False, "fold", "refit")
 
 
-def _option(default, text: str):
-    return field(default=default, metadata={"help": text})
+def _option(default, text: str, source: str):
+    return field(default=default, metadata={"help": text, "source": source})
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,47 @@ class Protocol:
         Side in pixels of the images of a folder, as for `data.load`; 64 or 224 for ImageNet.
     """
 
-    network: str = _option("vgg16", "mlp, vgg16, resnet18, resnet50 or preresnetDEPTH")
-    dataset: str = _option("digits", "digits, cifar10, cifar100 or folder:PATH")
-    width: float = _option(1.0, "multiplier of every layer's channels")
-    epochs: int = _option(160, "epochs of the whole schedule")
-    lr: float = _option(0.1, "learning rate, divided by 10 at half and three quarters")
-    batch_size: int = _option(128, "training images per step")
-    momentum: float = _option(0.9, "momentum of SGD")
-    weight_decay: float = _option(1e-4, "weight decay on every parameter")
-    l1: float = _option(0.0, "L1 penalty on batch-norm scales")
-    threshold: float = _option(0.16, "early bird: largest distance that counts as settled")
-    lookback: int = _option(3, "early bird: earlier epochs that must all be close")
-    probe: int = _option(256, "training images whose region codes are watched")
-    latest_draw: int | None = _option(None, "epoch (from 0) after which to draw at the latest")
-    calibration: int = _option(2048, "training images for scoring and compensation")
-    validation: float = _option(0.0, "share of the training images to hold out")
-    train_size: int | None = _option(None, "use so many training images only")
-    test_size: int | None = _option(None, "use so many test images only")
-    image_size: int = _option(64, "side in pixels of a folder's images; other sets have their own")
-    seed: int = _option(0, "seed of weights, order and augmentation")
+    network: str = _option("vgg16", "mlp, vgg16, resnet18, resnet50 or preresnetDEPTH", "the paper")
+    dataset: str = _option(
+        "digits",
+        "digits, cifar10, cifar100 or folder:PATH",
+        "the paper has CIFAR-10; digits need no download",
+    )
+    width: float = _option(1.0, "multiplier of every layer's channels", "1 is the paper's")
+    epochs: int = _option(160, "epochs of the whole schedule", "the paper")
+    lr: float = _option(0.1, "learning rate, divided by 10 at half and three quarters", "the paper")
+    batch_size: int = _option(
+        128, "training images per step", "released code; Early-Bird Tickets: 256"
+    )
+    momentum: float = _option(0.9, "momentum of SGD", "released code")
+    weight_decay: float = _option(1e-4, "weight decay on every parameter", "released code")
+    l1: float = _option(
+        0.0,
+        "L1 penalty on batch-norm scales",
+        "released code, which never adds it; Early-Bird Tickets: 1e-4",
+    )
+    threshold: float = _option(
+        0.16, "early bird: largest distance that counts as settled", "released code"
+    )
+    lookback: int = _option(3, "early bird: earlier epochs that must all be close", "released code")
+    probe: int = _option(
+        256,
+        "training images whose region codes are watched",
+        "ours; released code: a canvas of two test images",
+    )
+    latest_draw: int | None = _option(
+        None, "epoch (from 0) after which to draw at the latest", "ours, for short runs"
+    )
+    calibration: int = _option(2048, "training images for scoring and compensation", "ours")
+    validation: float = _option(
+        0.0, "share of the training images to hold out", "the paper trains on all"
+    )
+    train_size: int | None = _option(None, "use so many training images only", "ours, for trials")
+    test_size: int | None = _option(None, "use so many test images only", "ours, for trials")
+    image_size: int = _option(
+        64, "side in pixels of a folder's images; other sets have their own", "ours"
+    )
+    seed: int = _option(0, "seed of weights, order and augmentation", "ours")
 
     def __post_init__(self):
         if self.epochs < 2:

@@ -96,6 +96,44 @@ def across_seeds(records: Sequence[dict]) -> list[list[Spread]]:
     return [list(found.values()) for found in groups.values()]
 
 
+def paired(
+    group: Sequence[Spread], method: str, other: str, ratio: float, key: str = "accuracy"
+) -> list[float]:
+    """What one method has more than another at the same ratio, seed by seed.
+
+    Tickets of one seed are drawn from the same dense network, so their difference owes nothing to
+    how well that network came out.
+
+    Parameters
+    ----------
+    group : sequence of Spread
+        One protocol, as `across_seeds` gives it.
+    method, other : str
+        As in `Spread.method`; ``"dense"`` is compared at every ratio.
+    ratio : float
+    key : str
+        A list of `Spread`, such as ``"accuracy"`` or ``"cost"``.
+
+    Returns
+    -------
+    list of float
+        One for each seed that has both; empty if there is none.
+    """
+    one, two = _at(group, method, ratio), _at(group, other, ratio)
+    if one is None or two is None:
+        return []
+    return [
+        getattr(one, key)[one.seeds.index(seed)] - getattr(two, key)[two.seeds.index(seed)]
+        for seed in one.seeds
+        if seed in two.seeds
+    ]
+
+
+def _at(group: Sequence[Spread], method: str, ratio: float) -> Spread | None:
+    ratio = 0.0 if method == "dense" else ratio
+    return next((s for s in group if (s.method, s.ratio) == (method, ratio)), None)
+
+
 def summary(record: dict) -> str:
     """A record as a small text table: dense first, then its tickets."""
     rows = [("", "removed", "accuracy", "channels", "parameters", "MACs", "latency", "PFLOP")]

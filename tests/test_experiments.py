@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import shlex
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -274,6 +274,17 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
         gain = 100 * (ticket["test_accuracy"] - record["dense"]["test_accuracy"])
         assert spread.points == pytest.approx([gain, gain + 10][: len(spread.points)])
     assert len(second) == len(first) and second[0].seeds == [0]
+    # seed by seed, the missing ticket left out
+    spline, refitted = (
+        [t["test_accuracy"] for t in record["tickets"] if Ticket.of(t).method == name]
+        for name in METHODS
+    )
+    gap = experiments.paired(first, "spline", "random+refit", 0.25)
+    assert gap == [spline[0] - refitted[0]] * 2
+    assert experiments.paired(first, "random+refit", "spline", 0.5) == [refitted[1] - spline[1]]
+    below = experiments.paired(first, "dense", "spline", 0.5)
+    assert below == pytest.approx([-p / 100 for p in first[2].points])
+    assert experiments.paired(first, "spline", "bn", 0.5) == []
 
 
 def test_what_is_recorded_is_not_run_again_and_tickets_can_be_added(tmp_path, monkeypatch):
@@ -419,6 +430,7 @@ def test_the_paper_s_protocol_is_the_default():
     assert (protocol.epochs, protocol.lr, protocol.batch_size) == (160, 0.1, 128)
     assert (protocol.momentum, protocol.weight_decay) == (0.9, 1e-4)
     assert (protocol.threshold, protocol.lookback) == (0.16, 3)
+    assert all(option.metadata["source"] for option in fields(Protocol))
     assert protocol.last_draw == 79  # the last epoch at the full rate
     assert Protocol(dataset="folder:/some/place/flowers").name == "folder-flowers-vgg16-w1-e160-s0"
 
