@@ -79,11 +79,11 @@ class Protocol:
         "ours; released code: a canvas of two test images",
     )
     latest_draw: int | None = _option(
-        None, "epoch (from 0) after which to draw at the latest", "ours, for short runs"
+        None, "epoch (from 0) after which to draw at the latest", "ours, for runs of few epochs"
     )
     calibration: int = _option(2048, "training images for scoring and compensation", "ours")
     validation: float = _option(
-        0.0, "share of the training images to hold out", "the paper trains on all"
+        0.0, "share of the training images to hold out", "ours; the paper trains on all"
     )
     train_size: int | None = _option(None, "use so many training images only", "ours, for trials")
     test_size: int | None = _option(None, "use so many test images only", "ours, for trials")
