@@ -47,6 +47,7 @@ _MODULES = [
     "training",
     "criteria",
     "experiments",
+    "footprint",
     "oneshot",
     "sweeps",
     "plotting",

@@ -184,8 +184,16 @@ def spline(
 ) -> Tensor:
     """Distance at which a unit's hyperplane merges into another's; see `redundancy_order`.
 
-    The normals are reduced by PCA first. Offsets are measured in units of their root mean
-    square in the group, so that layers can be compared whatever the scale of their inputs.
+    The choices, all ours, the paper's code having never been released:
+
+    - Of a close pair the unit with the smaller norm goes, batch norm folded in: it bends the
+      function less across the line that both draw. Of equals, the later one.
+    - Layers are compared by the distance itself: angles have no unit, and offsets are measured
+      in units of their root mean square in the group, whatever the scale of its inputs.
+    - Normals are reduced by PCA first, to a fixed number of directions or to those that hold a
+      share of the spectrum (`components`); what that does to distances, `redundancy.pca` says.
+    - The defaults of ``rho`` and ``components`` did well on digits and CIFAR-10. Choose others on a
+      validation split (`Dataset.split`) or, for ``components``, from the `spectrum`.
 
     Parameters
     ----------
