@@ -100,7 +100,9 @@ class Report:
             ax.barh(places, [100 * s for s in shares.values()], color=palette.kept, height=0.65)
             ax.axvline(100, color=palette.ink, linestyle=":", linewidth=1.5)
             for place, share in zip(places, shares.values(), strict=True):
-                ax.text(100 * share + 1.5, place, f"{share:.0%}", va="center", color=palette.ink)
+                text = ax.text(100 * share + 1.5, place, f"{share:.0%}", va="center")
+                text.set(color=palette.ink, zorder=4)  # on its own ground, above the dotted line
+                text.set_bbox({"facecolor": palette.surface, "edgecolor": "none", "pad": 1.5})
             ax.set_yticks(places, list(shares))
             ax.invert_yaxis()
             ax.grid(axis="y", visible=False)
