@@ -78,7 +78,7 @@ def _add_tickets(parser: argparse.ArgumentParser, criteria, ratios) -> None:
         default=criteria,
         metavar="CRITERION",
         help="criteria to draw tickets by; behind one, @layerwise or @residual for another share "
-        "per layer, then +fold or +refit to compensate",
+        "per layer, then +fold, +refit or +distil to compensate",
     )
     parser.add_argument(
         "--ratios",
@@ -133,8 +133,8 @@ def _add_oneshot(actions) -> None:
         "--methods",
         nargs="*",
         metavar="METHOD",
-        help="criteria, with @layerwise or @residual and +fold or +refit as for `run`; if not "
-        f"given, every criterion with each of {', '.join(oneshot.VARIANTS)}",
+        help="criteria, with @layerwise or @residual and +fold, +refit or +distil as for `run`; "
+        f"if not given, every criterion with each of {', '.join(oneshot.VARIANTS)}",
     )
     parser.add_argument(
         "--ratios",

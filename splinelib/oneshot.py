@@ -27,12 +27,12 @@ from .training import evaluate, forward_flops, read_checkpoint
 SCHEMA = 1
 FOLDER = "oneshot"
 RATIOS = (0.1, 0.3, 0.5, 0.7, 0.9)
-# An even share per layer without and with a refit, then one common residual with a refit:
+# An even share per layer without and with a refit, then the share of least residual with a refit:
 # what the order, the refit and the share earn can be told apart.
 VARIANTS = ("@layerwise", "@layerwise+refit", "@residual+refit")
 STEPS = ("order", "refit", "share")
 # (scope, compensate) of each variant -> the steps that it takes beside the order. The share
-# comes after the refit, since a common residual is what a refit would leave.
+# comes after the refit, since the residual that it makes least is what a refit would leave.
 _TAKEN = {
     ("layerwise", False): (),
     ("layerwise", "refit"): ("refit",),
@@ -336,8 +336,8 @@ def contributions(
     """What the order, the refit and the share per layer earn over an even cut at random.
 
     The starting point is a random order, the same share of every layer, and nothing mended. The
-    three `STEPS` are the criterion's order, the refit, and a common residual in place of the
-    even share; see `split` for how the gain is shared out.
+    three `STEPS` are the criterion's order, the refit, and the share of least residual in place of
+    the even share; see `split` for how the gain is shared out.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from . import pruning
 from .records import public_name
 
 SCOPES = ("global", "layerwise", "residual")
-COMPENSATIONS = (False, "fold", "refit")
+COMPENSATIONS = (False, "fold", "refit", "distil")
 
 
 def _option(default, text: str, source: str):
@@ -140,7 +140,7 @@ class Ticket:
     scope : str
         ``"global"``, ``"layerwise"`` or ``"residual"``: how much each layer gives, as for
         `pruning.prune`.
-    compensate : False, "fold" or "refit"
+    compensate : False, "fold", "refit" or "distil"
         What makes up for the units that went, as for `pruning.prune`.
 
     Examples
@@ -164,7 +164,9 @@ class Ticket:
         if self.scope not in SCOPES:
             raise ValueError(f"A scope is one of {', '.join(SCOPES)}, not {self.scope!r}.")
         if self.compensate not in COMPENSATIONS:
-            raise ValueError(f"compensate is False, 'fold' or 'refit', not {self.compensate!r}.")
+            raise ValueError(
+                f"compensate is False, 'fold', 'refit' or 'distil', not {self.compensate!r}."
+            )
 
     @classmethod
     def parse(cls, text: str, ratio: float) -> "Ticket":
