@@ -15,7 +15,7 @@ from tools import book, chapters
 NOTEBOOKS = chapters.notebooks()
 # A chapter has a number; a page of reference, such as the list of records, teaches nothing.
 CHAPTERS = [notebook for notebook in NOTEBOOKS if notebook.stem[:2].isdigit()]
-LONGEST_CELL = 45  # lines: what a screen shows
+LONGEST_CELL = 52  # lines: what a screen shows
 
 
 def name(notebook: Path) -> str:
