@@ -116,8 +116,9 @@ def table(
     name = html.escape(caption, quote=True)
     return Table(
         f'<div class="sl sl-table"><style>{STYLE}</style>'
+        f'<span class="sl-caption" aria-hidden="true">{html.escape(caption)}</span>'
         f'<div role="region" tabindex="0" aria-label="{name}"><table>'
-        f"<caption><span>{html.escape(caption)}</span></caption><thead><tr>{head}</tr></thead>"
+        f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
         + (f'<p class="sl-sources">{notes}</p>' if notes else "")
         + "</div>",

@@ -133,7 +133,7 @@ def test_a_fill_stays_with_its_code_when_the_network_moves():
         with torch.no_grad():
             network.linear1.bias += shift
         part = sl.partition(network, domain=((-2, 2), (-2, 2)))
-        hue = np.arctan2(*plotting._code_plane(part.codes).T)
+        hue = np.arctan2(*plotting._code_plane(part).T)
         for row, value in zip(part.codes.unpack("linear1").tolist(), hue, strict=True):
             colours.setdefault(tuple(row), []).append(value)
     shared = [values for values in colours.values() if len(values) == 2]
@@ -204,7 +204,7 @@ def test_table_names_rows_columns_and_sources():
     columns = ["network", "accuracy", "cost"]
     shown = plotting.table(rows, columns, "Accuracy & cost", format="{:.1f}")
     root = ET.fromstring(shown._repr_html_())
-    assert "".join(root.find(".//caption").itertext()) == "Accuracy & cost"
+    assert root.findtext(".//caption") == root.findtext("span") == "Accuracy & cost"
     assert [th.text for th in root.findall(".//thead//th[@scope='col']")] == columns
     assert [th.text for th in root.findall(".//tbody//th[@scope='row']")] == [
         "dense",
