@@ -157,7 +157,7 @@ class RegionCodes:
         --------
         >>> bits = np.array([[1, 1, 0], [0, 0, 1], [1, 0, 1], [0, 0, 0]], bool)
         >>> RegionCodes.from_bool({"a": bits}).agreement("a")[0]
-        array([1.  , 0.75, 0.25])
+        array([1.  , 0.75, 0.5 ])
         """
         packed, shape = self._packed[self._known(name)], self.layers[name]
         if len(self) == 0:

@@ -6,6 +6,7 @@ there to be compared with it, in one and the same training run.
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,7 +74,11 @@ class Watch:
             scores = pruning.score(model, criterion, example=self.probe[:1])
             for ratio in RATIOS:
                 rule = self.masks.setdefault((criterion, ratio), MaskEarlyBird())
-                rule.update(pruning.select(scores, ratio))
+                with warnings.catch_warnings():
+                    # Nobody prunes by these masks, so that a layer would be emptied is no news.
+                    warnings.filterwarnings("ignore", message="groups .* would have lost all")
+                    masks = pruning.select(scores, ratio)
+                rule.update(masks)
 
     def _keep(self, epoch: int, model: nn.Module) -> None:
         with replacing(self.work / "draw.pt") as temporary:
