@@ -11,6 +11,7 @@ compensation and shrinking need no further tracing and work on any copy of the m
 
 import copy
 import warnings
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -636,11 +637,45 @@ def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
             if isinstance(tensor, nn.Parameter):
                 new = nn.Parameter(new, requires_grad=tensor.requires_grad)
             memo[id(tensor)] = new
-    small = copy.deepcopy(model, memo)
+    small = _deepcopy(model, memo)
     modules = dict(small.named_modules())
     for name, sides in kept.items():
         _resize(modules[name], sides)
     return small
+
+
+def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
+    """What `copy.deepcopy` gives, in a fraction of the time for networks of many modules.
+
+    A module holds some twenty attributes, most of them empty containers for hooks, and deepcopy
+    asks each how it wants to be copied. Modules that bring their own way of copying keep it.
+    """
+    plain = [module for module in model.modules() if _copies_plainly(type(module))]
+    for module in plain:
+        memo[id(module)] = type(module).__new__(type(module))
+    for module in plain:
+        state = memo[id(module)].__dict__
+        for key, value in module.__getstate__().items():
+            kind = type(value)
+            if value is None or kind in (bool, int, float, str):
+                state[key] = value
+            elif kind in (dict, OrderedDict, list, set) and not value:
+                state[key] = memo.setdefault(id(value), kind())
+            else:
+                state[key] = copy.deepcopy(value, memo)
+    return copy.deepcopy(model, memo)
+
+
+def _copies_plainly(kind: type) -> bool:
+    """Whether instances are copied by copying their attributes."""
+    return (
+        not hasattr(kind, "__deepcopy__")
+        and kind.__new__ is object.__new__
+        and kind.__reduce_ex__ is object.__reduce_ex__
+        and kind.__reduce__ is object.__reduce__
+        and kind.__getstate__ in (object.__getstate__, nn.Module.__getstate__)
+        and kind.__setstate__ in (nn.Module.__setstate__, _ConvNd.__setstate__)
+    )
 
 
 def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Tensor]]:

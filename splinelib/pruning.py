@@ -480,7 +480,8 @@ def _record(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict:
     """What was kept, in terms of the dense network even if the model was pruned before."""
     before = getattr(model, "pruning_record", None)
     if before is None:
-        shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        state = model.state_dict(keep_vars=True)
+        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
         return {"kept": kept, "shapes": shapes, "added_biases": []}
     merged = {name: dict(sides) for name, sides in before["kept"].items()}
     for name, sides in kept.items():

@@ -12,6 +12,7 @@ from torch.nn.utils import prune
 
 import splinelib as sl
 from splinelib import criteria, pruning
+from splinelib import groups as surgery
 from splinelib.errors import DamagedFile
 from splinelib.groups import PruningError, find_groups
 from splinelib.models import mlp, preresnet, resnet18, vgg16
@@ -915,3 +916,50 @@ def test_works_on_cuda_as_on_the_cpu(criterion):
     here = sl.prune(model.cpu(), 0.5, criterion, **options)
     with torch.no_grad():
         assert relative_error(there(data.cuda()).cpu(), here(data)) < 1e-2
+
+
+class Peculiar(nn.Module):
+    """A module used twice, tied weights, attributes of its own, one that copies in its own way."""
+
+    class Own(nn.Linear):
+        def __deepcopy__(self, memo):
+            copied = type(self)(self.in_features, self.out_features)
+            copied.load_state_dict(self.state_dict())
+            copied.copied_by_itself = True
+            return copied
+
+    def __init__(self):
+        super().__init__()
+        self.twice, self.tied, self.own = nn.Linear(4, 4), nn.Linear(4, 4), self.Own(4, 4)
+        self.tied.weight = self.twice.weight
+        self.again = nn.ModuleList([self.twice, nn.BatchNorm1d(4)])
+        self.notes = {"seen": [1, 2], "none": []}
+        self.same = self.notes["none"]
+        self.register_buffer("scale", torch.ones(4), persistent=False)
+
+    def forward(self, x):
+        return self.own(self.again[1](self.twice(x)) + self.tied(x)) * self.scale
+
+
+def test_the_quick_copy_is_what_deepcopy_gives():
+    mobile = torchvision.models.mobilenet_v2(weights=None, num_classes=5).eval()
+    for model in (Peculiar().eval(), mobile.requires_grad_(False)):
+        calls = []
+        handle = model.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        quick = surgery._deepcopy(model, {})
+        handle.remove()
+        assert repr(quick) == repr(model)
+        state, copied = model.state_dict(), quick.state_dict()
+        assert list(state) == list(copied)
+        x = torch.rand(3, 4) if isinstance(model, Peculiar) else torch.rand(2, 3, 32, 32)
+        before = model(x)
+        assert torch.equal(quick(x), before) and calls, "hooks travel, as with deepcopy"
+        for name, parameter in quick.named_parameters():
+            assert parameter.requires_grad == dict(model.named_parameters())[name].requires_grad
+            parameter.data.add_(1.0)
+        assert torch.equal(model(x), before)
+    mine, copied = Peculiar(), surgery._deepcopy(Peculiar(), {})
+    assert copied.tied.weight is copied.twice.weight and copied.again[0] is copied.twice
+    assert copied.notes == mine.notes and copied.same is copied.notes["none"]
+    assert copied.own.copied_by_itself and not hasattr(mine.own, "copied_by_itself")
+    assert "scale" not in copied.state_dict() and torch.equal(copied.scale, torch.ones(4))
