@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 from tools import book, chapters
 
@@ -25,6 +26,25 @@ def unavailable(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} In CI this is a failure, not a skip.", pytrace=False)
     pytest.skip(what)
+
+
+def has_gpu() -> bool:
+    """Whether NVIDIA's driver is loaded or a card shows, whatever PyTorch makes of it."""
+    return Path("/proc/driver/nvidia/version").exists() or any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def need_cuda() -> None:
+    """Skip where there is no GPU; one that PyTorch cannot use is something that is lacking."""
+    if torch.cuda.is_available():
+        return
+    if has_gpu():
+        unavailable("This machine has a GPU, and PyTorch cannot use it.")
+    pytest.skip("this machine has no GPU")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda"):
+        need_cuda()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import unavailable
 
 from splinelib import energy
 
@@ -62,11 +63,10 @@ def test_a_cpu_has_no_meter():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_work_on_a_gpu_uses_energy():
     device = torch.device("cuda", torch.cuda.current_device())
     if energy.millijoules(device) is None:
-        pytest.skip("this GPU has no meter")
+        unavailable("This GPU has no meter.")
     meter = energy.Meter(device)
     square = torch.randn(4096, 4096, device=device)
     for _ in range(200):

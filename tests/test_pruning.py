@@ -907,7 +907,6 @@ def test_scores_of_a_known_layout_are_the_same():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("criterion", list(sl.CRITERIA))
 def test_works_on_cuda_as_on_the_cpu(criterion):
     model, data = convnet(), images(128)

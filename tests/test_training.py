@@ -318,7 +318,6 @@ def test_measure_reports_size_and_leaves_threads_alone():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_training_runs_on_cuda(digits):
     model = models.build("vgg16", digits, width=0.1).cuda()
     trained = quick(model, digits, epochs=8)
