@@ -1,6 +1,6 @@
 """How much do region codes cost? Timed and weighed against keeping the activations as floats.
 
-    python benchmarks/codes.py
+    python -m benchmarks.codes
 
 The networks of the paper at full width, 32 x 32 inputs, random weights; one thread; all ways in
 one process, in turns, the median of several runs. Seconds are CPU time, which other work on the
@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 import splinelib as sl
+from benchmarks.measuring import show
 from splinelib.trace import Interceptor
 
 NETWORKS = {
@@ -130,14 +131,6 @@ def both_ways(make, inputs: int, batch_size: int, repeats: int) -> tuple[list, l
 
 def _images(count: int) -> Tensor:
     return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-
-
-def show(columns: list[str], formats: list[str], rows) -> None:
-    """Print a table, each row as soon as it is there."""
-    print("  ".join(columns), flush=True)
-    for row in rows:
-        cells = [f.format(value) for f, value in zip(formats, row, strict=True)]
-        print("  ".join(c.rjust(len(h)) for c, h in zip(cells, columns, strict=True)), flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """How much accuracy do the order, the share per layer and the compensation each save?
 
-    python benchmarks/compensation.py
-    python benchmarks/compensation.py --checkpoint dense.pt --network vgg16 --width 0.25
+    python -m benchmarks.compensation
+    python -m benchmarks.compensation --checkpoint dense.pt --network vgg16 --width 0.25
 
 Units are removed from a trained network, with no training afterwards; printed are the points of
 test accuracy that this costs. Without a checkpoint the network is an MLP 64-128-128-10, trained

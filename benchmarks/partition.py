@@ -1,7 +1,7 @@
 """How fast is `sl.partition`? Timed against a baseline that takes one unit after another.
 
-    python benchmarks/partition.py
-    python benchmarks/partition.py --slice vgg16      # a plane through three images
+    python -m benchmarks.partition
+    python -m benchmarks.partition --slice vgg16      # a plane through three images
 
 Random networks of two inputs, He-normal weights and N(0, 0.5) biases, on the square [-1, 1]^2;
 one thread; both ways in one process, in turns, processor seconds, the median of several runs. Both
@@ -14,9 +14,7 @@ memory of the whole process, and asks the network itself for the codes of random
 """
 
 import argparse
-import contextlib
 import time
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -25,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 import splinelib as sl
+from benchmarks.measuring import forget_peak, memory, show
 
 NETWORKS = ([64] * 3, [64] * 5, [128] * 4)
 GROWTH = (16, 32, 64, 128), (1, 2, 3, 4)  # widths and depths
@@ -193,20 +192,11 @@ def baseline(model: nn.Sequential) -> np.ndarray:
 
 def measured(function, model) -> tuple:
     """Seconds, MB of memory on top of what was in use (nan if unknown), and the result."""
-    with contextlib.suppress(OSError):  # Linux only: forget the highest mark
-        Path("/proc/self/clear_refs").write_text("5")
-    before = _memory("VmRSS")
+    forget_peak()
+    before = memory("VmRSS")
     start = time.process_time()  # other work on the machine does not count
     result = function(model)
-    return time.process_time() - start, _memory("VmHWM") - before, result
-
-
-def _memory(which: str) -> float:
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return float("nan")
-    return int(status.split(f"{which}:")[1].split()[0]) / 1024
+    return time.process_time() - start, memory("VmHWM") - before, result
 
 
 def compare(widths: list[int], seed: int, repeats: int) -> list:
@@ -261,7 +251,7 @@ def slice_through(network: str, dataset: str, side: float, points: int = 100) ->
     seconds, _, part = measured(
         lambda model: sl.partition(model, ((low, high), (low, high)), plane), model
     )
-    peak = _memory("VmHWM")
+    peak = memory("VmHWM")
     where = np.random.default_rng(0).uniform(low, high, (points, 2))
     codes = sl.region_codes(model.double(), plane(where), batch_size=20)
     mine = part.codes[part.locate(where)]
@@ -272,14 +262,6 @@ def slice_through(network: str, dataset: str, side: float, points: int = 100) ->
 
 def _shape(widths: list[int]) -> str:
     return f"[{widths[0]}] * {len(widths)}"
-
-
-def show(columns: list[str], formats: list[str], rows) -> None:
-    """Print a table, each row as soon as it is there."""
-    print("  ".join(columns), flush=True)
-    for row in rows:
-        cells = [f.format(value) for f, value in zip(formats, row, strict=True)]
-        print("  ".join(c.rjust(len(h)) for c, h in zip(cells, columns, strict=True)), flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -317,7 +299,7 @@ def _slices(networks: list[str], dataset: str, side: float | None) -> None:
 
 def _tables(seeds: int, repeats: int) -> None:
     measured(ours, random_network([16], 0))  # loads what is loaded on first use
-    print(f"one thread, median of {repeats}; memory on top of {_memory('VmRSS'):.0f} MB\n")
+    print(f"one thread, median of {repeats}; memory on top of {memory('VmRSS'):.0f} MB\n")
     columns = ["      network", "seed", "regions", "ours (s)", "per unit (s)"]
     formats = ["{}", "{}", "{:,}", "{:.3f}", "{:.3f}", "{:.0f}", "{:.0f}", "{}"]
     show(

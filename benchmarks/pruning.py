@@ -1,6 +1,6 @@
 """How long do the spline criterion and the removal take? Timed against torch-pruning's FPGM.
 
-    python benchmarks/pruning.py
+    python -m benchmarks.pruning
 
 Both compare every two units of a layer, and remove half of all units of the whole network. The
 tracing of the network is not counted on either side: torch-pruning's pruner and our layout are
@@ -11,11 +11,9 @@ greedy order, its time and its memory.
 """
 
 import argparse
-import contextlib
 import copy
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -23,6 +21,7 @@ import torch_pruning as tp
 from torch import nn
 
 import splinelib as sl
+from benchmarks.measuring import forget_peak, memory, show
 from splinelib.criteria import merging_distance
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -78,33 +77,17 @@ def wide(units: int, fan_in: int) -> list[str]:
     generator = torch.Generator().manual_seed(0)
     normals = torch.randn(units, fan_in, generator=generator)
     offsets = torch.randn(units, generator=generator)
-    with contextlib.suppress(OSError):  # Linux only: forget the highest mark
-        Path("/proc/self/clear_refs").write_text("5")
-    before, start = _memory("VmRSS"), time.process_time()
+    forget_peak()
+    before, start = memory("VmRSS"), time.process_time()
     merging_distance(normals, offsets)
     seconds = time.process_time() - start
     all_pairs = units * units * normals.element_size() / 1e6
     return [
         f"{units:,} x {fan_in:,}",
         f"{seconds:.1f}",
-        f"{_memory('VmHWM') - before:,.0f}",
+        f"{memory('VmHWM') - before:,.0f}",
         f"{all_pairs:,.0f}",
     ]
-
-
-def _memory(which: str) -> float:
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return float("nan")
-    return int(status.split(f"{which}:")[1].split()[0]) / 1024
-
-
-def show(columns: list[str], rows) -> None:
-    """Print a table, each row as soon as it is there."""
-    print("  ".join(columns), flush=True)
-    for row in rows:
-        print("  ".join(c.rjust(len(h)) for c, h in zip(row, columns, strict=True)), flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -118,11 +101,13 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"one thread, median of {options.repeats}, {RATIO:.0%} of all units, untrained\n")
     show(
         ["      network", "units", "ours (ms)", "FPGM of torch-pruning (ms)", "times faster"],
+        ["{}"] * 5,
         (compare(name, options.repeats) for name in NETWORKS),
     )
     print()
     show(
         ["  units x fan-in", "seconds", "peak MB", "MB of all pairs"],
+        ["{}"] * 4,
         (wide(units, options.fan_in) for units in options.widths),
     )
 

@@ -1,6 +1,6 @@
 """Images a second: `splinelib.training.train` against a plain loop over a DataLoader.
 
-    python benchmarks/training.py --help
+    python -m benchmarks.training --help
 
 Both train the same VGG-16 on the real CIFAR-10 with the same crops and flips, batches, SGD and
 schedule. The plain loop is the one of most tutorials: images as PIL pictures, torchvision's

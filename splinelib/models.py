@@ -155,6 +155,15 @@ class PreResNet(nn.Module):
         return self.classifier(self.pool(features).flatten(1))
 
 
+def _shortcut(channels: int, out: int, stride: int) -> nn.Module:
+    """The identity, or a 1 x 1 convolution with batch norm where the shape changes."""
+    if stride == 1 and channels == out:
+        return nn.Identity()
+    return nn.Sequential(
+        nn.Conv2d(channels, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out)
+    )
+
+
 class BasicBlock(nn.Module):
     """Two 3 x 3 convolutions and a shortcut, ReLU after the sum (He et al., 2016)."""
 
@@ -168,13 +177,7 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out)
         self.relu2 = nn.ReLU()
-        self.shortcut = (
-            nn.Identity()
-            if stride == 1 and channels == out
-            else nn.Sequential(
-                nn.Conv2d(channels, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out)
-            )
-        )
+        self.shortcut = _shortcut(channels, out, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
@@ -201,13 +204,7 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(planes, out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out)
         self.relu3 = nn.ReLU()
-        self.shortcut = (
-            nn.Identity()
-            if stride == 1 and channels == out
-            else nn.Sequential(
-                nn.Conv2d(channels, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out)
-            )
-        )
+        self.shortcut = _shortcut(channels, out, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu1(self.bn1(self.conv1(x)))
