@@ -42,6 +42,7 @@ from .training import (
     FlopsLedger,
     evaluate,
     forward_flops,
+    latencies,
     measure,
     read_checkpoint,
     train,
@@ -261,7 +262,7 @@ class _Runner:
         )
 
     def size(self, model: nn.Module) -> dict:
-        return asdict(measure(model, self.inputs(_FEW)))
+        return asdict(measure(_as_trained(model), self.inputs(_FEW)))
 
     def rehearse(self, tickets: Sequence[Ticket]) -> None:
         """Score and select on the untrained network: what cannot work says so before training."""
@@ -317,15 +318,15 @@ class _Runner:
         ledger.add("detection", per_probe * draw["probe"] * start)
         ledger.add("scoring", drawn.pop("scoring_flops"))
         ledger.add("ticket", trained.flops)
-        return parallel.first(
-            lambda: {
-                **asdict(ticket),
-                **drawn,
-                # Timed one after the other, on a machine in one and the same mood.
-                "dense_latency": self.size(dense)["latency"],
-                **_result(trained.history, self.size(trained.model), ledger),
-            }
-        )
+
+        def entry() -> dict:
+            size = self.size(trained.model)
+            both = [_as_trained(dense), _as_trained(trained.model)]
+            dense_latency, size["latency"] = latencies(both, self.inputs(_FEW))
+            result = _result(trained.history, size, ledger)
+            return {**asdict(ticket), **drawn, "dense_latency": dense_latency, **result}
+
+        return parallel.first(entry)
 
     def draw(self, dense: nn.Module, ticket: Ticket) -> tuple[nn.Module, dict]:
         """The pruned network before training, on the CPU; from its file if it was drawn before."""
@@ -381,6 +382,11 @@ def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
 def check_record(record: object) -> list[str]:
     """What is wrong with a record, one sentence each; an empty list if nothing is."""
     return check(record, SCHEMA, _RECORD)
+
+
+def _as_trained(model: nn.Module) -> nn.Module:
+    """The network in the layout that training gives it, for what is timed to lie alike."""
+    return model.to(memory_format=torch.channels_last)
 
 
 def _result(history: list[dict], size: dict, ledger: FlopsLedger) -> dict:

@@ -4,8 +4,6 @@ report = compare(dense, small, example)
 report.table()      # and report.figure(), as a notebook shows them
 """
 
-import statistics
-import time
 import weakref
 from dataclasses import dataclass
 
@@ -16,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from . import plotting
 from .trace import evaluating
-from .training import measure
+from .training import latencies, measure
 
 _QUANTITIES = {
     "channels": "channels",
@@ -128,9 +126,7 @@ class Report:
 def compare(
     dense: nn.Module, small: nn.Module, example: Tensor, repeats: int = 9, threads: int | None = 1
 ) -> Report:
-    """Measure two networks on the same inputs, in turns.
-
-    A machine that slows down, or is busy for a while, then slows both alike.
+    """Measure two networks on the same inputs, in turns (`training.latencies`).
 
     Parameters
     ----------
@@ -159,22 +155,10 @@ def compare(
     models = dense, small
     counted = [measure(model, example, repeats=1, threads=threads) for model in models]
     memory = [peak_memory(model, example) for model in models]
-    before, times = torch.get_num_threads(), ([], [])
-    try:
-        torch.set_num_threads(threads or before)
-        with evaluating(dense), evaluating(small):
-            for _ in range(repeats + 2):
-                for model, seconds in zip(models, times, strict=True):
-                    _wait(example)
-                    began = time.perf_counter()
-                    model(example)
-                    _wait(example)
-                    seconds.append(time.perf_counter() - began)
-    finally:
-        torch.set_num_threads(before)
+    seconds = latencies(models, example, repeats, threads)
     prints = [
-        Footprint(m.channels, m.parameters, m.macs, statistics.median(seconds[2:]), peak)
-        for m, seconds, peak in zip(counted, times, memory, strict=True)
+        Footprint(m.channels, m.parameters, m.macs, latency, peak)
+        for m, latency, peak in zip(counted, seconds, memory, strict=True)
     ]
     return Report(*prints, len(example))
 
@@ -229,8 +213,3 @@ class _Alive(TorchDispatchMode):
 
     def _free(self, key: int) -> None:
         self.now -= self.sizes.pop(key, 0)
-
-
-def _wait(example: Tensor) -> None:
-    if example.is_cuda:
-        torch.cuda.synchronize(example.device)

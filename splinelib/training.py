@@ -11,7 +11,7 @@ import statistics
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -591,33 +591,60 @@ def measure(
     -------
     Measurement
     """
-    if repeats < 1:
-        raise ValueError(f"repeats is at least 1, not {repeats}.")
+    (latency,) = latencies([model], example, repeats, threads)
     widths = [
         module.out_features if isinstance(module, nn.Linear) else module.out_channels
         for module in model.modules()
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
     ]
-    before = torch.get_num_threads()
-    times = []
-    try:
-        torch.set_num_threads(threads or before)
-        with evaluating(model):
-            for _ in range(repeats + 2):
-                _wait(example.device)
-                began = time.perf_counter()
-                model(example)
-                _wait(example.device)
-                times.append(time.perf_counter() - began)
-    finally:
-        torch.set_num_threads(before)
     return Measurement(
         channels=sum(widths[:-1]),
         parameters=sum(p.numel() for p in model.parameters()),
         macs=forward_flops(model, example) // 2,
-        latency=statistics.median(times[2:]),
+        latency=latency,
         batch_size=len(example),
     )
+
+
+@torch.no_grad()
+def latencies(
+    models: Sequence[nn.Module], example: Tensor, repeats: int = 9, threads: int | None = 1
+) -> list[float]:
+    """Median seconds of a forward pass of several networks, timed in turns.
+
+    A machine that slows down, or is busy for a while, then slows all of them alike.
+
+    Parameters
+    ----------
+    models : sequence of torch.nn.Module
+        Left in the modes they were in.
+    example, repeats, threads
+        As for `measure`.
+
+    Returns
+    -------
+    list of float
+        One for each network.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats is at least 1, not {repeats}.")
+    before = torch.get_num_threads()
+    times: list[list[float]] = [[] for _ in models]
+    try:
+        torch.set_num_threads(threads or before)
+        with ExitStack() as modes:
+            for model in models:
+                modes.enter_context(evaluating(model))
+            for _ in range(repeats + 2):
+                for model, seconds in zip(models, times, strict=True):
+                    _wait(example.device)
+                    began = time.perf_counter()
+                    model(example)
+                    _wait(example.device)
+                    seconds.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(before)
+    return [statistics.median(seconds[2:]) for seconds in times]
 
 
 def device_of(model: nn.Module) -> torch.device:

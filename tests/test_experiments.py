@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from splinelib import data, experiments, pruning, watch
+from splinelib import data, experiments, pruning, training, watch
 from splinelib.__main__ import _parser, main
 from splinelib.errors import DamagedFile, SplineError
 from splinelib.experiments import Protocol, Ticket, check_record, published, read_record, run
@@ -251,6 +251,29 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_record(tiny, tmp_path, m
     record = run(TINY, METHODS, (0.25, 0.5), **arguments)
     assert timeless(record) == timeless(tiny[0])
     assert not list(tmp_path.glob("**/*.part*")) and not list(tmp_path.glob("*.lock"))
+
+
+def test_dense_and_ticket_are_timed_in_one_layout(tmp_path, monkeypatch):
+    """Channels last is half as fast again on a CPU: a ticket must not owe its speed to that."""
+    timed = []
+
+    def watched(models, example, *rest, **options):
+        timed.append(list(models))
+        return training.latencies(models, example, *rest, **options)
+
+    monkeypatch.setattr(experiments, "latencies", watched)
+    run(
+        replace(TINY, network="vgg16", width=0.0625, epochs=2, train_size=64),
+        *(("magnitude",), (0.5,)),
+        folder=tmp_path,
+        progress=False,
+    )
+    (pair,) = timed
+    assert len(pair) == 2
+    for model in pair:
+        weights = [p for p in model.parameters() if p.dim() == 4 and min(p.shape[1:]) > 1]
+        assert weights
+        assert all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
 
 
 def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
