@@ -324,7 +324,8 @@ class _Runner:
             both = [_as_trained(dense), _as_trained(trained.model)]
             dense_latency, size["latency"] = latencies(both, self.inputs(_FEW))
             result = _result(trained.history, size, ledger)
-            return {**asdict(ticket), **drawn, "dense_latency": dense_latency, **result}
+            timing = {"dense_latency": dense_latency, "timed_in_turns": True}
+            return {**asdict(ticket), **drawn, **timing, **result}
 
         return parallel.first(entry)
 

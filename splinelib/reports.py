@@ -1,6 +1,7 @@
 """Records read side by side: as a table, over seeds, one against another."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -27,7 +28,8 @@ class Spread:
         Percentage points above the same seed's dense network.
     channels, parameters, macs : list of int
     latency : list of float
-        As a share of the dense network's, measured beside it.
+        As a share of the dense network's, timed in turns with it; NaN in records from before
+        tickets were, whose two times were taken in different memory layouts.
     cost : list of float
         Training FLOPs as a share of the dense run's.
     """
@@ -56,8 +58,12 @@ class Spread:
         self.points.append(100 * (result["test_accuracy"] - dense["test_accuracy"]))
         for key in ("channels", "parameters", "macs"):
             getattr(self, key).append(size[key])
-        beside = result.get("dense_latency", size["latency"])
-        self.latency.append(size["latency"] / beside)
+        if result is dense:
+            self.latency.append(1.0)
+        else:
+            known = result.get("timed_in_turns", False)
+            share = size["latency"] / result["dense_latency"]
+            self.latency.append(share if known else math.nan)
         self.cost.append(result["pflop"] / dense["pflop"])
 
 
@@ -224,6 +230,7 @@ def _over_seeds(group: Sequence[Spread]) -> list[tuple[str, ...]]:
     rows = [(*heading, "MACs", "latency", "FLOPs")]
     for s in group:
         dense = s.method == "dense"
+        timed = [share for share in s.latency if not math.isnan(share)]
         rows.append(
             (
                 s.method,
@@ -235,7 +242,7 @@ def _over_seeds(group: Sequence[Spread]) -> list[tuple[str, ...]]:
                 over_seeds(s.channels, "{:,.0f}"),
                 over_seeds([count / 1e6 for count in s.parameters], "{:.2f} M"),
                 over_seeds([count / 1e6 for count in s.macs], "{:.1f} M"),
-                "" if dense else over_seeds(s.latency, "{:.0%}"),
+                "" if dense or not timed else over_seeds(timed, "{:.0%}"),
                 "" if dense else over_seeds(s.cost, "{:.0%}"),
             )
         )

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from splinelib import data, experiments, pruning, training, watch
+from splinelib import data, experiments, pruning, reports, training, watch
 from splinelib.__main__ import _parser, main
 from splinelib.errors import DamagedFile, SplineError
 from splinelib.experiments import Protocol, Ticket, check_record, published, read_record, run
@@ -297,6 +297,13 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
         gain = 100 * (ticket["test_accuracy"] - record["dense"]["test_accuracy"])
         assert spread.points == pytest.approx([gain, gain + 10][: len(spread.points)])
     assert len(second) == len(first) and second[0].seeds == [0]
+    # a latency that was not timed beside the dense network's is no share of it
+    assert all(0 < share < 100 for spread in first for share in spread.latency)
+    for ticket in longer["tickets"]:
+        del ticket["timed_in_turns"]
+    (old,) = experiments.across_seeds([longer])
+    assert all(np.isnan(share) for spread in old[1:] for share in spread.latency)
+    assert " nan" not in reports.compare([longer])
     # seed by seed, the missing ticket left out
     spline, refitted = (
         [t["test_accuracy"] for t in record["tickets"] if Ticket.of(t).method == name]
