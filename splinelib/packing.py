@@ -91,7 +91,7 @@ def pack_above(z: Tensor, threshold: float) -> Tensor:
     Tensor of uint8, shape (N, 8 * words), the same as ``pack(z > threshold)``
     """
     if z.is_cuda and z.dtype in _FUSED_TYPES and fused_available():
-        return fused().pack_above(z, threshold)
+        return fused().pack_above(z, threshold, words(tuple(z.shape[1:])) * WORD)
     if _in_numpy(z) and z.is_contiguous():
         return torch.from_numpy(_pack_above_in_blocks(z.detach().numpy(), threshold))
     return pack(_above(z, threshold))

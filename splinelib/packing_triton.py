@@ -5,8 +5,6 @@ import math
 import torch
 from torch import Tensor
 
-from .packing import WORD, words
-
 try:
     import triton
     import triton.language as tl
@@ -46,19 +44,19 @@ if triton is not None:
         tl.store(out + where, packed.to(tl.uint8), mask=inside)
 
 
-def pack_above(z: Tensor, threshold: float) -> Tensor:
+def pack_above(z: Tensor, threshold: float, width: int) -> Tensor:
     """Pack ``z > threshold`` with one kernel; see `splinelib.packing.pack_above`.
 
     A dense tensor is read in the order in which it lies in memory, channels_last too: a
     channel's bits fill whole bytes wherever it has a multiple of 8 positions, so channels
-    can be read side by side. Where it has not, the tensor is made contiguous first.
+    can be read side by side. Where it has not, the tensor is made contiguous first. A row is
+    filled up with zeros to `width` bytes.
     """
     rows, units = len(z), math.prod(z.shape[1:])
     channels, positions, strides = _plan(z)
     if strides is None:
         z = z.contiguous()
         channels, positions, strides = 1, units, (units, units, 1)
-    width = words(tuple(z.shape[1:])) * WORD
     channel_bytes = -(-positions // 8)
     filled = channels * channel_bytes == width
     out = (torch.empty if filled else torch.zeros)(rows, width, dtype=torch.uint8, device=z.device)

@@ -37,7 +37,7 @@ def check_fused(device: str) -> int:
     compared = 0
     for z, threshold in zip(tensors(), itertools.cycle((0.0, 0.3))):
         expected = packing.pack(z > threshold)
-        found = packing.fused().pack_above(z.to(device), threshold).cpu()
+        found = packing.fused().pack_above(z.to(device), threshold, expected.shape[1]).cpu()
         assert torch.equal(found, expected), (z.shape, z.stride(), z.dtype, threshold)
         compared += 1
     return compared
