@@ -66,16 +66,28 @@ def address(log: Path, server: subprocess.Popen) -> str:
     pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
 
 
+def run_all(page, cells) -> None:
+    """Ask JupyterLab to run every cell until it does.
+
+    It drops the request, without a word, while the notebook has no kernel yet, and the kernel's
+    status reads idle then too. A request that was taken changes the prompts at once.
+    """
+    waiting = cells.first.locator(".jp-InputArea-prompt", has_text="[ ]:")
+    deadline = time.monotonic() + 300
+    while waiting.count() and time.monotonic() < deadline:
+        page.locator(".lm-MenuBar-item", has_text="Run").click()
+        page.locator(".lm-Menu-item[data-command='runmenu:run-all']").click()
+        page.wait_for_timeout(1000)
+    assert not waiting.count(), f"JupyterLab ran nothing:\n{page.inner_text('body')}"
+
+
 def test_slider_redraws_its_picture(lab, browser):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(300_000)
     page.goto(lab)
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     cells.nth(1).wait_for()
-    # The kernel's status reads idle once it can answer.
-    page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for()
-    page.locator(".lm-MenuBar-item", has_text="Run").click()
-    page.locator(".lm-Menu-item[data-command='runmenu:run-all']").click()
+    run_all(page, cells)
     widget = cells.nth(1).locator(".sl-widget")
     picture = widget.locator("svg[role=img]")
     failure = cells.locator("[data-mime-type*=error]")
