@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .codes import RegionCodes
 from .layers import layers_of
 from .propagation import EPS, ULPS, LayerCode, Propagation
-from .subdivision import Mesh, Signs, extended, reduce_or
+from .subdivision import Mesh, extended, reduce_or
 from .trace import check_weights, record
 
 _MAX_REGIONS = 5_000_000
@@ -130,6 +130,7 @@ class Partition:
     domain: tuple[tuple[float, float], tuple[float, float]]
     plane: Plane | None
     _mesh: Mesh = field(repr=False)
+    _sizes: np.ndarray = field(repr=False)  # of the terms that each output sums, as for tolerances
 
     def __len__(self) -> int:
         return len(self._mesh)
@@ -278,11 +279,11 @@ class Partition:
                 f"the network has {count} outputs: say which two, classes=(i, j), or 'top'"
             )
         if classes is None and count == 1:
-            return self._zero_lines(self.outputs[:, 0])[0]
+            return self._zero_lines(0)[0]
         i, j = (0, 1) if classes is None else classes
         if not (0 <= i < count and 0 <= j < count and i != j):
             raise ValueError(f"classes must be two different outputs below {count}")
-        return self._zero_lines(self.outputs[:, i] - self.outputs[:, j])[0]
+        return self._zero_lines(i, j)[0]
 
     def decision_polylines(self, classes: tuple[int, int] | str | None = None) -> list[np.ndarray]:
         """The decision boundary as polylines, each as long as it goes without a fork.
@@ -345,7 +346,7 @@ class Partition:
 
     def _top(self, i: int, j: int) -> np.ndarray:
         """Where outputs i and j are equal and no other is larger."""
-        segments, values = self._zero_lines(self.outputs[:, i] - self.outputs[:, j])
+        segments, values = self._zero_lines(i, j)
         lead = values[:, :, [i]] - np.delete(values, [i, j], axis=2)  # (S, 2, others)
         start, end = lead[:, 0], lead[:, 1]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -359,16 +360,17 @@ class Partition:
         )
         return clipped[low < high]
 
-    def _zero_lines(self, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Segments where f, given at the vertices, is zero; and all outputs at their ends."""
+    def _zero_lines(self, *which: int) -> tuple[np.ndarray, np.ndarray]:
+        """Segments where an output is zero, or two are equal; and all outputs at their ends."""
         mesh = Mesh(
-            *(a.copy() for a in (self.vertices, self.edges, self.edge_source)),
+            *(a.copy() for a in (self.vertices, self._mesh.drift, self.edges, self.edge_source)),
             *(a.copy() for a in (self._mesh.loops, self._mesh.ptr)),
         )
-        largest = np.abs(self.outputs).max(initial=np.finfo(float).tiny)
-        tolerance = np.array([ULPS * EPS * largest])
-        values = np.where(np.abs(f) <= tolerance, 0.0, f)[:, None]
-        signs = Signs.of(values, tolerance)
+        tolerance = ULPS * EPS * self._sizes[list(which)].sum(keepdims=True)
+        values = self.outputs[:, which[:1]].copy()
+        if len(which) == 2:
+            values -= self.outputs[:, which[1:]]
+        signs = mesh.signs(values, tolerance)
         drawn = len(self.layers)
         births, _ = mesh.cut(values, signs, tolerance, drawn)
         outputs = extended(births, self.outputs)
@@ -519,12 +521,12 @@ def partition(
 
     Notes
     -----
-    Signs are decided at a tolerance of a few thousand units in the last place of the terms
-    summed. Lines that meet in one point, coincide, run along the border or through a corner,
-    dead and duplicated units are all treated as what they are.
-    What lies closer together than the tolerance is taken to coincide, so a region thinner than that
-    (relative to the domain, some 1e-12 times the size of the terms over their change on the domain)
-    is not told from a line.
+    Lines that meet in one point, coincide, run along the border or through a corner, dead and
+    duplicated units are all treated as what they are. A pre-activation counts as zero within 64
+    units in the last place of the terms that it sums, as far as rounding may take it; where lines
+    meet at a small angle, within as much as the vertex itself may be off. Up to 16 times as far
+    nothing is decided, and `UndecidablePartition` says where; beyond, lines are apart. So what is
+    smaller than some 1e-14 of the domain is not told from a point or a line.
 
     Memory grows with the vertices times the units that bend on the domain, not with all units.
 
@@ -555,7 +557,7 @@ def partition(
     graph.check_piecewise_affine()
     layers = layers_of(graph)
     with torch.no_grad():
-        outputs, codes = Propagation(mesh, surface, max_regions).run(graph)
+        outputs, sizes, codes = Propagation(mesh, surface, max_regions).run(graph)
     return Partition(
         vertices=mesh.xy,
         edges=mesh.edges,
@@ -569,4 +571,5 @@ def partition(
         domain=domain,
         plane=plane,
         _mesh=mesh,
+        _sizes=sizes,
     )

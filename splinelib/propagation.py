@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from .subdivision import Mesh, Signs, extended, find_bits, pack_bits, reduce_or
+from .subdivision import UNSURE, Mesh, extended, find_bits, pack_bits, reduce_or
 from .trace import Graph, Node, Value
 
-# A pre-activation counts as zero within this many units in the last place of the terms that
-# it is the sum of. Rounding moves it by a few; the vertex it is read at by some hundreds.
-ULPS = 2.0**14
+# A pre-activation counts as zero within this many units in the last place of the terms that it
+# is the sum of. In networks of whole numbers, with twins and many lines through one point, those
+# that are zero were found within one, but for vertices that are off themselves (`Mesh.drift`).
+ULPS = 2.0**6
 EPS = np.finfo(np.float64).eps
 _BLOCK = 1 << 22  # numbers in an intermediate result
 _TILES = 16  # along each side of the rectangle, for bounds
@@ -123,8 +124,8 @@ class Propagation:
         self.codes: list[LayerCode] = []
         self.parents: list[np.ndarray] = []
 
-    def run(self, graph: Graph) -> tuple[np.ndarray, list[LayerCode]]:
-        """Outputs at the vertices, and the codes of every layer."""
+    def run(self, graph: Graph) -> tuple[np.ndarray, np.ndarray, list[LayerCode]]:
+        """Outputs at the vertices, the size of their terms, and the codes of every layer."""
         last_use = graph.last_use()
         for position, node in enumerate(graph.nodes):
             if node.activation is None:
@@ -141,9 +142,9 @@ class Propagation:
             code.words = code.words[lineage]
             lineage = parent[lineage]
         outputs = self.values[graph.output]
-        return self._evaluated(outputs, outputs.rows.reshape(len(outputs.rows), -1).numpy()), (
-            self.codes
-        )
+        rows = outputs.rows.reshape(len(outputs.rows), -1).numpy()
+        sizes = outputs.size.expand(1, *outputs.rows.shape[1:]).reshape(-1).numpy()
+        return self._evaluated(outputs, rows), sizes, self.codes
 
     # --- affine layers -------------------------------------------------------------------
 
@@ -417,8 +418,9 @@ class Propagation:
 
         def remaining(low, high, units):
             low, high, slack = low - at, high - at, tolerance[units]
-            state[units[low > slack]], state[units[high < -slack]] = 1, -1
-            return ~((low > slack) | (high < -slack) | ((low >= -slack) & (high <= slack)))
+            above, below = low > UNSURE * slack, high < -UNSURE * slack
+            state[units[above]], state[units[below]] = 1, -1
+            return ~(above | below | ((low >= -slack) & (high <= slack)))
 
         whole = here.min(0, initial=np.inf)[None], here.max(0, initial=-np.inf)[None]
         units = units[remaining(*_bounds(*whole, rows), units)]
@@ -452,9 +454,7 @@ class Propagation:
 
     def _cut(self, values, tolerance, bits):
         """Cut the mesh. Zeroes what is rounding in values; returns signs, births, parents."""
-        signs = Signs.of(values, tolerance)
-        row, bit = find_bits(~(signs.pos | signs.neg))
-        values[row[bit < values.shape[1]], bit[bit < values.shape[1]]] = 0.0
+        signs = self.mesh.signs(values, tolerance)
         if not len(bits):
             return signs, [], np.arange(len(self.mesh))
         layer = len(self.codes)

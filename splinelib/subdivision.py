@@ -8,8 +8,9 @@ Nothing is decided twice. Each function has one sign (-1, 0, 1) at each vertex, 
 bit masks; an edge is crossed where its ends have opposite signs, a cell where its corners
 do; a line that passes through a vertex has sign 0 there. The signs at new vertices follow
 from the order of crossings along an edge, not from arithmetic, so the cells on both sides
-of an edge always agree. Floating point enters in two places only: the position of crossings
-along an edge, and which of them are one and the same point.
+of an edge always agree. Floating point enters in three places only: the signs at vertices
+that are there before a layer, the position of crossings along an edge, and which of them are
+one and the same point. The first and the last refuse what rounding leaves open.
 
 Half-edge ``2 * e`` runs along edge ``e`` as stored and ``2 * e + 1`` against it; a cell lies
 to the left of its half-edges.
@@ -21,6 +22,14 @@ import numpy as np
 import torch
 
 from .errors import RegionLimitExceeded, UndecidablePartition
+
+# Between what rounding may do and this many times as much float64 cannot tell whether two lines
+# meet. Beyond, they do not.
+UNSURE = 16.0
+# Closer than this many times what rounding may do, a vertex is looked at by itself: where lines
+# meet at a small angle its own place is less certain than the values there.
+_NEAR = 2.0**14
+_SHAKY = 2.0**-36  # drift of a vertex at which every function is looked at by itself
 
 _ONE = np.uint64(1)
 
@@ -98,11 +107,14 @@ class Births:
     ----------
     a, b : ndarray of int, shape (N,)
     t : ndarray of float64 in (0, 1), shape (N,)
+    slack : ndarray of float64, shape (N,)
+        How far rounding may have moved t.
     """
 
     a: np.ndarray
     b: np.ndarray
     t: np.ndarray
+    slack: np.ndarray
 
     def lerp(self, values: np.ndarray) -> np.ndarray:
         """Values at the new vertices, for values of shape (V, ...) affine along the edges."""
@@ -166,6 +178,9 @@ class Mesh:
     Attributes
     ----------
     xy : ndarray of float64, shape (V, 2)
+    drift : ndarray of float64, shape (V, 2)
+        How far rounding may have moved each vertex along the edge that it was put on, in
+        halves of the rectangle's sides: far where lines meet at a small angle.
     edges : ndarray of int, shape (E, 2)
         Start and end vertex.
     source : ndarray of int, shape (E, 2)
@@ -177,6 +192,7 @@ class Mesh:
     """
 
     xy: np.ndarray
+    drift: np.ndarray
     edges: np.ndarray
     source: np.ndarray
     loops: np.ndarray
@@ -190,7 +206,7 @@ class Mesh:
         corner = np.arange(4)
         edges = np.stack([corner, (corner + 1) % 4], 1)
         source = np.stack([np.full(4, -1), corner], 1)
-        return cls(xy, edges, source, 2 * corner, np.array([0, 4]))
+        return cls(xy, np.zeros((4, 2)), edges, source, 2 * corner, np.array([0, 4]))
 
     def __len__(self) -> int:
         return len(self.ptr) - 1
@@ -288,7 +304,7 @@ class Mesh:
             total = len(self) + len(chords.unit) + len(crossings.births.t)
             _check_limit(total, max_cells, layer)
         births.append(crossings.births)
-        self.xy = np.concatenate([self.xy, crossings.births.lerp(self.xy)])
+        self._place(crossings.births)
         parent = self._insert(chords, crossings, layer, names)
         self._check(signs)
         return births, parent
@@ -333,7 +349,8 @@ class Mesh:
         self.loops = 2 * renumber[self.loops >> 1] + (self.loops & 1)
         self.edges, self.source = self.edges[used], self.source[used]
         vertices, flat = np.unique(self.edges, return_inverse=True)
-        self.edges, self.xy = flat.reshape(-1, 2), self.xy[vertices]
+        self.edges = flat.reshape(-1, 2)
+        self.xy, self.drift = self.xy[vertices], self.drift[vertices]
         return cells, vertices
 
     def _next_entry(self) -> np.ndarray:
@@ -375,6 +392,68 @@ class Mesh:
             flat[vertices] = False
             used = used[~gone[used]]
 
+    def signs(self, values: np.ndarray, tolerance: np.ndarray) -> Signs:
+        """Signs of values (V, U) at the vertices; what is zero up to rounding is set to zero.
+
+        Raises
+        ------
+        UndecidablePartition
+            If a value is farther from zero than rounding takes it, but less than `UNSURE` times
+            as far.
+        """
+        signs = Signs.of(values, _NEAR * tolerance)
+        shaky = (np.abs(self.drift) > _SHAKY).any(1)
+        signs.pos[shaky], signs.neg[shaky] = 0, 0
+        row, bit = find_bits(~(signs.pos | signs.neg))
+        row, bit = row[bit < values.shape[1]], bit[bit < values.shape[1]]
+        near, allowed = np.abs(values[row, bit]), np.broadcast_to(tolerance, values.shape[1:])[bit]
+        far = np.flatnonzero(near > allowed)
+        allowed[far] += self._drifted(values, row[far], bit[far])
+        zero = near <= allowed
+        unsure = ~zero & (near <= UNSURE * allowed)
+        if unsure.any():
+            raise self._undecidable(row[np.argmax(unsure)], "a line nearly meets a vertex")
+        values[row[zero], bit[zero]] = 0.0
+        row, bit = row[~zero], bit[~zero]
+        mask, above = one_hot(bit, signs.pos.shape[1]), values[row, bit] > 0
+        np.bitwise_or.at(signs.pos, row[above], mask[above])
+        np.bitwise_or.at(signs.neg, row[~above], mask[~above])
+        return signs
+
+    def _drifted(self, values: np.ndarray, row: np.ndarray, bit: np.ndarray) -> np.ndarray:
+        """How much a function at a vertex changes as the vertex drifts.
+
+        Read off along the edge at the vertex that has most nearly the drift's direction.
+        """
+        change, along = np.zeros(len(row)), np.full(len(row), -1.0)
+        edges = self.edges[np.isin(self.edges, row).any(1)] if len(row) else self.edges[:0]
+        edges = np.concatenate([edges, edges[:, ::-1]])
+        edges = edges[np.argsort(edges[:, 0], kind="stable")]
+        here, there = edges.T
+        low = np.searchsorted(here, row)
+        many = np.searchsorted(here, row, side="right") - low
+        for place in range(many.max(initial=0)):
+            some = np.flatnonzero(place < many)
+            v, far, unit = row[some], there[low[some] + place], bit[some]
+            step, drift = self._steps(v, far), self.drift[v]
+            length, size = np.hypot(*step.T), np.hypot(*drift.T)
+            cosine = np.abs((step * drift).sum(1)) / np.where(size, length * size, 1.0)
+            better = cosine > along[some]
+            rise = np.abs(values[far, unit] - values[v, unit]) * size / length
+            some = some[better]
+            along[some], change[some] = cosine[better], rise[better]
+        return change
+
+    def _steps(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """From vertices to vertices, in halves of the rectangle's sides, shape (N, 2)."""
+        return (self.xy[b] - self.xy[a]) / ((self.xy[2] - self.xy[0]) / 2)
+
+    def _place(self, births: Births) -> None:
+        """Add new vertices."""
+        drift = births.slack[:, None] * self._steps(births.a, births.b)
+        self.xy = np.concatenate([self.xy, births.lerp(self.xy)])
+        self.drift = np.concatenate([self.drift, drift])
+
     def _cross_edges(self, values, signs: Signs, tolerance) -> Births:
         """Put a vertex on every edge where a function changes sign."""
         a, b = self.edges[:, 0], self.edges[:, 1]
@@ -383,16 +462,16 @@ class Mesh:
         start, end = values[a[edge], unit], values[b[edge], unit]
         t = start / (start - end)
         slack = tolerance[unit] / np.abs(start - end)
-        order, first, t_group = _group_along(edge, t, slack)
+        order, first, t_group, slack = _group_along(self, a, edge, t, slack)
         edge, unit = edge[order], unit[order]
         opening = np.flatnonzero(first)
         at = edge[opening]
-        births = Births(a[at], b[at], t_group)
+        births = Births(a[at], b[at], t_group, slack)
         pos, neg = _signs_along(signs, a, b, crossed, edge, unit, opening)
         signs.append(pos, neg)
 
         new = len(self.xy) + np.arange(len(at))
-        self.xy = np.concatenate([self.xy, births.lerp(self.xy)])
+        self._place(births)
         pieces = 1 + np.bincount(at, minlength=len(self.edges))
         base = _starts(pieces)[:-1]
         place = base[at] + 1 + _within(pieces - 1)
@@ -586,7 +665,7 @@ class _Chords:
             raise mesh._undecidable(start[chord[bad]], "a crossing is not where its signs say")
         t = from_start / (from_start - from_end)
         slack = tolerance[unit] / np.abs(from_start - from_end)
-        order, first, t_group = _group_along(chord, t, slack)
+        order, first, t_group, slack = _group_along(mesh, start, chord, t, slack)
         chord, unit, pair = chord[order], unit[order], pair[order]
         vertex = pair
         if not first.all():
@@ -594,7 +673,7 @@ class _Chords:
         opening = np.flatnonzero(first)
         at = chord[opening]
         point, seen = np.unique(vertex[opening], return_index=True)
-        births = Births(start[at[seen]], end[at[seen]], t_group[seen])
+        births = Births(start[at[seen]], end[at[seen]], t_group[seen], slack[seen])
         pos, neg = _signs_along(signs, start, end, crossed, chord, unit, opening)
         pos, neg = pos[seen], neg[seen]
         if self.twins is not None:
@@ -648,23 +727,28 @@ def _has(words: np.ndarray, row: np.ndarray, bit: np.ndarray) -> np.ndarray:
     return (words[row, bit >> 6] >> (bit & 63).astype(np.uint64)) & _ONE == _ONE
 
 
-def _group_along(line, t, slack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort crossings along their lines and find those that are one point.
+def _group_along(mesh: Mesh, start, line, t, slack) -> tuple[np.ndarray, ...]:
+    """Sort crossings along their lines, each from its start, and find those that are one point.
 
-    Returns the order, True where a new point begins (in that order), and t of each point.
+    Returns the order, True where a new point begins (in that order), and t of each point with
+    its slack.
     """
     order = np.lexsort((t, line))
     line, t, slack = line[order], t[order], slack[order]
     first = _first_of_each(line)
     if len(t) > 1:
-        first[1:] |= t[1:] - t[:-1] > slack[1:] + slack[:-1]
-    opening = np.flatnonzero(first)
-    t_group = t[opening]
-    if len(opening) < len(t):  # the best known of several positions of one point
+        gap, reach = t[1:] - t[:-1], slack[1:] + slack[:-1]
+        unsure = (gap > reach) & (gap <= UNSURE * reach) & ~first[1:]
+        if unsure.any():
+            bad = line[np.argmax(unsure)]
+            raise mesh._undecidable(start[bad], "lines nearly meet in one point")
+        first[1:] |= gap > reach
+    known = np.flatnonzero(first)
+    if len(known) < len(t):  # the best known of several positions of one point
         group = np.cumsum(first) - 1
         best = np.lexsort((slack, group))
-        t_group = t[best[_first_of_each(group[best])]]
-    return order, first, t_group
+        known = best[_first_of_each(group[best])]
+    return order, first, t[known], slack[known]
 
 
 def _signs_along(signs: Signs, a, b, crossed, line, unit, opening):
