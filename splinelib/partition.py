@@ -108,9 +108,10 @@ class Partition:
         In plane coordinates.
     edges : ndarray of int, shape (E, 2)
     edge_source : ndarray of int, shape (E, 2)
-        Index of the spline layer and of the unit (flat index into its pre-activation) that
-        drew the edge, the first of them where several coincide; ``(-1, side)`` on the
-        border, sides numbered 0 below, 1 right, 2 above, 3 left.
+        Index of the spline layer and of the unit (flat index into its pre-activation; of
+        max-pooling the window, flat index into its output) that drew the edge, where several
+        coincide one of the first layer; ``(-1, side)`` on the border, sides numbered 0 below,
+        1 right, 2 above, 3 left.
     codes : RegionCodes
         One row per region.
     outputs : ndarray of float64, shape (V, C)
@@ -522,9 +523,9 @@ def partition(
     Notes
     -----
     Lines that meet in one point, coincide, run along the border or through a corner, dead and
-    duplicated units are all treated as what they are. A pre-activation counts as zero within 64
+    duplicated units are all treated as what they are. A pre-activation counts as zero within 16
     units in the last place of the terms that it sums, as far as rounding may take it; where lines
-    meet at a small angle, within as much as the vertex itself may be off. Up to 16 times as far
+    meet at a small angle, within as much as the vertex itself may be off. Up to 4 times as far
     nothing is decided, and `UndecidablePartition` says where; beyond, lines are apart. So what is
     smaller than some 1e-14 of the domain is not told from a point or a line.
 

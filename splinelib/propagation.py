@@ -21,7 +21,7 @@ from .trace import Graph, Node, Value
 # A pre-activation counts as zero within this many units in the last place of the terms that it
 # is the sum of. In networks of whole numbers, with twins and many lines through one point, those
 # that are zero were found within one, but for vertices that are off themselves (`Mesh.drift`).
-ULPS = 2.0**6
+ULPS = 2.0**4
 EPS = np.finfo(np.float64).eps
 _BLOCK = 1 << 22  # numbers in an intermediate result
 _TILES = 16  # along each side of the rectangle, for bounds
@@ -220,7 +220,7 @@ class Propagation:
         self._forget(functions)
 
         old = len(values)
-        signs, births, parent = self._cut(values, tolerance, bits)
+        signs, births, parent = self._cut(values, tolerance, bits % units)
         heights = values + np.take(at, bits // units) if any(at) else values
         if len(at) > 1:
             heights, old = heights[:, np.unique(column, return_index=True)[1]], 0
@@ -317,6 +317,7 @@ class Propagation:
             cells, vertices = self.mesh.merge(labels)
             self.at_vertices, values = self.at_vertices[vertices], values[vertices]
             words, origin = words[cells], origin[cells]
+            self._attribute(winner[cells], open_)
         made = self._made(len(open_))
         self.at_vertices = np.concatenate([self.at_vertices, values], axis=1)
         self._measure()
@@ -330,6 +331,19 @@ class Propagation:
         bits = (places * len(candidates) + open_).ravel()
         self.codes.append(LayerCode(words, bits, constant))
         self.parents.append(origin)
+
+    def _attribute(self, winner: np.ndarray, windows: np.ndarray) -> None:
+        """Say of each new edge at which window's change of winner it lies, the first of them.
+
+        What drew it may have been a candidate that another one beats there.
+        """
+        new = np.flatnonzero(self.mesh.source[:, 0] == len(self.codes))
+        sides = self.mesh.owner().reshape(-1, 2)[new]
+        step = max(1, _BLOCK // len(windows))
+        for start in range(0, len(new), step):
+            left, right = sides[start : start + step].T
+            first = (winner[left] != winner[right]).argmax(1)
+            self.mesh.source[new[start : start + step], 1] = windows[first]
 
     def _settle(self, functions, rows, size, candidates) -> tuple[np.ndarray, np.ndarray]:
         """Winners of windows in which one candidate wins all over; windows in which none does."""
@@ -452,13 +466,13 @@ class Propagation:
         here = here[order]
         return np.minimum.reduceat(here, starts, axis=0), np.maximum.reduceat(here, starts, axis=0)
 
-    def _cut(self, values, tolerance, bits):
+    def _cut(self, values, tolerance, units):
         """Cut the mesh. Zeroes what is rounding in values; returns signs, births, parents."""
         signs = self.mesh.signs(values, tolerance)
-        if not len(bits):
+        if not len(units):
             return signs, [], np.arange(len(self.mesh))
         layer = len(self.codes)
-        births, parent = self.mesh.cut(values, signs, tolerance, layer, self.max_regions, bits)
+        births, parent = self.mesh.cut(values, signs, tolerance, layer, self.max_regions, units)
         return signs, births, parent
 
 

@@ -17,6 +17,7 @@ to the left of its half-edges.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -25,12 +26,14 @@ from .errors import RegionLimitExceeded, UndecidablePartition
 
 # Between what rounding may do and this many times as much float64 cannot tell whether two lines
 # meet. Beyond, they do not.
-UNSURE = 16.0
+UNSURE = 4.0
 # Closer than this many times what rounding may do, a vertex is looked at by itself: where lines
 # meet at a small angle its own place is less certain than the values there.
 _NEAR = 2.0**14
 _SHAKY = 2.0**-36  # drift of a vertex at which every function is looked at by itself
 
+_PAIRS = 1 << 24  # of lines that cross, which fit into memory whatever the limit on regions
+_ROWS = 1 << 21  # numbers in an intermediate result
 _ONE = np.uint64(1)
 
 
@@ -299,10 +302,7 @@ class Mesh:
             start = values[low, unit]
             return start + t * (values[high, unit] - start)
 
-        crossings = chords.cross(self, signs, value, tolerance)
-        if max_cells is not None:
-            total = len(self) + len(chords.unit) + len(crossings.births.t)
-            _check_limit(total, max_cells, layer)
+        crossings = chords.cross(self, signs, value, tolerance, layer, max_cells)
         births.append(crossings.births)
         self._place(crossings.births)
         parent = self._insert(chords, crossings, layer, names)
@@ -635,7 +635,9 @@ class _Chords:
     touched: np.ndarray  # (R,): cells that are cut
     twins: tuple | None  # (cell, unit, leader): units that draw another unit's chord
 
-    def cross(self, mesh: Mesh, signs: Signs, value, tolerance) -> "_Crossings":
+    def cross(
+        self, mesh: Mesh, signs: Signs, value, tolerance, layer: int, max_cells: int | None
+    ) -> "_Crossings":
         """Where the chords of a cell cross each other."""
         words = self.cut.shape[1]
         start, end = self.corners[self.first], self.corners[self.last]
@@ -645,6 +647,9 @@ class _Chords:
             cell, unit, _ = self.twins
             np.bitwise_and.at(leaders, cell, ~one_hot(unit, words))
         crossed = signs.opposite(start, end) & leaders[self.cell]
+        if max_cells is not None:
+            pairs = int(np.bitwise_count(crossed).sum(dtype=np.int64)) // 2
+            _check_pairs(pairs, max_cells, layer)
         chord, unit = find_bits(crossed)
         units = 64 * words
         key = self.cell * units + self.unit
@@ -673,9 +678,10 @@ class _Chords:
         opening = np.flatnonzero(first)
         at = chord[opening]
         point, seen = np.unique(vertex[opening], return_index=True)
+        if max_cells is not None:
+            _check_limit(len(mesh) + len(self.unit) + len(point), max_cells, layer)
         births = Births(start[at[seen]], end[at[seen]], t_group[seen], slack[seen])
-        pos, neg = _signs_along(signs, start, end, crossed, chord, unit, opening)
-        pos, neg = pos[seen], neg[seen]
+        pos, neg = _signs_along(signs, start, end, crossed, chord, unit, opening, seen)
         if self.twins is not None:
             self._copy_to_twins(signs, pos, neg, self.cell[at[seen]])
         signs.append(pos, neg)
@@ -723,6 +729,15 @@ def _check_limit(cells: int, max_cells: int, layer: int) -> None:
         )
 
 
+def _check_pairs(pairs: int, max_cells: int, layer: int) -> None:
+    """Pairs of lines make fewer regions only where many meet in one point; they take memory."""
+    if pairs > max(8 * max_cells, _PAIRS):
+        raise RegionLimitExceeded(
+            f"the lines of layer {layer} cross each other {pairs:,} times, far more than "
+            f"{max_cells:,} regions need: take a smaller domain, or raise max_regions"
+        )
+
+
 def _has(words: np.ndarray, row: np.ndarray, bit: np.ndarray) -> np.ndarray:
     return (words[row, bit >> 6] >> (bit & 63).astype(np.uint64)) & _ONE == _ONE
 
@@ -751,24 +766,37 @@ def _group_along(mesh: Mesh, start, line, t, slack) -> tuple[np.ndarray, ...]:
     return order, first, t[known], slack[known]
 
 
-def _signs_along(signs: Signs, a, b, crossed, line, unit, opening):
-    """Signs at the points of each line, from the signs at its ends and the order of crossings."""
+def _signs_along(signs: Signs, a, b, crossed, line, unit, opening, wanted=None):
+    """Signs at the points of each line, from the signs at its ends and the order of crossings.
+
+    Crossings are sorted by line; a point begins at each of `opening`, of which only the
+    `wanted` are worked out, all if None.
+    """
     words = crossed.shape[1]
-    running = np.zeros((len(line) + 1, words), np.uint64)
-    np.bitwise_xor.accumulate(one_hot(unit, words), axis=0, out=running[1:])
-    at = line[opening]
-    begins = np.flatnonzero(_first_of_each(line))
-    line_start = begins[np.searchsorted(line[begins], at)] if len(begins) else begins
+    wanted = np.arange(len(opening)) if wanted is None else wanted
+    pos, neg = (np.empty((len(wanted), words), np.uint64) for _ in range(2))
     closing = np.append(opening[1:], len(line))
-    origin = running[line_start]
-    passed = running[opening] ^ origin
-    reached = running[closing] ^ origin
-    mask = crossed[at]
-    result = []
-    for words_ in (signs.pos, signs.neg):
-        ahead, behind = words_[a[at]], words_[b[at]]
-        result.append(((ahead | behind) & ~mask) | (ahead & mask & ~reached) | (behind & passed))
-    return result
+    begins = np.flatnonzero(_first_of_each(line)) if len(line) else line
+    order = np.argsort(wanted, kind="stable")
+    at = opening[wanted[order]]
+    # Whole lines at a time: where many meet in a point they cross more often than they make points.
+    step = max(1, _ROWS // words)
+    stops = [*begins[np.flatnonzero(np.diff(begins // step, prepend=-1))], len(line)]
+    for start, stop in pairwise(stops):
+        low, high = np.searchsorted(at, (start, stop))
+        if low == high:
+            continue
+        place = order[low:high]
+        first, after = opening[wanted[place]], closing[wanted[place]]
+        running = np.zeros((stop - start + 1, words), np.uint64)
+        np.bitwise_xor.accumulate(one_hot(unit[start:stop], words), axis=0, out=running[1:])
+        origin = running[begins[np.searchsorted(begins, first, side="right") - 1] - start]
+        passed, reached = running[first - start] ^ origin, running[after - start] ^ origin
+        mask = crossed[line[first]]
+        for out, words_ in ((pos, signs.pos), (neg, signs.neg)):
+            ahead, behind = words_[a[line[first]]], words_[b[line[first]]]
+            out[place] = ((ahead | behind) & ~mask) | (ahead & mask & ~reached) | (behind & passed)
+    return pos, neg
 
 
 def _merge(mesh: Mesh, pair, first, chord, start) -> np.ndarray:

@@ -253,6 +253,56 @@ def test_edges_lie_on_the_lines_of_their_source():
             assert abs(pre[layer][row, unit]) < 1e-10
 
 
+def kinks():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Linear(2, 9), nn.Hardtanh(-0.4, 0.5), nn.Linear(9, 8), nn.ReLU6(), nn.Linear(8, 2)),
+    )
+    model[2].weight.data *= 9
+    return model, UNIT, None
+
+
+def pools():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(3, 4, 2)),
+        *(nn.ReLU(), nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(16, 2)),
+    )
+    return model, ((0, 0.3), (0, 0.3)), sl.Plane.through(*torch.rand(3, 1, 8, 8))
+
+
+@pytest.mark.parametrize("case", [kinks, pools])
+def test_the_source_of_an_edge_is_what_changes_across_it(case):
+    model, domain, plane = case()
+    part = sl.partition(model, domain, plane)
+    example = torch.as_tensor(part.vertices if plane is None else plane(part.vertices))
+    flat = []  # codes of each layer: (regions, bits of a unit or a window, units)
+    for layer in sl.spline_layers(model.double(), example[:1]):
+        bits = 1 if layer.kind == "relu" else layer.unit_shape[0]
+        flat.append(part.codes.unpack(layer.name).numpy().reshape(len(part), bits, -1))
+    drawn = set()
+    for (layer, unit), (left, right) in zip(part.edge_source, part.neighbours, strict=True):
+        if layer >= 0:
+            assert (flat[layer][left, :, unit] != flat[layer][right, :, unit]).any()
+            assert all((codes[left] == codes[right]).all() for codes in flat[:layer])
+            drawn.add(layer)
+    assert drawn == set(range(len(part.layers)))
+
+
+@pytest.mark.parametrize("case", [kinks, pools])
+def test_codes_that_vary_are_those_of_the_whole_code(case):
+    model, domain, plane = case()
+    part = sl.partition(model, domain, plane)
+    for name in part.layers:
+        whole = part.codes.unpack(name).numpy().reshape(len(part), -1)
+        units, bits = part.varying_codes(name)
+        assert (whole[:, units] == bits).all()
+        others = np.delete(whole, units, axis=1)
+        assert (others == others[:1]).all()
+    with pytest.raises(KeyError, match="no spline layer 'nowhere'; there are"):
+        part.varying_codes("nowhere")
+
+
 def test_rescaling_a_unit_and_permuting_units_changes_nothing():
     model = random_network([12, 12], seed=7).double()
     part = sl.partition(model)
