@@ -14,6 +14,7 @@ _HOMES = {
     "errors": [
         "DamagedFile",
         "NotPiecewiseAffine",
+        "PruningError",
         "RegionLimitExceeded",
         "SplineError",
         "UndecidablePartition",
@@ -24,7 +25,7 @@ _HOMES = {
     "comparison": ["Difference", "difference"],
     "early_bird": ["EarlyBird", "MaskEarlyBird"],
     "redundancy": ["hyperplane_distance"],
-    "groups": ["PruningError", "find_groups"],
+    "groups": ["find_groups"],
     "criteria": ["CRITERIA"],
     "importance": ["SplineImportance"],
     "pruning": [

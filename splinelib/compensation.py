@@ -32,7 +32,8 @@ from .calibration import (
     rows_needed,
     sample_rows,
 )
-from .groups import Layout, evaluation
+from .layout import Layout
+from .trace import evaluating
 
 # Ridge as a share of the mean variance of the columns. It pulls towards the weights that
 # the layer has already, so that where nothing was dropped nothing changes.
@@ -148,7 +149,7 @@ def refit(
     layout : Layout
         Of the dense network.
     kept : dict
-        Module -> role -> channels that stayed (`groups.kept_channels`).
+        Module -> role -> channels that stayed (`surgery.kept_channels`).
     data : Tensor, shape (N, ...)
     seed : int
         For the sample of positions of large images.
@@ -183,7 +184,7 @@ def refit(
 
     hooks = [modules[name].register_forward_pre_hook(solve(name)) for name in names]
     try:
-        with evaluation(small):
+        with evaluating(small):
             small(data)
     finally:
         for hook in hooks:
@@ -197,7 +198,7 @@ def check_classifier(model: nn.Module, layout: Layout, data: Tensor) -> None:
     layer = dict(model.named_modules())[name]
     hook = layer.register_forward_hook(lambda _, inputs, output: seen.append(output))
     try:
-        with evaluation(model), torch.no_grad():
+        with evaluating(model), torch.no_grad():
             output = model(data[:1])
     finally:
         hook.remove()
@@ -360,7 +361,7 @@ def _run(model: nn.Module, data: Tensor, watching: dict) -> None:
     modules = dict(model.named_modules())
     hooks = [modules[name].register_forward_hook(hook) for name, hook in watching.items()]
     try:
-        with evaluation(model):
+        with evaluating(model):
             for batch in batches(data):
                 model(batch)
     finally:

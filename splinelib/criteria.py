@@ -14,7 +14,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .calibration import batches
-from .groups import Group, Layout, evaluation
+from .layout import Group, Layout
 from .redundancy import (
     RHO,
     Reader,
@@ -26,6 +26,7 @@ from .redundancy import (
     readers,
     redundancy_order,
 )
+from .trace import evaluating
 
 # PCA directions of the spline criterion. With a global cut and a refit, a quarter-width VGG-16
 # on CIFAR-10 prefers 16 to 32, and loses ten points without PCA; the digits MLP prefers 8.
@@ -132,7 +133,7 @@ class Context:
         weights = {name: state[name].detach().clone().requires_grad_() for name in names}
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         labels = batches(self.labels)
-        with torch.enable_grad(), evaluation(self.model):
+        with torch.enable_grad(), evaluating(self.model):
             for inputs, target in zip(batches(self._inputs), labels, strict=True):
                 logits = functional_call(self.model, state | weights, (inputs,))
                 loss = nn.functional.cross_entropy(logits, target, reduction="sum")

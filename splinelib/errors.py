@@ -17,5 +17,9 @@ class RegionLimitExceeded(SplineError, MemoryError):
     """The partition has more regions than the caller allowed."""
 
 
+class PruningError(SplineError, ValueError):
+    """The network, or a part of it, cannot be pruned as asked."""
+
+
 class DamagedFile(SplineError, ValueError):
     """A saved file is truncated, of another version, or not one of ours."""

@@ -20,18 +20,10 @@ from . import compensation
 from .criteria import CRITERIA, Context
 from .errors import DamagedFile
 from .files import replacing
-from .groups import (
-    Layout,
-    check_inputs,
-    cut,
-    cut_copy,
-    dropped_channels,
-    find_groups,
-    held,
-    kept_channels,
-    silenced,
-)
+from .groups import check_inputs, find_groups
+from .layout import Layout
 from .redundancy import Removal, prices, residual_along
+from .surgery import cut, cut_copy, dropped_channels, held, kept_channels, silenced
 from .trace import check_weights
 
 SCOPES = ("global", "layerwise", "residual")

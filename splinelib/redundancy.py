@@ -25,7 +25,8 @@ from .calibration import (
     rows_needed,
     sample_rows,
 )
-from .groups import Layout, evaluation
+from .layout import Layout
+from .trace import evaluating
 
 RHO = 0.1
 # Ridge of the greedy removal, as a share of the variance of each column. On the digits
@@ -373,7 +374,7 @@ def readers(
             watched[member.module].follow(group.name, member.indices)
     hooks = [modules[name].register_forward_hook(w.hook) for name, w in watched.items()]
     try:
-        with evaluation(model):
+        with evaluating(model):
             for batch in batches(data):
                 model(batch)
     finally:
@@ -617,7 +618,7 @@ def activity(
             look = hook(name, member.indices, sample)
             hooks.append(modules[behind].register_forward_hook(look))
     try:
-        with evaluation(model):
+        with evaluating(model):
             for batch in batches(data):
                 model(batch)
     finally:

@@ -11,10 +11,9 @@ from torch import nn
 from torch.nn.utils import prune
 
 import splinelib as sl
-from splinelib import criteria, pruning
-from splinelib import groups as surgery
-from splinelib.errors import DamagedFile
-from splinelib.groups import PruningError, find_groups
+from splinelib import criteria, pruning, surgery
+from splinelib.errors import DamagedFile, PruningError
+from splinelib.groups import find_groups
 from splinelib.models import mlp, preresnet, resnet18, vgg16
 
 

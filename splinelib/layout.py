@@ -1,0 +1,97 @@
+"""Which channels must go together: units, groups of them, and how a network is made of them."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Member:
+    """One side of one module that belongs to a group.
+
+    Attributes
+    ----------
+    module : str
+        Name of the module.
+    role : {"out", "in", "channel"}
+        ``"out"``: rows of a convolution or linear layer (for a grouped convolution the
+        inputs of the same blocks go with them); ``"in"``: columns of the layer that reads
+        the units; ``"channel"``: the channels of a normalisation or PReLU.
+    indices : Tensor, shape (U, m), int64
+        Row u: the channels of this module that unit u owns.
+    """
+
+    module: str
+    role: str
+    indices: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units that are removed one by one, each with all that is tied to it.
+
+    Attributes
+    ----------
+    name : str
+        The first layer, in order of execution, that makes the units.
+    units : int
+    members : tuple of Member
+        In order of execution.
+    """
+
+    name: str
+    units: int
+    members: tuple[Member, ...] = field(repr=False)
+
+    @property
+    def producers(self) -> tuple[Member, ...]:
+        """The layers whose rows are the units."""
+        return tuple(m for m in self.members if m.role == "out")
+
+    @property
+    def consumers(self) -> tuple[Member, ...]:
+        """The layers that read the units."""
+        return tuple(m for m in self.members if m.role == "in")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The prunable groups of a network, without the network.
+
+    Attributes
+    ----------
+    groups : dict of str to Group
+        In order of execution.
+    order : tuple of str
+        All convolutions and linear layers, in order of execution.
+    batch_norms : dict of str to str
+        Layer name -> the batch norm that alone reads its output.
+    fixed : dict of str to str
+        Layers that are never pruned, with the reason.
+    sizes : dict of str to tuple of int
+        Shape of each layer's weight, to recognise the model.
+    """
+
+    groups: dict[str, Group]
+    order: tuple[str, ...]
+    batch_norms: dict[str, str]
+    fixed: dict[str, str]
+    sizes: dict[str, tuple[int, ...]]
+
+    @property
+    def units(self) -> int:
+        """Number of prunable units, each coupled set of channels counted once."""
+        return sum(group.units for group in self.groups.values())
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ValueError if the model is not the one that the layout was made from."""
+        modules = dict(model.named_modules())
+        for name, shape in self.sizes.items():
+            weight = getattr(modules.get(name), "weight", None)
+            found = None if weight is None else tuple(weight.shape)
+            if found != shape:
+                raise ValueError(
+                    f"these scores or masks belong to another model: layer {name!r} should have "
+                    f"a weight of shape {shape}, here it is {found or 'missing'}; "
+                    "score the model that you want to prune"
+                )
