@@ -6,7 +6,7 @@ import torch
 
 import splinelib as sl
 from benchmarks import codes as codes_benchmark
-from benchmarks import compensation, pruning
+from benchmarks import compensation, pruning, settings
 from benchmarks import partition as benchmark
 from benchmarks import training as training_benchmark
 
@@ -102,6 +102,21 @@ def test_the_compensation_benchmark_prints_its_table(capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("magnitude")]
     assert len(lines) == len(compensation.STEPS)
     assert float(lines[-1].split()[-2]) < float(lines[0].split()[-2])
+
+
+def test_the_settings_benchmark_tries_on_test_images_what_lost_least_on_validation(capsys):
+    settings.main(["--seeds", "1", "--ratios", "0.5"])
+    lines = capsys.readouterr().out.splitlines()
+    table = [line.split() for line in lines[2 : 2 + len(settings.RHOS)]]
+    lost = {
+        (float(row[0]), components): float(cell)
+        for row in table
+        for components, cell in zip(settings.COMPONENTS, row[1:], strict=True)
+    }
+    best, default = lines[-2].split(), lines[-1].split()
+    assert best[:3] == ["least", "on", "validation"] and default[0] == "default"
+    components = float(best[6]) if "." in best[6] else int(best[6])
+    assert lost[float(best[4]), components] == min(lost.values())
 
 
 def test_the_pruning_benchmark_prints_its_tables(capsys, monkeypatch):
