@@ -15,6 +15,9 @@ _SOURCES = {
     "published": ("c", "published figure"),
 }
 
+# What `over_seeds` writes, and the like: a number, and two in brackets.
+_RANGE = re.compile(r"([+\-−]?\d[^ ()]*) (\([+\-−]?\d[^ ()]*(?:–| to )[+\-−]?\d[^ ()]*\))")
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -152,8 +155,12 @@ def _cell(cell: Cell, pattern: str) -> str:
         return f"<i>{html.escape(cell.note or 'not recorded')}</i>"
     number = isinstance(cell.value, (int, float, np.number)) and not isinstance(cell.value, bool)
     text = html.escape(pattern.format(cell.value) if number else str(cell.value))
+    # A range goes below what it is the range of, so that a table of them stays narrow.
+    found = _RANGE.fullmatch(text)
+    text, spread = found.groups() if found else (text, None)
     if cell.href:
         text = f'<a href="{html.escape(cell.href, quote=True)}">{text}</a>'
     if cell.note:
         text += f" <i>{html.escape(cell.note)}</i>"
-    return text + (f"<sup>{_SOURCES[cell.source][0]}</sup>" if cell.source else "")
+    text += f"<sup>{_SOURCES[cell.source][0]}</sup>" if cell.source else ""
+    return f"{text} <small>{spread}</small>" if spread else text

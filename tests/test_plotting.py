@@ -195,6 +195,17 @@ def test_a_column_of_prose_is_flush_left_from_head_to_foot():
         assert [cell.get("class") for cell in row] == [None, None, "sl-prose"]
 
 
+def test_a_range_goes_below_its_mean_and_reads_the_same():
+    texts = ["79.6% (79.5% to 79.8%)", "-0.61 (-0.82 to +0.40)", "3 (1–5)", "0.25 (default 1.0)"]
+    cells = [Cell(text, "record", "runs/a.json") for text in texts]
+    root = ET.fromstring(plotting.table([["spline", *cells]], list("abcde"), "Ranges").markup)
+    found = root.findall(".//td")
+    assert [td.findtext("small") for td in found] == [
+        *("(79.5% to 79.8%)", "(-0.82 to +0.40)", "(1–5)", None)
+    ]
+    assert ["".join(td.itertext()).replace("b", "", 1) for td in found[:3]] == texts[:3]
+
+
 def test_table_names_rows_columns_and_sources():
     paper, record = "https://example.org/?a=1&b=2", "runs/a.json"
     rows = [
