@@ -34,6 +34,7 @@ _HOMES = {
         "common_residual",
         "load_pruned",
         "prune",
+        "rewind",
         "save_pruned",
         "score",
         "select",

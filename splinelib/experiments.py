@@ -98,7 +98,8 @@ def run(
     protocol : Protocol
     criteria : sequence of str
         Names in `pruning.CRITERIA`; ``@layerwise`` or ``@residual`` behind one for another share
-        per layer, then ``+fold`` or ``+refit`` for compensation.
+        per layer, then ``+fold`` or ``+refit`` for compensation; ``lottery:`` before one for a
+        lottery ticket.
     ratios : sequence of float
         Shares of units to remove; each criterion draws a ticket at each.
     name : str, optional
@@ -152,7 +153,7 @@ def run_tickets(
             tickets = [ticket for ticket in tickets if ticket not in done]
             if not tickets:
                 return record
-            if not parallel.first((work / "draw.pt").exists):
+            if not parallel.first(lambda: all((work / _source(t)).exists() for t in tickets)):
                 raise ValueError(
                     f"The record {path.name} is here, but not the checkpoint that its tickets were "
                     "drawn from. To add tickets, make a record of another name (--name)."
@@ -299,13 +300,18 @@ class _Runner:
         )
 
     def ticket(self, ticket: Ticket) -> dict:
-        """Draw one ticket from the dense network at the early bird, and train it."""
-        draw = parallel.first(lambda: read_checkpoint(self.work / "draw.pt"))
+        """Draw one ticket, and train it.
+
+        From the dense network at the early bird, or a lottery ticket from its end, for which the
+        detector is not needed.
+        """
+        draw = parallel.first(lambda: read_checkpoint(self.work / _source(ticket)))
         dense = self.build()
         dense.load_state_dict(draw["model"])
         small, drawn = parallel.first(lambda: self.draw(dense, ticket))
         small = small.to(device())
-        start = draw["epoch"] + 1
+        spent = self.protocol.epochs if ticket.lottery else draw["epoch"] + 1
+        start = 0 if ticket.lottery else spent
         label = f"{self.protocol.name} {ticket.name}"
         trained = self.train(
             small, f"{ticket.name}.pt", label, lambda _, model: self.accuracy(model), start
@@ -314,8 +320,8 @@ class _Runner:
         example = self.inputs(1)
         per_probe = forward_flops(dense, example)
         ledger = FlopsLedger()
-        ledger.add("dense", 3 * per_probe * images * start)
-        ledger.add("detection", per_probe * draw["probe"] * start)
+        ledger.add("dense", 3 * per_probe * images * spent)
+        ledger.add("detection", 0 if ticket.lottery else per_probe * draw["probe"] * spent)
         ledger.add("scoring", drawn.pop("scoring_flops"))
         ledger.add("ticket", trained.flops)
 
@@ -345,6 +351,8 @@ class _Runner:
                     labels=self.labels(self.protocol.calibration),
                     compensate=ticket.compensate,
                 )
+                if ticket.lottery:
+                    small = pruning.rewind(small, self.build())
             drawn = {
                 "scoring_seconds": time.perf_counter() - began,
                 "scoring_flops": counter.total,
@@ -383,6 +391,11 @@ def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
 def check_record(record: object) -> list[str]:
     """What is wrong with a record, one sentence each; an empty list if nothing is."""
     return check(record, SCHEMA, _RECORD)
+
+
+def _source(ticket: Ticket) -> str:
+    """File of the dense network that a ticket is drawn from."""
+    return "dense.pt" if ticket.lottery else "draw.pt"
 
 
 def _as_trained(model: nn.Module) -> nn.Module:

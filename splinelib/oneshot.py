@@ -88,8 +88,18 @@ def compare(
     [(False, 0.5), ('refit', 0.5)]
     """
     pruner = _Pruner(model, data, labels, judge, seed)
-    tickets = [Ticket.parse(method, ratio) for method in methods for ratio in ratios]
+    tickets = _tickets(methods, ratios)
     return [pruner.entry(ticket) for ticket in tickets]
+
+
+def _tickets(methods: Sequence[str], ratios: Sequence[float]) -> list[Ticket]:
+    tickets = [Ticket.parse(method, ratio) for method in methods for ratio in ratios]
+    if lottery := [ticket.method for ticket in tickets if ticket.lottery]:
+        raise ValueError(
+            f"{lottery[0]!r} is trained from its initial weights; here nothing is trained. "
+            "Leave out 'lottery:'."
+        )
+    return tickets
 
 
 def curves(
@@ -135,7 +145,7 @@ def curves(
     """
     if methods is None:
         methods = [name + variant for name in pruning.CRITERIA for variant in VARIANTS]
-    tickets = [Ticket.parse(text, ratio) for text in methods for ratio in ratios]
+    tickets = _tickets(methods, ratios)
     records_folder, checkpoints = folders(folder)
     source = records_folder / f"{run}.json"
     if not source.exists():

@@ -10,6 +10,7 @@ from .records import public_name
 
 SCOPES = ("global", "layerwise", "residual")
 COMPENSATIONS = (False, "fold", "refit", "distil")
+_LOTTERY = "lottery:"
 
 
 def _option(default, text: str, source: str):
@@ -142,17 +143,23 @@ class Ticket:
         `pruning.prune`.
     compensate : False, "fold", "refit" or "distil"
         What makes up for the units that went, as for `pruning.prune`.
+    lottery : bool
+        Score the network at the end of its training, not at the early bird, and train what is left
+        from its initial weights on: the lottery ticket, one shot (Frankle and Carbin, ICLR 2019).
 
     Examples
     --------
     >>> Ticket.parse("spline@residual+refit", 0.5)
-    Ticket(criterion='spline', ratio=0.5, scope='residual', compensate='refit')
+    Ticket(criterion='spline', ratio=0.5, scope='residual', compensate='refit', lottery=False)
+    >>> Ticket.parse("lottery:magnitude", 0.5).lottery
+    True
     """
 
     criterion: str
     ratio: float
     scope: str = "global"
     compensate: bool | str = False
+    lottery: bool = False
 
     def __post_init__(self):
         if self.criterion not in pruning.CRITERIA:
@@ -167,29 +174,41 @@ class Ticket:
             raise ValueError(
                 f"compensate is False, 'fold', 'refit' or 'distil', not {self.compensate!r}."
             )
+        if self.lottery and self.compensate:
+            raise ValueError(
+                "A lottery ticket starts from its initial weights: there is nothing to compensate. "
+                f"Leave out +{self.compensate}."
+            )
 
     @classmethod
     def parse(cls, text: str, ratio: float) -> "Ticket":
-        """From ``"criterion@scope+compensate"``, of which all but the criterion may be left out."""
-        text, _, compensate = text.partition("+")
-        criterion, _, scope = text.partition("@")
-        return cls(criterion, float(ratio), scope or "global", compensate or False)
+        """From ``"criterion@scope+compensate"``, of which all but the criterion may be left out.
+
+        ``"lottery:"`` before it makes a lottery ticket.
+        """
+        method = text.removeprefix(_LOTTERY)
+        rest, _, compensate = method.partition("+")
+        criterion, _, scope = rest.partition("@")
+        settings = scope or "global", compensate or False, method != text
+        return cls(criterion, float(ratio), *settings)
 
     @classmethod
     def of(cls, entry: dict) -> "Ticket":
         """The ticket that an entry of a record is the result of."""
-        return cls(entry["criterion"], entry["ratio"], entry["scope"], entry["compensate"])
+        settings = (entry[key] for key in ("criterion", "ratio", "scope", "compensate"))
+        return cls(*settings, entry.get("lottery", False))
 
     @property
     def method(self) -> str:
         """What `parse` reads: ``"spline"``, ``"spline@residual+refit"``, ..."""
         scope = "" if self.scope == "global" else f"@{self.scope}"
-        return f"{self.criterion}{scope}" + (f"+{self.compensate}" if self.compensate else "")
+        compensate = f"+{self.compensate}" if self.compensate else ""
+        return f"{_LOTTERY if self.lottery else ''}{self.criterion}{scope}{compensate}"
 
     @property
     def name(self) -> str:
-        """Method and ratio, as in ``"spline+refit-0.5"``."""
-        return f"{self.method}-{self.ratio:g}"
+        """Method and ratio, as in ``"spline+refit-0.5"``; part of file names."""
+        return f"{self.method}-{self.ratio:g}".replace(":", "-")
 
 
 def command(protocol: Protocol, tickets: Sequence[Ticket], name: str | None = None) -> str:

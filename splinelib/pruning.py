@@ -569,12 +569,7 @@ def save_pruned(model: nn.Module, path: str | os.PathLike) -> None:
     ValueError
         If the model was not pruned here, so that nobody knows what was kept.
     """
-    record = getattr(model, "pruning_record", None)
-    if record is None:
-        raise ValueError(
-            "this network carries no record of what was kept; save_pruned takes what "
-            "shrink or prune returned"
-        )
+    record = _record_of(model, "save_pruned")
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     content = {"format": _FORMAT, "version": _VERSION, **record, "state": state}
     with replacing(path) as temporary:
@@ -610,7 +605,7 @@ def load_pruned(make_dense_model: Callable[[], nn.Module], path: str | os.PathLi
         raise TypeError(
             f"make_dense_model should return a torch.nn.Module, not {type(model).__name__}"
         )
-    _check_dense(model, saved["shapes"], path)
+    _check_dense(model, saved["shapes"], "make_dense_model() does not make", path)
     cut(model, saved["kept"])
     modules = dict(model.named_modules())
     for name in saved["added_biases"]:
@@ -641,14 +636,61 @@ def _read(path: str | os.PathLike) -> dict:
     return saved
 
 
-def _check_dense(model: nn.Module, shapes: dict[str, tuple], path) -> None:
+def rewind(pruned: nn.Module, dense: nn.Module) -> nn.Module:
+    """What is left of a dense network when the channels go that a pruned one lost.
+
+    With the dense network as it was before training this is a lottery ticket (Frankle and Carbin,
+    ICLR 2019): the architecture that pruning found, with the weights that it started from.
+
+    Parameters
+    ----------
+    pruned : torch.nn.Module
+        From `shrink`, `prune` or `load_pruned`; only what it kept is looked at.
+    dense : torch.nn.Module
+        The network that was pruned, with whatever weights. It is left as it is.
+
+    Returns
+    -------
+    torch.nn.Module
+        A copy of ``dense`` without those channels.
+
+    Raises
+    ------
+    ValueError
+        If ``pruned`` was not pruned here, or not from such a network.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> small = sl.prune(sl.models.mlp([2, 8, 2]), 0.5, example=torch.zeros(1, 2))
+    >>> [p.shape[0] for p in sl.rewind(small, sl.models.mlp([2, 8, 2], seed=1)).parameters()]
+    [4, 4, 2, 2]
+    """
+    record = _record_of(pruned, "rewind")
+    _check_dense(dense, record["shapes"], "dense is not", "the pruned network")
+    ticket = cut_copy(dense, record["kept"])
+    ticket.pruning_record = {**record, "added_biases": []}
+    return ticket
+
+
+def _record_of(model: nn.Module, caller: str) -> dict:
+    record = getattr(model, "pruning_record", None)
+    if record is None:
+        raise ValueError(
+            f"this network carries no record of what was kept; {caller} takes what "
+            "shrink or prune returned"
+        )
+    return record
+
+
+def _check_dense(model: nn.Module, shapes: dict[str, tuple], given: str, pruned) -> None:
     state = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if state == shapes:
         return
     names = [*shapes, *state]
     wrong = next(name for name in names if state.get(name) != shapes.get(name))
     raise ValueError(
-        f"make_dense_model() does not make the network that {path} was pruned from: {wrong!r} has "
+        f"{given} the network that {pruned} was pruned from: {wrong!r} has "
         f"shape {state.get(wrong, 'missing')}, expected {shapes.get(wrong, 'missing')}"
     )
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from splinelib import data, experiments, pruning, reports, training, watch
+from splinelib import data, experiments, oneshot, pruning, reports, training, watch
 from splinelib.__main__ import _parser, main
 from splinelib.errors import DamagedFile, SplineError
 from splinelib.experiments import Protocol, Ticket, check_record, published, read_record, run
@@ -105,6 +105,45 @@ def test_an_image_folder_takes_the_same_way(tmp_path, monkeypatch, network, size
         before - after for before, after in ticket["widths"].values()
     )
     assert ticket["size"]["macs"] < record["dense"]["size"]["macs"]
+
+
+def test_a_lottery_ticket_is_drawn_at_the_end_and_starts_at_the_start(tmp_path, monkeypatch):
+    started = {}
+
+    def train(model, *arguments, start, label, **options):
+        started[label.split()[-1]] = (start, copy.deepcopy(model))
+        return training.train(model, *arguments, start=start, label=label, **options)
+
+    monkeypatch.setattr(experiments, "train", train)
+    methods = ("magnitude", "lottery:magnitude")
+    record = run(TINY, methods, (0.5,), folder=tmp_path, progress=False)
+    early, lottery = record["tickets"]
+    assert [Ticket.of(t).method for t in record["tickets"]] == list(methods)
+    assert len(lottery["history"]) == TINY.epochs > len(early["history"])
+    start, first = started["lottery-magnitude-0.5"]
+    assert start == 0
+    # the channels that the trained network's scores keep, with the weights of the untrained one
+    dataset, _ = experiments.prepare(TINY)
+    dense = experiments.build(TINY, dataset)
+    dense.load_state_dict(
+        training.read_checkpoint(tmp_path / "checkpoints" / TINY.name / "dense.pt")["model"]
+    )
+    pruned = pruning.prune(
+        dense, 0.5, criterion="magnitude", example=torch.zeros(1, *dataset.shape)
+    )
+    wanted = pruning.rewind(pruned, experiments.build(TINY, dataset))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.state_dict().values(), wanted.state_dict().values(), strict=True)
+    )
+    # it costs a whole dense run and a whole run of its own, and no detection
+    assert lottery["flops"]["dense"] == record["dense"]["flops"]["dense"]
+    assert lottery["flops"]["detection"] == 0 < early["flops"]["detection"]
+    per_mac = early["flops"]["ticket"] / len(early["history"]) / early["size"]["macs"]
+    epoch = lottery["flops"]["ticket"] / TINY.epochs
+    assert epoch == pytest.approx(per_mac * lottery["size"]["macs"])
+    with pytest.raises(ValueError, match="here nothing is trained"):
+        oneshot.curves(record["name"], ["lottery:bn"], (0.5,), folder=tmp_path)
 
 
 def test_the_ratio_is_honoured_to_the_unit(tiny):
@@ -453,6 +492,11 @@ def test_a_tickets_text_and_parts_agree():
             for compensate in experiments.COMPENSATIONS:
                 ticket = Ticket(criterion, 0.5, scope, compensate)
                 assert Ticket.parse(ticket.method, 0.5) == ticket
+            lottery = Ticket(criterion, 0.5, scope, lottery=True)
+            assert Ticket.parse(lottery.method, 0.5) == lottery
+            assert lottery.name != Ticket(criterion, 0.5, scope).name
+    with pytest.raises(ValueError, match="nothing to compensate"):
+        Ticket.parse("lottery:bn+refit", 0.5)
 
 
 def test_the_paper_s_protocol_is_the_default():

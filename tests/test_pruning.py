@@ -756,6 +756,32 @@ def test_added_biases_are_saved(tmp_path):
         assert torch.equal(loaded(data), small(data))
 
 
+def test_rewinding_takes_the_kept_channels_of_another_dense_network():
+    data = images(64)
+    start, trained = convnet(), alive(convnet())
+    small = sl.prune(trained, 0.3, data=data, compensate=True)
+    smaller = sl.prune(small, 0.4, "magnitude", data=data)
+    for pruned in (small, smaller):
+        before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
+        ticket = sl.rewind(pruned, start)
+        assert all(torch.equal(before[n], t) for n, t in start.state_dict().items())
+        assert parameters(ticket) == parameters(pruned)
+        for name, tensor in ticket.state_dict().items():
+            kept = pruned.pruning_record["kept"].get(name.rpartition(".")[0], {})
+            wanted = before[name]
+            if "out" in kept or "channel" in kept:
+                wanted = wanted[kept.get("out", kept.get("channel"))] if wanted.ndim else wanted
+            if "in" in kept and name.endswith("weight"):
+                wanted = wanted[:, kept["in"]]
+            assert torch.equal(tensor, wanted)
+        # pruned once more, it knows where it comes from
+        assert sl.rewind(ticket, trained).pruning_record["kept"] is not None
+    with pytest.raises(ValueError, match="no record of what was kept; rewind takes"):
+        sl.rewind(trained, start)
+    with pytest.raises(ValueError, match="dense is not the network that the pruned network was"):
+        sl.rewind(small, preresnet(depth=20, width=0.5, image_size=8))
+
+
 def test_pruning_twice_remembers_the_dense_network(tmp_path):
     data = images(64)
     small = sl.prune(convnet(), 0.3, data=data, compensate=True)
