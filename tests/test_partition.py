@@ -14,6 +14,7 @@ from test_layers import randomised, torchvision_model
 from torch import nn
 
 import splinelib as sl
+from splinelib import subdivision
 from splinelib.trace import Node
 
 
@@ -597,3 +598,16 @@ def test_bad_input_is_refused_before_any_work():
         sl.Plane.through(x, 2 * x, 3 * x)
     with pytest.raises(ValueError, match="one shape"):
         sl.Plane.through(x, x[:4], x)
+
+
+def test_lines_that_cross_too_often_are_refused_before_the_crossings_are_made(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    wide = [(torch.randn(60, 2, generator=generator).tolist(), [0.1] * 60), ([[1] * 60], [0])]
+    bundle = [(wide[0][0], [0] * 60), wide[1]]
+    # Through one point, as many pairs of lines make few regions, and the limit is for regions.
+    assert len(sl.partition(network(bundle), max_regions=120)) == 120
+    with pytest.raises(sl.RegionLimitExceeded, match="makes about"):
+        sl.partition(network(wide), max_regions=120)
+    monkeypatch.setattr(subdivision, "_PAIRS", 0)
+    with pytest.raises(sl.RegionLimitExceeded, match=r"cross each other 1,\d+ times"):
+        sl.partition(network(wide), max_regions=120)
