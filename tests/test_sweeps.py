@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import joblib
 import pytest
 import torch
+from distributed import Client, LocalCluster
 from joblib.parallel import ParallelBackendBase, register_parallel_backend
 
 from splinelib import experiments, parallel, sweeps
@@ -71,6 +72,20 @@ def test_presets_are_the_runs_to_record():
     for plan, count in ((cpu, 15), (paper, 18)):
         assert {len(tickets) for tickets in plan.values()} == {count}
     assert main(["sweep", "--preset", "paper", "--epochs", "1"]) == 2  # refused before any work
+
+
+def test_a_sweep_through_dask_makes_the_same_records(tmp_path):
+    sweep(tiny(), folder=tmp_path / "here", progress=False)
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, Client(cluster), joblib.parallel_config(backend="dask"):
+        outcomes = sweep(tiny(), folder=tmp_path / "dask", progress=False)
+    assert [outcome.state for outcome in outcomes] == ["made", "made"]
+    for protocol in tiny():
+        records = (
+            read_record(tmp_path / way / f"{protocol.name}.json") for way in ("here", "dask")
+        )
+        here, dask = map(timeless, records)
+        assert here == dask
 
 
 def backwards(context, group):
