@@ -193,8 +193,9 @@ def spline(
       in units of their root mean square in the group, whatever the scale of its inputs.
     - Normals are reduced by PCA first, to a fixed number of directions or to those that hold a
       share of the spectrum (`components`); what that does to distances, `redundancy.pca` says.
-    - The defaults of ``rho`` and ``components`` did well on digits and CIFAR-10. Choose others on a
-      validation split (`Dataset.split`) or, for ``components``, from the `spectrum`.
+    - The defaults of ``rho`` and ``components`` are fixed, not tuned. Choose others on a validation
+      split (`Dataset.split`, as ``benchmarks/settings.py`` does; on digits fewer directions lose
+      less) or, for ``components``, from the `spectrum`.
 
     Parameters
     ----------
