@@ -15,55 +15,82 @@ that of a run with ``--validation`` (``dense.pt``), and the same share and seed 
 """
 
 import argparse
+from dataclasses import dataclass
 from functools import partial
 from statistics import mean, stdev
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 import splinelib as sl
 from benchmarks.compensation import digits_networks
-from splinelib import criteria, training
+from splinelib import criteria, experiments, oneshot, training
 from splinelib.redundancy import RHO
 
 RHOS = (0.0, 0.03, 0.1, 0.3, 1.0)
 COMPONENTS = (4, 8, 16, 32, 0.9, 0.99)
+_TRIED = "spline, as tried"
 
 
+@dataclass
 class Trial:
-    """A trained network, the images that it is pruned with, and those that it is judged on."""
+    """A trained network, its calibration images, and what it is judged on.
 
-    def __init__(self, dense: nn.Module, dataset: sl.data.Dataset, held_out, images: int, seed):
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(len(dataset.train_images), generator=generator)[:images]
-        self.data = dataset.to_float(dataset.train_images[chosen])
-        self.dense, self.dataset, self.seed = dense.eval(), dataset, seed
-        self.layout = sl.find_groups(dense, self.data)
-        self.images = {"validation": held_out, "test": (dataset.test_images, dataset.test_labels)}
-        self.accuracy = {part: self._accuracy(dense, part) for part in self.images}
+    Attributes
+    ----------
+    dense : nn.Module
+    data : Tensor
+    images : dict of str to (Tensor, Tensor)
+        ``"validation"`` and ``"test"``: images and labels.
+    transform : callable
+        Normalises images.
+    seed : int
+    """
 
-    def _accuracy(self, model: nn.Module, part: str) -> float:
-        return training.evaluate(model, *self.images[part], transform=self.dataset.to_float)
+    dense: nn.Module
+    data: Tensor
+    images: dict[str, tuple[Tensor, Tensor]]
+    transform: object
+    seed: int
 
-    def lost(self, rho: float, components: int | float, ratio: float, part: str) -> float:
-        """Points of accuracy that pruning costs."""
-        name = "spline, as tried"
-        sl.CRITERIA[name] = partial(criteria.spline, rho=rho, components=components)
+    @classmethod
+    def of(cls, dense: nn.Module, whole: sl.data.Dataset, share: float, split: int, seed, count):
+        """The network that was trained without the share of images that this split holds out."""
+        chosen, held_out = whole.split(validation=share, seed=split)
+        data, _ = experiments.sample(whole.subset(train=chosen), count, seed)
+        images = {
+            "validation": (whole.train_images[held_out], whole.train_labels[held_out]),
+            "test": (whole.test_images, whole.test_labels),
+        }
+        return cls(dense.eval(), data, images, whole.to_float, seed)
+
+    def lost(self, rho: float, components: int | float, ratios: list[float], part: str) -> float:
+        """Points of accuracy that pruning costs, the mean over ratios."""
+
+        def judge(model: nn.Module) -> float:
+            return training.evaluate(model, *self.images[part], transform=self.transform)
+
+        sl.CRITERIA[_TRIED] = partial(criteria.spline, rho=rho, components=components)
         try:
-            scores = sl.score(self.dense, name, example=self.data[:1], layout=self.layout)
+            made = oneshot.compare(
+                self.dense,
+                [f"{_TRIED}@layerwise+refit"],
+                ratios,
+                data=self.data,
+                judge=judge,
+                seed=self.seed,
+            )
         finally:
-            del sl.CRITERIA[name]
-        masks = sl.select(scores, ratio, "layerwise")
-        small = sl.shrink(self.dense, masks, data=self.data, compensate="refit", seed=self.seed)
-        return 100 * (self.accuracy[part] - self._accuracy(small, part))
+            del sl.CRITERIA[_TRIED]
+        return 100 * (judge(self.dense) - mean(entry["accuracy"] for entry in made))
 
 
 def grid(trials: list[Trial], ratios: list[float]) -> dict[tuple, list[float]]:
     """Points lost on validation images by each pair of settings, one number per network."""
     pairs = [(rho, components) for rho in RHOS for components in COMPONENTS]
     return {
-        pair: [mean(trial.lost(*pair, ratio, "validation") for ratio in ratios) for trial in trials]
+        pair: [trial.lost(*pair, ratios, "validation") for trial in trials]
         for pair in tqdm(pairs, desc="settings", leave=False)
     }
 
@@ -97,25 +124,19 @@ def main(arguments: list[str] | None = None) -> None:
         for seed, path in enumerate(options.checkpoint, options.first_seed):
             model = sl.models.build(options.network, whole, options.width, 0)
             model.load_state_dict(training.read_checkpoint(path)["model"])
-            trials.append(_trial(model, whole, options.validation, seed, seed, options.images))
+            trials.append(Trial.of(model, whole, options.validation, seed, seed, options.images))
     else:
         networks, _ = digits_networks(options.seeds)
         for seed, model in enumerate(networks):
-            trials.append(_trial(model, sl.data.load("digits"), 0.2, 0, seed, options.images))
+            trials.append(Trial.of(model, sl.data.load("digits"), 0.2, 0, seed, options.images))
     found = grid(trials, options.ratios)
     table(found)
     best = min(found, key=lambda pair: mean(found[pair]))
     print("\npoints of test accuracy lost, mean and standard deviation over networks")
     for what, pair in (("least on validation", best), ("default", (RHO, criteria.COMPONENTS))):
-        lost = [mean(t.lost(*pair, ratio, "test") for ratio in options.ratios) for t in trials]
+        lost = [trial.lost(*pair, options.ratios, "test") for trial in trials]
         spread = f" ± {stdev(lost):.2f}" if len(lost) > 1 else ""
         print(f"{what:<22}rho {pair[0]:<6}components {pair[1]:<6}{mean(lost):6.2f}{spread}")
-
-
-def _trial(model, whole: sl.data.Dataset, share: float, split: int, seed: int, images: int):
-    chosen, held_out = whole.split(validation=share, seed=split)
-    validation = whole.train_images[held_out], whole.train_labels[held_out]
-    return Trial(model, whole.subset(train=chosen), validation, images, seed)
 
 
 if __name__ == "__main__":

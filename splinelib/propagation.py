@@ -317,7 +317,7 @@ class Propagation:
             cells, vertices = self.mesh.merge(labels)
             self.at_vertices, values = self.at_vertices[vertices], values[vertices]
             words, origin = words[cells], origin[cells]
-            self._attribute(winner[cells], open_)
+            self._attribute(winner, cells, open_)
         made = self._made(len(open_))
         self.at_vertices = np.concatenate([self.at_vertices, values], axis=1)
         self._measure()
@@ -332,16 +332,17 @@ class Propagation:
         self.codes.append(LayerCode(words, bits, constant))
         self.parents.append(origin)
 
-    def _attribute(self, winner: np.ndarray, windows: np.ndarray) -> None:
+    def _attribute(self, winner: np.ndarray, cells: np.ndarray, windows: np.ndarray) -> None:
         """Say of each new edge at which window's change of winner it lies, the first of them.
 
-        What drew it may have been a candidate that another one beats there.
+        What drew it may have been a candidate that another one beats there. `winner` is that of
+        the cells before they were merged, `cells` one of those for each that is left.
         """
         new = np.flatnonzero(self.mesh.source[:, 0] == len(self.codes))
         sides = self.mesh.owner().reshape(-1, 2)[new]
         step = max(1, _BLOCK // len(windows))
         for start in range(0, len(new), step):
-            left, right = sides[start : start + step].T
+            left, right = cells[sides[start : start + step].T]
             first = (winner[left] != winner[right]).argmax(1)
             self.mesh.source[new[start : start + step], 1] = windows[first]
 

@@ -616,26 +616,6 @@ def load_pruned(make_dense_model: Callable[[], nn.Module], path: str | os.PathLi
     return model.train(saved["training"])
 
 
-def _read(path: str | os.PathLike) -> dict:
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"there is no pruned network at {path}")
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises a different type for each kind of damage
-        raise DamagedFile(
-            f"{path} cannot be read ({type(error).__name__}); it is truncated, damaged or not a "
-            "file of save_pruned: write it again"
-        ) from error
-    if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
-        raise DamagedFile(f"{path} was not written by save_pruned")
-    if saved["version"] != _VERSION:
-        raise DamagedFile(
-            f"{path} has version {saved['version']}, this splinelib reads version {_VERSION}; "
-            "prune and save the network again"
-        )
-    return saved
-
-
 def rewind(pruned: nn.Module, dense: nn.Module) -> nn.Module:
     """What is left of a dense network when the channels go that a pruned one lost.
 
@@ -671,6 +651,26 @@ def rewind(pruned: nn.Module, dense: nn.Module) -> nn.Module:
     ticket = cut_copy(dense, record["kept"])
     ticket.pruning_record = {**record, "added_biases": []}
     return ticket
+
+
+def _read(path: str | os.PathLike) -> dict:
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"there is no pruned network at {path}")
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises a different type for each kind of damage
+        raise DamagedFile(
+            f"{path} cannot be read ({type(error).__name__}); it is truncated, damaged or not a "
+            "file of save_pruned: write it again"
+        ) from error
+    if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
+        raise DamagedFile(f"{path} was not written by save_pruned")
+    if saved["version"] != _VERSION:
+        raise DamagedFile(
+            f"{path} has version {saved['version']}, this splinelib reads version {_VERSION}; "
+            "prune and save the network again"
+        )
+    return saved
 
 
 def _record_of(model: nn.Module, caller: str) -> dict:

@@ -30,7 +30,9 @@ UNSURE = 4.0
 # Closer than this many times what rounding may do, a vertex is looked at by itself: where lines
 # meet at a small angle its own place is less certain than the values there.
 _NEAR = 2.0**14
-_SHAKY = 2.0**-36  # drift of a vertex at which every function is looked at by itself
+# Vertices that drift farther than this could take a function farther than `_NEAR`, steep ones
+# too: there every function is looked at by itself.
+_SHAKY = 2.0**-40
 
 _PAIRS = 1 << 24  # of lines that cross, which fit into memory whatever the limit on regions
 _ROWS = 1 << 21  # numbers in an intermediate result
@@ -437,9 +439,10 @@ class Mesh:
             v, far, unit = row[some], there[low[some] + place], bit[some]
             step, drift = self._steps(v, far), self.drift[v]
             length, size = np.hypot(*step.T), np.hypot(*drift.T)
-            cosine = np.abs((step * drift).sum(1)) / np.where(size, length * size, 1.0)
-            better = cosine > along[some]
-            rise = np.abs(values[far, unit] - values[v, unit]) * size / length
+            with np.errstate(invalid="ignore", divide="ignore"):  # edges of no length tell nothing
+                cosine = np.abs((step * drift).sum(1)) / np.where(size, length * size, 1.0)
+                rise = np.abs(values[far, unit] - values[v, unit]) * size / length
+            better = (cosine > along[some]) & (length > 0)
             some = some[better]
             along[some], change[some] = cosine[better], rise[better]
         return change
@@ -462,7 +465,7 @@ class Mesh:
         start, end = values[a[edge], unit], values[b[edge], unit]
         t = start / (start - end)
         slack = tolerance[unit] / np.abs(start - end)
-        order, first, t_group, slack = _group_along(self, a, edge, t, slack)
+        order, first, t_group, slack = _group_along(self, a, b, edge, t, slack)
         edge, unit = edge[order], unit[order]
         opening = np.flatnonzero(first)
         at = edge[opening]
@@ -614,8 +617,11 @@ class Mesh:
             bad = int(np.argmax(mixed.any(1)))
             raise self._undecidable(corners[self.ptr[bad]], "a region lies on both sides of a line")
 
-    def _undecidable(self, vertex: int, what: str) -> UndecidablePartition:
-        x, y = self.xy[vertex]
+    def _undecidable(
+        self, vertex: int, what: str, end: int | None = None, t: float = 0.0
+    ) -> UndecidablePartition:
+        """The error to raise; it names a vertex, or the place at t from there to another."""
+        x, y = self.xy[vertex] if end is None else (1 - t) * self.xy[vertex] + t * self.xy[end]
         return UndecidablePartition(
             f"near ({x:.6g}, {y:.6g}) of the plane float64 cannot decide how lines meet ({what}): "
             "move the domain or the plane a little, or rescale the weights"
@@ -666,15 +672,16 @@ class _Chords:
 
         from_start, from_end = value(start[chord], unit), value(end[chord], unit)
         if (from_start * from_end >= 0).any():
-            bad = np.argmax(from_start * from_end >= 0)
-            raise mesh._undecidable(start[chord[bad]], "a crossing is not where its signs say")
+            bad = chord[np.argmax(from_start * from_end >= 0)]
+            what = "a crossing is not where its signs say"
+            raise mesh._undecidable(start[bad], what, end[bad], 0.5)
         t = from_start / (from_start - from_end)
         slack = tolerance[unit] / np.abs(from_start - from_end)
-        order, first, t_group, slack = _group_along(mesh, start, chord, t, slack)
+        order, first, t_group, slack = _group_along(mesh, start, end, chord, t, slack)
         chord, unit, pair = chord[order], unit[order], pair[order]
         vertex = pair
         if not first.all():
-            vertex = _merge(mesh, pair, first, chord, start)
+            vertex = _merge(mesh, pair, first, (start[chord], end[chord], t[order]))
         opening = np.flatnonzero(first)
         at = chord[opening]
         point, seen = np.unique(vertex[opening], return_index=True)
@@ -742,8 +749,8 @@ def _has(words: np.ndarray, row: np.ndarray, bit: np.ndarray) -> np.ndarray:
     return (words[row, bit >> 6] >> (bit & 63).astype(np.uint64)) & _ONE == _ONE
 
 
-def _group_along(mesh: Mesh, start, line, t, slack) -> tuple[np.ndarray, ...]:
-    """Sort crossings along their lines, each from its start, and find those that are one point.
+def _group_along(mesh: Mesh, start, end, line, t, slack) -> tuple[np.ndarray, ...]:
+    """Sort crossings along their lines and find those that are one point.
 
     Returns the order, True where a new point begins (in that order), and t of each point with
     its slack.
@@ -755,8 +762,9 @@ def _group_along(mesh: Mesh, start, line, t, slack) -> tuple[np.ndarray, ...]:
         gap, reach = t[1:] - t[:-1], slack[1:] + slack[:-1]
         unsure = (gap > reach) & (gap <= UNSURE * reach) & ~first[1:]
         if unsure.any():
-            bad = line[np.argmax(unsure)]
-            raise mesh._undecidable(start[bad], "lines nearly meet in one point")
+            at = np.argmax(unsure)
+            ends = start[line[at]], end[line[at]]
+            raise mesh._undecidable(ends[0], "lines nearly meet in one point", ends[1], t[at])
         first[1:] |= gap > reach
     known = np.flatnonzero(first)
     if len(known) < len(t):  # the best known of several positions of one point
@@ -799,7 +807,7 @@ def _signs_along(signs: Signs, a, b, crossed, line, unit, opening, wanted=None):
     return pos, neg
 
 
-def _merge(mesh: Mesh, pair, first, chord, start) -> np.ndarray:
+def _merge(mesh: Mesh, pair, first, places) -> np.ndarray:
     """One number per point where several chords meet; check that all of them say so."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -815,7 +823,8 @@ def _merge(mesh: Mesh, pair, first, chord, start) -> np.ndarray:
     wrong = chords_at * (chords_at - 1) != 2 * pairs_at
     if wrong.any():
         bad = np.flatnonzero(wrong[vertex])[0]
-        raise mesh._undecidable(start[chord[bad]], "several lines nearly meet in one point")
+        start, end, t = (part[bad] for part in places)
+        raise mesh._undecidable(start, "several lines nearly meet in one point", end, t)
     return vertex
 
 

@@ -600,6 +600,20 @@ def test_bad_input_is_refused_before_any_work():
         sl.Plane.through(x, x[:4], x)
 
 
+def test_the_error_names_the_place():
+    places = []
+    for fineness in range(42, 52):
+        lines = [[1, 0], [0, 1], [1, 1]], [-0.25, -0.5, -0.75 + 2.0**-fineness]
+        first = [([[1, 0], [0, 1]], [-0.25, -0.5]), ([[1, 1]], [-(2.0**-fineness)]), ([[1]], [0])]
+        for layers in ([lines, OUT], first):  # in one layer, and one after the other
+            try:
+                sl.partition(network(layers, Abs))
+            except sl.UndecidablePartition as error:
+                places.append(str(error))
+    assert len(places) > 1
+    assert all(place.startswith("near (0.25, 0.5) of the plane") for place in places)
+
+
 def test_lines_that_cross_too_often_are_refused_before_the_crossings_are_made(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     wide = [(torch.randn(60, 2, generator=generator).tolist(), [0.1] * 60), ([[1] * 60], [0])]
