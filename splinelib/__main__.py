@@ -78,8 +78,8 @@ def _add_tickets(parser: argparse.ArgumentParser, criteria, ratios) -> None:
         default=criteria,
         metavar="CRITERION",
         help="criteria to draw tickets by; behind one, @layerwise or @residual for another share "
-        "per layer, then +fold, +refit or +distil to compensate; lottery: before one for "
-        "a ticket drawn at the end and trained from its initial weights",
+        "per layer, then +fold, +refit or +distil to compensate; masks: before one to draw when "
+        "its own masks have settled, lottery: to draw at the end and train from initial weights",
     )
     parser.add_argument(
         "--ratios",

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from . import data, models, parallel, pruning
+from . import data, models, parallel, pruning, watch
 from .data import Dataset
 from .files import replacing
 from .protocol import COMPENSATIONS, SCOPES, Protocol, Ticket, command
@@ -98,8 +98,8 @@ def run(
     protocol : Protocol
     criteria : sequence of str
         Names in `pruning.CRITERIA`; ``@layerwise`` or ``@residual`` behind one for another share
-        per layer, then ``+fold`` or ``+refit`` for compensation; ``lottery:`` before one for a
-        lottery ticket.
+        per layer, then ``+fold`` or ``+refit`` for compensation; ``masks:`` before one to draw
+        when its own masks have settled, ``lottery:`` for a lottery ticket.
     ratios : sequence of float
         Shares of units to remove; each criterion draws a ticket at each.
     name : str, optional
@@ -153,7 +153,8 @@ def run_tickets(
             tickets = [ticket for ticket in tickets if ticket not in done]
             if not tickets:
                 return record
-            if not parallel.first(lambda: all((work / _source(t)).exists() for t in tickets)):
+            files = [watch.source(t, record["early_bird"], protocol) for t in tickets]
+            if not parallel.first(lambda: all((work / file).exists() for file in files)):
                 raise ValueError(
                     f"The record {path.name} is here, but not the checkpoint that its tickets were "
                     "drawn from. To add tickets, make a record of another name (--name)."
@@ -164,7 +165,7 @@ def run_tickets(
             record = runner.dense(name)
             record = parallel.first(partial(_write, path, record, name, protocol))
         for ticket in tickets:
-            record["tickets"].append(runner.ticket(ticket))
+            record["tickets"].append(runner.ticket(ticket, record["early_bird"]))
             record = parallel.first(partial(_write, path, record, name, protocol))
     return record
 
@@ -267,6 +268,7 @@ class _Runner:
 
     def rehearse(self, tickets: Sequence[Ticket]) -> None:
         """Score and select on the untrained network: what cannot work says so before training."""
+        watch.check_watched(tickets)
         model, few, labels = self.build(), self.inputs(_FEW), self.labels(_FEW)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -280,8 +282,8 @@ class _Runner:
     def dense(self, name: str) -> dict:
         """Train the dense network with the detector on; the record, without tickets yet."""
         model = self.build()
-        watch = Watch(self.protocol, self.work, self.inputs, self.accuracy)
-        trained = self.train(model, "dense.pt", f"{name} dense", watch)
+        watcher = Watch(self.protocol, self.work, self.inputs, self.accuracy)
+        trained = self.train(model, "dense.pt", f"{name} dense", watcher)
         ledger = FlopsLedger({"dense": trained.flops})
         # Only rank 0 has watched, and it alone takes the time.
         return parallel.first(
@@ -294,18 +296,18 @@ class _Runner:
                     "shape": list(self.dataset.shape),
                 },
                 "dense": _result(trained.history, self.size(trained.model), ledger),
-                "early_bird": watch.report(trained.history),
+                "early_bird": watcher.report(trained.history),
                 "tickets": [],
             }
         )
 
-    def ticket(self, ticket: Ticket) -> dict:
-        """Draw one ticket, and train it.
+    def ticket(self, ticket: Ticket, readings: dict) -> dict:
+        """Draw one ticket from the dense network at the epoch that its rule chose, and train it.
 
-        From the dense network at the early bird, or a lottery ticket from its end, for which the
-        detector is not needed.
+        Only the rule on codes passes inputs through the network; masks are read off its weights.
         """
-        draw = parallel.first(lambda: read_checkpoint(self.work / _source(ticket)))
+        file = self.work / watch.source(ticket, readings, self.protocol)
+        draw = parallel.first(lambda: read_checkpoint(file))
         dense = self.build()
         dense.load_state_dict(draw["model"])
         small, drawn = parallel.first(lambda: self.draw(dense, ticket))
@@ -321,7 +323,8 @@ class _Runner:
         per_probe = forward_flops(dense, example)
         ledger = FlopsLedger()
         ledger.add("dense", 3 * per_probe * images * spent)
-        ledger.add("detection", 0 if ticket.lottery else per_probe * draw["probe"] * spent)
+        detection = per_probe * draw["probe"] * spent if ticket.rule == "codes" else 0
+        ledger.add("detection", detection)
         ledger.add("scoring", drawn.pop("scoring_flops"))
         ledger.add("ticket", trained.flops)
 
@@ -331,7 +334,7 @@ class _Runner:
             dense_latency, size["latency"] = latencies(both, self.inputs(_FEW))
             result = _result(trained.history, size, ledger)
             timing = {"dense_latency": dense_latency, "timed_in_turns": True}
-            return {**asdict(ticket), **drawn, **timing, **result}
+            return {**asdict(ticket), "drawn_after": spent - 1, **drawn, **timing, **result}
 
         return parallel.first(entry)
 
@@ -391,11 +394,6 @@ def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
 def check_record(record: object) -> list[str]:
     """What is wrong with a record, one sentence each; an empty list if nothing is."""
     return check(record, SCHEMA, _RECORD)
-
-
-def _source(ticket: Ticket) -> str:
-    """File of the dense network that a ticket is drawn from."""
-    return "dense.pt" if ticket.lottery else "draw.pt"
 
 
 def _as_trained(model: nn.Module) -> nn.Module:

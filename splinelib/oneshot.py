@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from . import experiments, pruning
 from .experiments import Protocol, Ticket
 from .progress import bar
+from .protocol import RULES
 from .records import NUMBER, PROVENANCE, folders, locked, provenance, read_json, write_json
 from .training import evaluate, forward_flops, read_checkpoint
 
@@ -94,10 +95,11 @@ def compare(
 
 def _tickets(methods: Sequence[str], ratios: Sequence[float]) -> list[Ticket]:
     tickets = [Ticket.parse(method, ratio) for method in methods for ratio in ratios]
-    if lottery := [ticket.method for ticket in tickets if ticket.lottery]:
+    if drawn := [ticket for ticket in tickets if ticket.rule != "codes"]:
+        prefix = RULES[drawn[0].rule]
         raise ValueError(
-            f"{lottery[0]!r} is trained from its initial weights; here nothing is trained. "
-            "Leave out 'lottery:'."
+            f"{drawn[0].method!r} is a ticket to train; here nothing is trained. "
+            f"Leave out {prefix!r}."
         )
     return tickets
 

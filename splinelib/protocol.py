@@ -10,7 +10,8 @@ from .records import public_name
 
 SCOPES = ("global", "layerwise", "residual")
 COMPENSATIONS = (False, "fold", "refit", "distil")
-_LOTTERY = "lottery:"
+# What decides when a ticket is drawn -> what stands before its criterion in text.
+RULES = {"codes": "", "masks": "masks:", "end": "lottery:"}
 
 
 def _option(default, text: str, source: str):
@@ -143,23 +144,26 @@ class Ticket:
         `pruning.prune`.
     compensate : False, "fold", "refit" or "distil"
         What makes up for the units that went, as for `pruning.prune`.
-    lottery : bool
-        Score the network at the end of its training, not at the early bird, and train what is left
-        from its initial weights on: the lottery ticket, one shot (Frankle and Carbin, ICLR 2019).
+    rule : str
+        What decides when it is drawn. ``"codes"``: the early bird of the region codes.
+        ``"masks"``: the rule of Early-Bird Tickets (You et al., ICLR 2020) on the global masks of
+        this criterion at this ratio; with the criterion ``"bn"`` it is their method.
+        ``"end"``: the end of the dense training, after which what is left trains from its initial
+        weights on; the lottery ticket, one shot (Frankle and Carbin, ICLR 2019).
 
     Examples
     --------
     >>> Ticket.parse("spline@residual+refit", 0.5)
-    Ticket(criterion='spline', ratio=0.5, scope='residual', compensate='refit', lottery=False)
-    >>> Ticket.parse("lottery:magnitude", 0.5).lottery
-    True
+    Ticket(criterion='spline', ratio=0.5, scope='residual', compensate='refit', rule='codes')
+    >>> Ticket.parse("masks:bn", 0.5).rule, Ticket.parse("lottery:magnitude", 0.5).rule
+    ('masks', 'end')
     """
 
     criterion: str
     ratio: float
     scope: str = "global"
     compensate: bool | str = False
-    lottery: bool = False
+    rule: str = "codes"
 
     def __post_init__(self):
         if self.criterion not in pruning.CRITERIA:
@@ -174,6 +178,8 @@ class Ticket:
             raise ValueError(
                 f"compensate is False, 'fold', 'refit' or 'distil', not {self.compensate!r}."
             )
+        if self.rule not in RULES:
+            raise ValueError(f"A rule is one of {', '.join(RULES)}, not {self.rule!r}.")
         if self.lottery and self.compensate:
             raise ValueError(
                 "A lottery ticket starts from its initial weights: there is nothing to compensate. "
@@ -184,26 +190,32 @@ class Ticket:
     def parse(cls, text: str, ratio: float) -> "Ticket":
         """From ``"criterion@scope+compensate"``, of which all but the criterion may be left out.
 
-        ``"lottery:"`` before it makes a lottery ticket.
+        ``"masks:"`` before it has the criterion's own masks decide when it is drawn, and
+        ``"lottery:"`` makes a lottery ticket.
         """
-        method = text.removeprefix(_LOTTERY)
-        rest, _, compensate = method.partition("+")
+        rule = next(rule for rule in reversed(RULES) if text.startswith(RULES[rule]))
+        rest, _, compensate = text.removeprefix(RULES[rule]).partition("+")
         criterion, _, scope = rest.partition("@")
-        settings = scope or "global", compensate or False, method != text
-        return cls(criterion, float(ratio), *settings)
+        return cls(criterion, float(ratio), scope or "global", compensate or False, rule)
 
     @classmethod
     def of(cls, entry: dict) -> "Ticket":
         """The ticket that an entry of a record is the result of."""
         settings = (entry[key] for key in ("criterion", "ratio", "scope", "compensate"))
-        return cls(*settings, entry.get("lottery", False))
+        rule = "end" if entry.get("lottery") else "codes"  # of records from before there were rules
+        return cls(*settings, entry.get("rule", rule))
+
+    @property
+    def lottery(self) -> bool:
+        """Whether it is trained from its initial weights."""
+        return self.rule == "end"
 
     @property
     def method(self) -> str:
         """What `parse` reads: ``"spline"``, ``"spline@residual+refit"``, ..."""
         scope = "" if self.scope == "global" else f"@{self.scope}"
         compensate = f"+{self.compensate}" if self.compensate else ""
-        return f"{_LOTTERY if self.lottery else ''}{self.criterion}{scope}{compensate}"
+        return f"{RULES[self.rule]}{self.criterion}{scope}{compensate}"
 
     @property
     def name(self) -> str:

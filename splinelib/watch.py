@@ -1,13 +1,13 @@
 """What a run watches while its dense network trains: its codes, and the masks of some criteria.
 
-The rule on codes decides when tickets are drawn. The rules on masks decide nothing; they are
-there to be compared with it, in one and the same training run.
+The rule on codes decides when tickets are drawn. The rules on masks are there to be compared with
+it, in one and the same training run; they decide for those tickets only that ask for it.
 """
 
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -18,9 +18,11 @@ from . import pruning
 from .codes import RegionCodes, region_codes
 from .early_bird import EarlyBird, MaskEarlyBird
 from .files import replacing
+from .protocol import Protocol, Ticket
 from .records import NUMBER
 
-# Masks that are watched. These criteria look at weights alone, so they cost next to nothing.
+# Masks that are watched, cut globally. These criteria look at weights alone, so they cost next to
+# nothing.
 CRITERIA = ("spline", "bn", "magnitude", "fpgm")
 RATIOS = (0.3, 0.5, 0.7)
 
@@ -34,7 +36,8 @@ class Watch:
     ----------
     protocol : Protocol
     work : Path
-        Folder for codes and for ``draw.pt``, the network that tickets are drawn from.
+        Folder for codes and for the networks that tickets are drawn from: ``draw.pt`` at the early
+        bird of the codes, ``draw-EPOCH.pt`` where masks settle at another epoch.
     inputs : callable
         ``inputs(count)`` gives a fixed sample of training images.
     accuracy : callable
@@ -43,7 +46,7 @@ class Watch:
 
     def __init__(
         self,
-        protocol,
+        protocol: Protocol,
         work: Path,
         inputs: Callable[[int], Tensor],
         accuracy: Callable[[nn.Module], dict],
@@ -61,9 +64,14 @@ class Watch:
         detection = time.perf_counter() - began
         codes.save(self._file(epoch))
         self._watch_masks(model)
-        if self.drawn_after is None and (settled or epoch == self.protocol.last_draw):
-            self._keep(epoch, model)
+        last = self.protocol.last_draw
+        if self.drawn_after is None and (settled or epoch == last):
+            self._keep("draw.pt", epoch, model)
             self.drawn_after = epoch
+        found = {rule.epoch for rule in self.masks.values()}
+        due = epoch in found or (epoch == last and None in found)
+        if due and epoch <= last and epoch != self.drawn_after:
+            self._keep(f"draw-{epoch:03d}.pt", epoch, model)
         return {"detection_seconds": detection, **self.accuracy(model)}
 
     def _watch_masks(self, model: nn.Module) -> None:
@@ -80,8 +88,8 @@ class Watch:
                     masks = pruning.select(scores, ratio)
                 rule.update(masks)
 
-    def _keep(self, epoch: int, model: nn.Module) -> None:
-        with replacing(self.work / "draw.pt") as temporary:
+    def _keep(self, name: str, epoch: int, model: nn.Module) -> None:
+        with replacing(self.work / name) as temporary:
             state = {
                 "version": 1,
                 "epoch": epoch,
@@ -130,6 +138,54 @@ class Watch:
                 for (criterion, ratio), rule in self.masks.items()
             ],
         }
+
+
+def source(ticket: Ticket, readings: dict, protocol: Protocol) -> str:
+    """File, in a run's folder, of the dense network that a ticket is drawn from.
+
+    Parameters
+    ----------
+    ticket : Ticket
+    readings : dict
+        What `Watch.report` said.
+    protocol : Protocol
+
+    Raises
+    ------
+    ValueError
+        The masks that the ticket's rule looks at were not watched.
+    """
+    if ticket.lottery:
+        return "dense.pt"
+    if ticket.rule == "codes":
+        return "draw.pt"
+    rules = {(m["criterion"], m["ratio"]): m for m in readings.get("masks", [])}
+    check_watched([ticket], rules)
+    settled = rules[ticket.criterion, ticket.ratio]["settled_epoch"]
+    epoch = protocol.last_draw if settled is None else min(settled, protocol.last_draw)
+    return "draw.pt" if epoch == readings["drawn_after"] else f"draw-{epoch:03d}.pt"
+
+
+def check_watched(
+    tickets: Sequence[Ticket], watched: Collection[tuple[str, float]] | None = None
+) -> None:
+    """Refuse tickets that are drawn by a rule on masks which nobody watches.
+
+    Parameters
+    ----------
+    tickets : sequence of Ticket
+    watched : collection of (str, float), optional
+        Criterion and ratio of the masks. Default: those that a run watches.
+    """
+    if watched is None:
+        watched = [(criterion, ratio) for criterion in CRITERIA for ratio in RATIOS]
+    for ticket in tickets:
+        if ticket.rule == "masks" and (ticket.criterion, ticket.ratio) not in watched:
+            known = ", ".join(f"{criterion} at {ratio:g}" for criterion, ratio in watched)
+            raise ValueError(
+                f"The masks of {ticket.criterion} at {ticket.ratio:g} are not watched, so a ticket "
+                f"cannot be drawn when they settle. Watched: {known or 'none in this record'}."
+            )
 
 
 # What a record must say of the early bird, as types (`records.mismatches`). Records from before

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import shlex
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -142,8 +142,61 @@ def test_a_lottery_ticket_is_drawn_at_the_end_and_starts_at_the_start(tmp_path, 
     per_mac = early["flops"]["ticket"] / len(early["history"]) / early["size"]["macs"]
     epoch = lottery["flops"]["ticket"] / TINY.epochs
     assert epoch == pytest.approx(per_mac * lottery["size"]["macs"])
-    with pytest.raises(ValueError, match="here nothing is trained"):
+    with pytest.raises(ValueError, match=r"here nothing is trained.*lottery:"):
         oneshot.curves(record["name"], ["lottery:bn"], (0.5,), folder=tmp_path)
+
+
+# The masks of FPGM and magnitude settle at different epochs here, those of the spline criterion too
+# late, and the codes never.
+SETTLING = replace(TINY, epochs=9, lr=0.02, latest_draw=7, threshold=1e-9)
+
+
+def test_masks_decide_when_the_tickets_that_ask_for_it_are_drawn(tmp_path, monkeypatch):
+    """Also where the run was killed after some masks had settled and before others had."""
+    evaluate, calls, methods = experiments.evaluate, [], ("fpgm", "masks:fpgm", "masks:magnitude")
+
+    def deadly(*arguments, **options):
+        calls.append(None)
+        if len(calls) == 6:
+            raise Killed
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(experiments, "evaluate", deadly)
+    arguments = {"folder": tmp_path, "progress": False}
+    with pytest.raises(Killed):
+        run(SETTLING, methods, (0.3, 0.5, 0.7), **arguments)
+    record = run(SETTLING, methods, (0.3, 0.5, 0.7), **arguments)
+    record = run(SETTLING, ("masks:spline",), (0.3,), **arguments)  # added afterwards
+    assert check_record(record) == []
+
+    states = []
+    dataset, _ = experiments.prepare(SETTLING)
+    settings = ("epochs", "lr", "batch_size", "momentum", "weight_decay", "l1", "seed")
+    training.train(
+        experiments.build(SETTLING, dataset),
+        dataset,
+        **{name: getattr(SETTLING, name) for name in settings},
+        on_epoch=lambda _, model: states.append(copy.deepcopy(model.state_dict())),
+        progress=False,
+    )
+    settled = {
+        (m["criterion"], m["ratio"]): m["settled_epoch"] for m in record["early_bird"]["masks"]
+    }
+    drawn, work = set(), tmp_path / "checkpoints" / SETTLING.name
+    for entry in record["tickets"]:
+        ticket = Ticket.of(entry)
+        after = entry["drawn_after"]
+        found = settled[ticket.criterion, ticket.ratio] if ticket.rule == "masks" else None
+        assert after == (7 if found is None else min(found, 7))
+        assert len(entry["history"]) == 9 - after - 1
+        assert (entry["flops"]["detection"] > 0) == (ticket.rule == "codes")
+        held = training.read_checkpoint(work / watch.source(ticket, record["early_bird"], SETTLING))
+        assert held["epoch"] == after
+        assert all(torch.equal(held["model"][name], states[after][name]) for name in states[after])
+        drawn.add(after)
+    assert len(drawn) > 2  # before and after the kill, and where nothing settled
+    with pytest.raises(ValueError, match=r"not watched.*spline at 0\.3"):
+        run(SETTLING, ("masks:random",), (0.5,), folder=tmp_path / "other", progress=False)
 
 
 def test_the_ratio_is_honoured_to_the_unit(tiny):
@@ -492,9 +545,12 @@ def test_a_tickets_text_and_parts_agree():
             for compensate in experiments.COMPENSATIONS:
                 ticket = Ticket(criterion, 0.5, scope, compensate)
                 assert Ticket.parse(ticket.method, 0.5) == ticket
-            lottery = Ticket(criterion, 0.5, scope, lottery=True)
-            assert Ticket.parse(lottery.method, 0.5) == lottery
-            assert lottery.name != Ticket(criterion, 0.5, scope).name
+            drawn = [Ticket(criterion, 0.5, scope, rule=rule) for rule in ("codes", "masks", "end")]
+            assert [Ticket.parse(ticket.method, 0.5) for ticket in drawn] == drawn
+            assert len({ticket.name for ticket in drawn}) == 3
+    assert Ticket.of(asdict(drawn[2])) == drawn[2]
+    before = {"criterion": "bn", "ratio": 0.5, "scope": "global", "compensate": False}
+    assert Ticket.of({**before, "lottery": True}).rule == "end"  # as it was recorded once
     with pytest.raises(ValueError, match="nothing to compensate"):
         Ticket.parse("lottery:bn+refit", 0.5)
 
