@@ -19,10 +19,12 @@ from .redundancy import (
     RHO,
     Reader,
     activity,
+    canonical,
     least_damage_order,
     least_squares_order,
     pca,
     prices,
+    principal_directions,
     readers,
     redundancy_order,
 )
@@ -224,17 +226,17 @@ def merging_distance(
     normals: Tensor, offsets: Tensor, rho: float = RHO, components: int | float | None = None
 ) -> Tensor:
     """The score of `spline`, shape (U,), from normals (U, F) and offsets (U,)."""
-    norm = normals.norm(dim=1)
-    offsets = torch.where(norm > 0, offsets / norm.where(norm > 0, 1), 0)
-    spread = offsets.square().mean().sqrt()
+    strength = torch.linalg.vector_norm(normals, dim=1)
+    unit, offset = canonical(normals, offsets)
     components = COMPONENTS if components is None else components
     if isinstance(components, float):
         components = directions_for(normals, components)
-    reduced = pca(normals, components)
-    length = reduced.norm(dim=1)
-    scaled = offsets / spread if spread > 0 else offsets
+    reduced = unit @ principal_directions(unit, components)
+    spread = offset.square().mean().sqrt()
+    scaled = offset / spread if spread > 0 else offset
     # `redundancy_order` divides offsets by the norm of the normals; these are scaled already.
-    return redundancy_order(reduced, scaled * length, rho=rho, strength=norm).cost
+    length = torch.linalg.vector_norm(reduced, dim=1)
+    return redundancy_order(reduced, scaled * length, rho=rho, strength=strength).cost
 
 
 def codes(context: Context, group: Group) -> Tensor:

@@ -71,17 +71,21 @@ def canonical(normals: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     Raises
     ------
     ValueError
-        For shapes that do not fit, or NaN or infinite values.
+        For shapes that do not fit, or NaN or infinite values (or normals so long that their length
+        is not finite).
     """
     if normals.ndim != 2 or offsets.shape != normals.shape[:1]:
         raise ValueError(
             "expected normals of shape (U, fan_in) and offsets of shape (U,), got "
             f"{tuple(normals.shape)} and {tuple(offsets.shape)}"
         )
-    if not (torch.isfinite(normals).all() and torch.isfinite(offsets).all()):
-        raise ValueError("normals and offsets hold NaN or infinite values")
-    norm = normals.norm(dim=1)
-    scale = torch.where(norm > 0, 1 / norm.where(norm > 0, 1), 0)
+    # A row with a NaN or an infinite value has such a norm: no second pass over the normals.
+    norm = torch.linalg.vector_norm(normals, dim=1)
+    if not (torch.isfinite(norm).all() and torch.isfinite(offsets).all()):
+        raise ValueError(
+            f"normals or offsets hold NaN or infinite values, or normals too long for {norm.dtype}"
+        )
+    scale = torch.where(norm > 0, norm.reciprocal(), 0)
     return normals * scale[:, None], offsets * scale
 
 
@@ -171,17 +175,20 @@ def pca(normals: Tensor, components: int) -> Tensor:
     directions come from a seeded subspace iteration (Halko, Martinsson and Tropp, 2011) in
     place of a full decomposition, whose time grows with the cube.
     """
+    unit, _ = canonical(normals, normals.new_zeros(len(normals)))
+    return unit @ principal_directions(unit, components)
+
+
+def principal_directions(unit: Tensor, components: int) -> Tensor:
+    """The leading directions, as columns (fan_in, components), of unit normals; see `pca`."""
     if components < 1:
         raise ValueError(f"PCA needs at least 1 component, got {components}")
-    unit, _ = canonical(normals, normals.new_zeros(len(normals)))
     shorter = min(unit.shape)
     if shorter > MAX_EIGEN and shorter > 8 * components:
-        directions = _iterated_directions(unit, components)
-    elif unit.shape[0] > unit.shape[1]:  # decompose whichever second moment is smaller
-        directions = _leading(unit.T @ unit, components)
-    else:
-        directions = torch.linalg.qr(unit.T @ _leading(unit @ unit.T, components)).Q
-    return unit @ directions
+        return _iterated_directions(unit, components)
+    if unit.shape[0] > unit.shape[1]:  # decompose whichever second moment is smaller
+        return _leading(unit.T @ unit, components)
+    return torch.linalg.qr(unit.T @ _leading(unit @ unit.T, components)).Q
 
 
 def _leading(moment: Tensor, components: int) -> Tensor:

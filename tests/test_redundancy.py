@@ -77,6 +77,7 @@ def test_unit_without_hyperplane_is_the_most_redundant():
         (torch.ones(3, 2), torch.ones(2), 0.1, "shape"),
         (torch.full((3, 2), torch.nan), torch.ones(3), 0.1, "NaN"),
         (torch.ones(3, 2), torch.full((3,), torch.inf), 0.1, "infinite"),
+        (torch.full((3, 2), 3e38), torch.ones(3), 0.1, "too long for torch.float32"),
         (torch.ones(3, 2), torch.ones(3), -1, "rho"),
     ],
 )
