@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -60,17 +61,22 @@ def test_runs_that_two_grids_share_are_made_once_with_the_tickets_of_both():
 
 
 def test_presets_are_the_runs_to_record():
-    cpu, paper = merged(PRESETS["cpu"]), merged(PRESETS["paper"])
+    cpu, rules, paper = (merged(PRESETS[name]) for name in ("cpu", "rules", "paper"))
     assert {p.name for p in cpu} == {
         *(f"cifar10-vgg16-w0.25-e8-s{seed}" for seed in range(3)),
         "cifar10-preresnet20-w0.5-e8-s0",
+        "cifar10-vgg16-w1-e8-s0",
     }
+    assert [p.latest_draw for p in rules] == [20] * 3
+    for tickets in rules.values():  # each is drawn twice
+        assert Counter(t.rule for t in tickets) == {"codes": 3, "masks": 3}
+        assert len({replace(t, rule="codes") for t in tickets}) == 3
     assert len({p.name for p in paper}) == len(paper) == 12
     first = next(iter(paper))
     assert first == Protocol(dataset="cifar10", network="vgg16")  # nothing but the defaults
     assert all(replace(p, dataset="cifar10", network="vgg16", seed=0) == first for p in paper)
-    for plan, count in ((cpu, 15), (paper, 18)):
-        assert {len(tickets) for tickets in plan.values()} == {count}
+    assert [len(tickets) for tickets in cpu.values()] == [15, 15, 15, 21, 0]
+    assert {len(tickets) for tickets in paper.values()} == {18}
     assert main(["sweep", "--preset", "paper", "--epochs", "1"]) == 2  # refused before any work
 
 
