@@ -22,6 +22,9 @@ class Spread:
     seeds : list of int
     names : list of str
         Name of each seed's record.
+    drawn_after : list of int
+        Epoch, counted from 0, of the dense network that the ticket was drawn from; of the dense
+        network itself the last.
     accuracy, accuracy_before : list of float
         On the test images, in [0, 1]: at the end, and right after the cut.
     points : list of float
@@ -38,6 +41,7 @@ class Spread:
     ratio: float
     seeds: list[int] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    drawn_after: list[int] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
     accuracy_before: list[float] = field(default_factory=list)
     points: list[float] = field(default_factory=list)
@@ -52,6 +56,10 @@ class Spread:
         dense, size = record["dense"], result["size"]
         self.seeds.append(record["protocol"]["seed"])
         self.names.append(record["name"])
+        last = len(dense["history"]) - 1
+        # Tickets of before there were rules are all drawn where the run says.
+        epoch = last if result is dense else record["early_bird"]["drawn_after"]
+        self.drawn_after.append(result.get("drawn_after", epoch))
         self.accuracy.append(result["test_accuracy"])
         before = result.get("accuracy_before_training", result["test_accuracy"])
         self.accuracy_before.append(before)

@@ -229,7 +229,7 @@ def test_the_ledger_counts_every_phase(tiny):
 
 
 def test_masks_are_watched_in_the_same_run(tiny):
-    """Every criterion that applies, at every ratio, an epoch a row; they decide nothing."""
+    """Every criterion that applies, at every ratio, an epoch a row; no ticket here asks them."""
     watched = tiny[0]["early_bird"]["masks"]
     keys = [(entry["criterion"], entry["ratio"]) for entry in watched]
     criteria = [name for name in watch.CRITERIA if name != "bn"]  # the MLP has no batch norm
@@ -374,6 +374,8 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
     other["name"], other["protocol"]["seed"] = "other", record["protocol"]["seed"] + 1
     other["dense"]["test_accuracy"] -= 0.1
     missing = other["tickets"].pop()
+    other["tickets"][0]["drawn_after"] = 2  # by a rule of its own
+    del other["tickets"][1]["drawn_after"]  # as in records of before there were rules
     longer = copy.deepcopy(record)
     longer["protocol"]["epochs"] += 1
     first, second = experiments.across_seeds([other, longer, record])
@@ -389,6 +391,8 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
         gain = 100 * (ticket["test_accuracy"] - record["dense"]["test_accuracy"])
         assert spread.points == pytest.approx([gain, gain + 10][: len(spread.points)])
     assert len(second) == len(first) and second[0].seeds == [0]
+    drawn = record["early_bird"]["drawn_after"]
+    assert [spread.drawn_after[-1] for spread in first] == [3, 2, *[drawn] * (len(first) - 2)]
     # a latency that was not timed beside the dense network's is no share of it
     assert all(0 < share < 100 for spread in first for share in spread.latency)
     for ticket in longer["tickets"]:
