@@ -153,21 +153,34 @@ def run_tickets(
             tickets = [ticket for ticket in tickets if ticket not in done]
             if not tickets:
                 return record
-            files = [watch.source(t, record["early_bird"], protocol) for t in tickets]
-            if not parallel.first(lambda: all((work / file).exists() for file in files)):
-                raise ValueError(
-                    f"The record {path.name} is here, but not the checkpoint that its tickets were "
-                    "drawn from. To add tickets, make a record of another name (--name)."
-                )
+            _check_drawable(name, tickets, record, protocol, work)
         runner = _Runner(protocol, work, root, progress)
         parallel.first(partial(runner.rehearse, tickets))
         if record is None:
             record = runner.dense(name)
             record = parallel.first(partial(_write, path, record, name, protocol))
+            _check_drawable(name, tickets, record, protocol, work)
         for ticket in tickets:
             record["tickets"].append(runner.ticket(ticket, record["early_bird"]))
             record = parallel.first(partial(_write, path, record, name, protocol))
     return record
+
+
+def _check_drawable(
+    name: str, tickets: Sequence[Ticket], record: dict, protocol: Protocol, work: Path
+) -> None:
+    """Refuse tickets whose dense network is not among the run's checkpoints.
+
+    They may have been deleted, or be of before a run kept what this rule draws from.
+    """
+    files = {watch.source(ticket, record["early_bird"], protocol) for ticket in tickets}
+    missing = parallel.first(lambda: sorted(f for f in files if not (work / f).exists()))
+    if missing:
+        raise ValueError(
+            f"The dense network of {name} is recorded, but not the checkpoint that these tickets "
+            f"are drawn from ({', '.join(missing)}). To add tickets, make a record of another name "
+            "(--name)."
+        )
 
 
 def prepare(

@@ -19,7 +19,7 @@ import joblib
 import torch
 from tqdm.auto import tqdm
 
-from . import experiments, parallel
+from . import experiments, parallel, watch
 from .criteria import CRITERIA
 from .progress import bar
 from .protocol import Protocol, Ticket
@@ -84,7 +84,7 @@ PRESETS = {
             _RATIOS,
         )
         for network, width, seeds, methods in (
-            ("vgg16", 0.25, _SEEDS, _METHODS),
+            ("vgg16", 0.25, _SEEDS, (*_METHODS, "lottery:magnitude")),
             ("preresnet20", 0.5, (0,), (*_METHODS, "spline@layerwise", "random@layerwise")),
             ("vgg16", 1.0, (0,), ()),  # its dense network is for the one-shot curves
         )
@@ -93,14 +93,14 @@ PRESETS = {
         Grid(
             {"dataset": ["cifar10"], "network": ["vgg16"], "width": [0.125]}
             | {"epochs": [24], "latest_draw": [20], "seed": _SEEDS},
-            [prefix + name for name in ("spline", "bn", "magnitude") for prefix in ("", "masks:")],
-            (0.5,),
+            [prefix + criterion for criterion in watch.CRITERIA for prefix in ("", "masks:")],
+            (0.5, 0.7),
         )
     ],
     "paper": [
         Grid(
             {"dataset": [dataset], "network": [network], "seed": _SEEDS},
-            (*_METHODS, "fpgm"),
+            (*_METHODS, "fpgm", "lottery:magnitude"),
             ratios,
         )
         for dataset, network, ratios in (

@@ -458,6 +458,19 @@ def test_adding_tickets_without_the_checkpoint_is_refused(tiny, tmp_path):
         run(TINY, ("bn",), (0.5,), folder=tmp_path, progress=False)
 
 
+def test_a_run_that_lacks_the_network_to_draw_from_says_so(tmp_path, monkeypatch):
+    """As one that was half trained before runs kept the networks that masks settle at."""
+    measure, kept = experiments.measure, tmp_path / "checkpoints" / TINY.name / "draw.pt"
+
+    def losing(*arguments, **options):
+        kept.unlink()
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(experiments, "measure", losing)
+    with pytest.raises(ValueError, match=r"recorded, but not.*draw\.pt.*--name"):
+        run(TINY, folder=tmp_path, progress=False)
+
+
 def test_two_processes_cannot_write_one_record(tmp_path):
     with (
         locked(tmp_path / f"{TINY.name}.lock"),

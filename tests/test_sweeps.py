@@ -69,14 +69,14 @@ def test_presets_are_the_runs_to_record():
     }
     assert [p.latest_draw for p in rules] == [20] * 3
     for tickets in rules.values():  # each is drawn twice
-        assert Counter(t.rule for t in tickets) == {"codes": 3, "masks": 3}
-        assert len({replace(t, rule="codes") for t in tickets}) == 3
+        assert Counter(t.rule for t in tickets) == {"codes": 8, "masks": 8}
+        assert len({replace(t, rule="codes") for t in tickets}) == 8
     assert len({p.name for p in paper}) == len(paper) == 12
     first = next(iter(paper))
     assert first == Protocol(dataset="cifar10", network="vgg16")  # nothing but the defaults
     assert all(replace(p, dataset="cifar10", network="vgg16", seed=0) == first for p in paper)
-    assert [len(tickets) for tickets in cpu.values()] == [15, 15, 15, 21, 0]
-    assert {len(tickets) for tickets in paper.values()} == {18}
+    assert [len(tickets) for tickets in cpu.values()] == [18, 18, 18, 21, 0]
+    assert {len(tickets) for tickets in paper.values()} == {21}
     assert main(["sweep", "--preset", "paper", "--epochs", "1"]) == 2  # refused before any work
 
 
