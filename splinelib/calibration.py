@@ -18,6 +18,8 @@ _ROWS_PER_COLUMN = 8
 _MIN_ROWS = 16384
 # Products of this many columns or fewer are taken in float64: it costs little there.
 _DOUBLE = 1024
+# Columns whose products with all before them are taken at a time.
+_BLOCK = 256
 # Rows that are turned into patches at a time, in float32 elements.
 _CHUNK = 1 << 25
 
@@ -55,27 +57,39 @@ class Moments:
     """Means and covariances of rows that come in chunks, summed in float64.
 
     The first chunk's mean is taken off beforehand, so that nothing is lost to cancellation.
+
+    Parameters
+    ----------
+    products : bool
+        Whether covariances are wanted; without them there are means and variances only.
     """
 
-    def __init__(self):
-        self.count = 0
+    def __init__(self, products: bool = True):
+        self.count, self.products = 0, products
 
     def add(self, rows: Tensor, targets: Tensor | None = None) -> None:
         """Add rows (r, p), and targets (r, q) if a regression on them is wanted."""
+        width = rows.shape[1]
         if not self.count:
             self.origin = rows.mean(0)
             self.total = torch.zeros_like(self.origin, dtype=torch.float64)
-            self.square = self.total.new_zeros(rows.shape[1], rows.shape[1])
+            self.square = self.total.new_zeros((width, width) if self.products else width)
             if targets is not None:
                 self.target_total = self.total.new_zeros(targets.shape[1])
-                self.cross = self.total.new_zeros(rows.shape[1], targets.shape[1])
+                self.cross = self.total.new_zeros(width, targets.shape[1])
         rows = rows - self.origin
-        if rows.shape[1] <= _DOUBLE:
+        if width <= _DOUBLE:
             rows = rows.double()
             targets = None if targets is None else targets.double()
         self.count += len(rows)
-        self.total += rows.sum(0, dtype=torch.float64)
-        self.square += rows.T @ rows
+        self.total += rows.sum(0)
+        if not self.products:
+            self.square += rows.square().sum(0)
+            return
+        # On and below the diagonal only; what lies above it is the same.
+        for start in range(0, width, _BLOCK):
+            stop = start + _BLOCK
+            self.square[start:stop, :stop] += rows[:, start:stop].T @ rows[:, :stop]
         if targets is not None:
             self.target_total += targets.sum(0, dtype=torch.float64)
             self.cross += rows.T @ targets
@@ -88,10 +102,17 @@ class Moments:
     def target_mean(self) -> Tensor:
         return self.target_total / self.count
 
+    def variance(self) -> Tensor:
+        """Variance of each column, shape (p,), float64."""
+        square = self.square.diagonal() if self.products else self.square
+        return square / self.count - (self.total / self.count).square()
+
     def covariance(self) -> Tensor:
         """Covariance of the rows, shape (p, p), float64."""
         offset = self.total / self.count
-        return self.square / self.count - torch.outer(offset, offset)
+        square = self.square.tril()
+        square += square.tril(-1).T
+        return square / self.count - torch.outer(offset, offset)
 
     def cross_covariance(self) -> Tensor:
         """Covariance of rows and targets, shape (p, q), float64."""
@@ -125,7 +146,7 @@ class Regression:
         if self.moments is not None:
             covariance = self.moments.covariance()
             covariance.diagonal().add_((ridge * covariance.diagonal().mean()).clamp(min=tiny))
-            step = torch.linalg.solve(covariance, self.moments.cross_covariance())
+            step = _solve_positive(covariance, self.moments.cross_covariance())
             return step, self.moments.target_mean - self.moments.mean @ step
         rows = torch.cat([r for r, _ in self.chunks]).double()
         targets = torch.cat([t for _, t in self.chunks]).double()
@@ -134,8 +155,16 @@ class Regression:
         inner = rows @ rows.T
         # The mean diagonal of the covariance is trace / (rows * columns).
         inner.diagonal().add_((ridge * inner.trace() / rows.shape[1]).clamp(min=tiny))
-        step = rows.T @ torch.linalg.solve(inner, targets)
+        step = rows.T @ _solve_positive(inner, targets)
         return step, target_mean - mean @ step
+
+
+def _solve_positive(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solve a symmetric system that is positive definite, unless by a rounding step."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed:
+        return torch.linalg.solve(matrix, right)
+    return torch.cholesky_solve(right, factor)
 
 
 def rows_needed(layer: nn.Module) -> int:

@@ -400,7 +400,7 @@ class _Watch:
         self.layer, self.images, self.seed, self.start = layer, images, seed, 0
         self.channels: dict[str, Tensor] = {}
         self.moments: dict[str, Moments] = {}
-        self.output = Moments()
+        self.output = Moments(products=False)
         self.rows = None
 
     def follow(self, group: str, indices: Tensor) -> None:
@@ -436,7 +436,7 @@ class _Watch:
             self.moments[group].covariance(),
             self.moments[group].mean,
             weight.T @ weight,
-            self.output.covariance().trace().item(),
+            self.output.variance().sum().item(),
         )
 
 
