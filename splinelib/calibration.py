@@ -6,12 +6,14 @@ layer's inputs are such a matrix already. Where there are more rows than a regre
 needs, a seeded sample of them is taken.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+
+from .trace import evaluating
 
 # Rows of a regression for each of its columns, and at least this many altogether.
 _ROWS_PER_COLUMN = 8
@@ -27,6 +29,19 @@ _CHUNK = 1 << 25
 def batches(data: Tensor, size: int = 256) -> tuple[Tensor, ...]:
     """The data, ``size`` rows at a time."""
     return data.split(size)
+
+
+def observe(model: nn.Module, data: Tensor, hooks: Iterable[tuple[str, Callable]]) -> None:
+    """Run the model on all data, in batches, with forward hooks on modules that are named."""
+    modules = dict(model.named_modules())
+    handles = [modules[name].register_forward_hook(hook) for name, hook in hooks]
+    try:
+        with evaluating(model):
+            for batch in batches(data):
+                model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def columns(layer: nn.Module) -> int:

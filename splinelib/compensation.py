@@ -24,7 +24,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 
 from .calibration import (
     Regression,
-    batches,
+    observe,
     output_positions,
     output_rows,
     patches,
@@ -67,7 +67,7 @@ def fold(
     def note(name: str):
         return lambda layer, inputs, output: fits[name].add(layer, inputs[0])
 
-    _run(dense, data, {name: note(name) for name in names})
+    observe(dense, data, [(name, note(name)) for name in names])
     added = []
     for name, fit in fits.items():
         constant = fit.into(modules[name])
@@ -170,7 +170,7 @@ def refit(
         if not isinstance(modules[name], _ConvTransposeNd)
     ]
     targets = {name: _Targets(kept.get(name, {}), len(data), seed) for name in names}
-    _run(dense, data, {name: target.add for name, target in targets.items()})
+    observe(dense, data, [(name, target.add) for name, target in targets.items()])
     added: list[str] = []
 
     def solve(name: str):
@@ -237,8 +237,8 @@ def distil(
     name = layout.order[-1]
     layer = dict(small.named_modules())[name]
     read, said = [], []
-    _run(small, data, {name: lambda _, inputs, output: read.append(inputs[0])})
-    _run(dense, data, {name: lambda _, inputs, output: said.append(output)})
+    observe(small, data, [(name, lambda _, inputs, output: read.append(inputs[0]))])
+    observe(dense, data, [(name, lambda _, inputs, output: said.append(output))])
     weight, bias = _match_probabilities(
         torch.cat(read).double(),
         torch.cat(said).double().softmax(1),
@@ -354,19 +354,6 @@ class _Targets:
 
     def result(self) -> tuple[Tensor, Tensor]:
         return self.rows, torch.cat(self.parts)
-
-
-def _run(model: nn.Module, data: Tensor, watching: dict) -> None:
-    """Run the model on all data, in batches, with a forward hook on each named module."""
-    modules = dict(model.named_modules())
-    hooks = [modules[name].register_forward_hook(hook) for name, hook in watching.items()]
-    try:
-        with evaluating(model):
-            for batch in batches(data):
-                model(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _solve(layer: nn.Module, inputs: Tensor, rows: Tensor, target: Tensor, ridge: float) -> Tensor:

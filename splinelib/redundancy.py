@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .calibration import (
     Moments,
-    batches,
+    observe,
     output_positions,
     output_rows,
     patches,
@@ -26,7 +26,6 @@ from .calibration import (
     sample_rows,
 )
 from .layout import Layout
-from .trace import evaluating
 
 RHO = 0.1
 # Ridge of the greedy removal, as a share of the variance of each column. On the digits
@@ -375,18 +374,11 @@ def readers(
     modules = dict(model.named_modules())
     names = {member.module for group in layout.groups.values() for member in group.consumers}
     watched = {name: _Watch(modules[name], len(data), seed) for name in layout.order}
-    watched = {name: watch for name, watch in watched.items() if name in names}
+    watched = {name: watcher for name, watcher in watched.items() if name in names}
     for group in layout.groups.values():
         for member in group.consumers:
             watched[member.module].follow(group.name, member.indices)
-    hooks = [modules[name].register_forward_hook(w.hook) for name, w in watched.items()]
-    try:
-        with evaluating(model):
-            for batch in batches(data):
-                model(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    observe(model, data, [(name, watcher.hook) for name, watcher in watched.items()])
     return {
         name: [watched[member.module].reader(name) for member in group.consumers]
         for name, group in layout.groups.items()
@@ -605,7 +597,6 @@ def activity(
         layers make a unit, their places follow one another. A unit that never changes has a
         row of zeros: it draws no boundary there.
     """
-    modules = dict(model.named_modules())
     parts: dict[str, list[Tensor]] = {name: [] for name in layout.groups}
     hooks = []
 
@@ -622,15 +613,8 @@ def activity(
         for member in group.producers:
             behind = layout.batch_norms.get(member.module, member.module)
             sample = _Places(len(data), places, seed)
-            look = hook(name, member.indices, sample)
-            hooks.append(modules[behind].register_forward_hook(look))
-    try:
-        with evaluating(model):
-            for batch in batches(data):
-                model(batch)
-    finally:
-        for handle in hooks:
-            handle.remove()
+            hooks.append((behind, hook(name, member.indices, sample)))
+    observe(model, data, hooks)
     result = {}
     for name, found in parts.items():
         sides = torch.cat(found, 1)
