@@ -51,6 +51,11 @@ class Spread:
     latency: list[float] = field(default_factory=list)
     cost: list[float] = field(default_factory=list)
 
+    @property
+    def ticket(self) -> Ticket | None:
+        """What was drawn: criterion, scope, compensation, rule; None for the dense network."""
+        return None if self.method == "dense" else Ticket.parse(self.method, self.ratio)
+
     def add(self, record: dict, result: dict) -> None:
         """Add the result of one seed."""
         dense, size = record["dense"], result["size"]

@@ -74,8 +74,8 @@ def _dispatch(func, args, kwargs):
     if asked is not None:
         kwargs = {**kwargs, "device": torch.device("cpu")}
     result = func(*tree_map(_held, args), **tree_map(_held, kwargs))
-    # An operation in place gives back the very tensors that it was given.
-    given = {id(t.held): t for t in there}
+    # An operation in place gives back the very tensors that it was given, wherever they lie.
+    given = {id(_held(t)): t for t in tensors}
     return tree_map(
         lambda t: given.get(id(t), There(t) if goes_there else t) if isinstance(t, Tensor) else t,
         result,

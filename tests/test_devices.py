@@ -32,6 +32,8 @@ def test_the_pretended_device_refuses_what_a_device_refuses():
         assert torch.equal((there @ there.T + 1).cpu(), cpu @ cpu.T + 1)
         there[1, torch.tensor([0])] = 5.0  # indices may lie on the CPU, and numbers anywhere
         assert there[1, 0].item() == 5 and there.tolist()[1][0] == 5
+        back = torch.zeros(2, 3)
+        assert back.copy_(there) is back and torch.equal(back, there.cpu())
         assert torch.zeros(2, device=DEVICE).device == DEVICE
         assert torch.tensor(1.5, device=DEVICE).device == DEVICE
         assert there.new_tensor([1, 2]).dtype == torch.float32

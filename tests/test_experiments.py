@@ -391,6 +391,8 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
         gain = 100 * (ticket["test_accuracy"] - record["dense"]["test_accuracy"])
         assert spread.points == pytest.approx([gain, gain + 10][: len(spread.points)])
     assert len(second) == len(first) and second[0].seeds == [0]
+    tickets = [Ticket.of(ticket) for ticket in record["tickets"]]
+    assert first[0].ticket is None and {spread.ticket for spread in first[1:]} == {*tickets}
     drawn = record["early_bird"]["drawn_after"]
     assert [spread.drawn_after[-1] for spread in first] == [3, 2, *[drawn] * (len(first) - 2)]
     # a latency that was not timed beside the dense network's is no share of it
