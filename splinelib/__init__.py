@@ -29,6 +29,7 @@ _HOMES = {
     "criteria": ["CRITERIA"],
     "importance": ["SplineImportance"],
     "pruning": [
+        "Pruner",
         "apply_masks",
         "attach_masks",
         "common_residual",

@@ -6,7 +6,8 @@ layer's inputs are such a matrix already. Where there are more rows than a regre
 needs, a seeded sample of them is taken.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,20 +25,41 @@ _DOUBLE = 1024
 _BLOCK = 256
 # Rows that are turned into patches at a time, in float32 elements.
 _CHUNK = 1 << 25
+# Inputs that pass through a network at a time; of images on a CPU so few that what one layer
+# hands to the next stays in the cache.
+_BATCH, _BATCH_OF_IMAGES = 256, 64
 
 
-def batches(data: Tensor, size: int = 256) -> tuple[Tensor, ...]:
-    """The data, ``size`` rows at a time."""
-    return data.split(size)
+def batches(data: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """A batch of the data at a time, and the rows of the other tensors that go with it."""
+    images = data.ndim > 2 and data.device.type == "cpu"
+    size = _BATCH_OF_IMAGES if images else _BATCH
+    return zip(*(tensor.split(size) for tensor in (data, *others)), strict=True)
+
+
+def channels_last(model: nn.Module, data: Tensor) -> Tensor:
+    """Images with their channels side by side in memory, where the model takes them so.
+
+    On a CPU a network of convolutions is then faster by a third, and a patch is a few runs of
+    memory. A model that calls ``view`` on its activations refuses: it gets the data as they are.
+    """
+    if data.ndim != 4 or data.device.type != "cpu":
+        return data
+    try:
+        with evaluating(model), torch.no_grad():
+            model(data[:1].contiguous(memory_format=torch.channels_last))
+    except RuntimeError:
+        return data
+    return data.contiguous(memory_format=torch.channels_last)
 
 
 def observe(model: nn.Module, data: Tensor, hooks: Iterable[tuple[str, Callable]]) -> None:
     """Run the model on all data, in batches, with forward hooks on modules that are named."""
-    modules = dict(model.named_modules())
+    data, modules = channels_last(model, data), dict(model.named_modules())
     handles = [modules[name].register_forward_hook(hook) for name, hook in hooks]
     try:
         with evaluating(model):
-            for batch in batches(data):
+            for (batch,) in batches(data):
                 model(batch)
     finally:
         for handle in handles:
@@ -49,9 +71,9 @@ def columns(layer: nn.Module) -> int:
     return layer.weight[0].numel()
 
 
-def output_positions(layer: nn.Module, output: Tensor) -> tuple[int, ...]:
-    """Positions that one image has in a layer's output: () for (N, F), (H, W) for images."""
-    return tuple(output.shape[2:] if isinstance(layer, _ConvNd) else output.shape[1:-1])
+def rows_needed(layer: nn.Module) -> int:
+    """Enough rows for a stable regression on all columns of a layer."""
+    return max(_MIN_ROWS, _ROWS_PER_COLUMN * columns(layer))
 
 
 def sample_rows(available: int, needed: int, seed: int) -> Tensor:
@@ -62,10 +84,66 @@ def sample_rows(available: int, needed: int, seed: int) -> Tensor:
     return torch.randperm(available, generator=generator)[:needed].sort().values
 
 
-def rows_between(rows: Tensor, start: int, stop: int) -> Tensor:
-    """Those of the sorted rows that lie in [start, stop), counted from start."""
-    first, last = torch.searchsorted(rows, torch.tensor([start, stop])).tolist()
-    return rows[first:last] - start
+class RowSample:
+    """A seeded sample of rows, one for each (input, position), that pass by in batches.
+
+    Parameters
+    ----------
+    inputs : int
+        How many there are in all batches.
+    needed : int
+        Rows to choose; all are taken if there are no more.
+    seed : int
+
+    Attributes
+    ----------
+    rows : Tensor, int64
+        Row numbers, sorted; known from the first batch on.
+    """
+
+    def __init__(self, inputs: int, needed: int, seed: int):
+        self.inputs, self.needed, self.seed = inputs, needed, seed
+        self.rows, self._start = None, 0
+
+    def next(self, shape: Sequence[int]) -> Tensor:
+        """Chosen rows of the next batch, counted within it; ``shape`` is (n, *positions)."""
+        if self.rows is None:
+            available = self.inputs * math.prod(shape[1:])
+            self.rows = sample_rows(available, self.needed, self.seed)
+        start, self._start = self._start, self._start + math.prod(shape)
+        first, last = torch.searchsorted(self.rows, torch.tensor([start, self._start])).tolist()
+        return self.rows[first:last] - start
+
+
+class Outputs:
+    """What a layer says at a sample of rows, enough for a regression on what it reads.
+
+    Parameters
+    ----------
+    layer : torch.nn.Module
+    inputs : int
+        How many there are in all batches.
+    seed : int
+    channels : Tensor, int64, optional
+        Those to keep; all if it is not given.
+    """
+
+    def __init__(self, layer: nn.Module, inputs: int, seed: int, channels: Tensor | None = None):
+        self.sample, self.channels = RowSample(inputs, rows_needed(layer), seed), channels
+        self._parts: list[Tensor] = []
+
+    def hook(self, layer: nn.Module, _, output: Tensor) -> None:
+        said = output_rows(layer, output, self.sample.next(rows_shape(layer, output)))
+        self._parts.append(_chosen(said, self.channels))
+
+    def values(self, channels: Tensor | None = None) -> Tensor:
+        """What was said in those of the channels, shape (R, channels)."""
+        self._parts = [torch.cat(self._parts)]
+        return _chosen(self._parts[0], channels)
+
+
+def _chosen(rows: Tensor, channels: Tensor | None) -> Tensor:
+    return rows if channels is None else rows[:, channels.to(rows.device)]
 
 
 class Moments:
@@ -82,8 +160,13 @@ class Moments:
     def __init__(self, products: bool = True):
         self.count, self.products = 0, products
 
-    def add(self, rows: Tensor, targets: Tensor | None = None) -> None:
-        """Add rows (r, p), and targets (r, q) if a regression on them is wanted."""
+    def add(
+        self, rows: Tensor, targets: Tensor | None = None, counts: Tensor | None = None
+    ) -> None:
+        """Add rows (r, p), and targets (r, q) if a regression on them is wanted.
+
+        With ``counts`` (r,) each row stands for so many that are equal.
+        """
         width = rows.shape[1]
         if not self.count:
             self.origin = rows.mean(0)
@@ -96,18 +179,21 @@ class Moments:
         if width <= _DOUBLE:
             rows = rows.double()
             targets = None if targets is None else targets.double()
-        self.count += len(rows)
-        self.total += rows.sum(0)
+        counted = rows if counts is None else rows * counts.to(rows)[:, None]
+        self.count += len(rows) if counts is None else int(counts.sum())
+        self.total += counted.sum(0)
         if not self.products:
-            self.square += rows.square().sum(0)
+            self.square += (counted * rows).sum(0)
             return
         # On and below the diagonal only; what lies above it is the same.
         for start in range(0, width, _BLOCK):
             stop = start + _BLOCK
-            self.square[start:stop, :stop] += rows[:, start:stop].T @ rows[:, :stop]
+            self.square[start:stop, :stop] += counted[:, start:stop].T @ rows[:, :stop]
         if targets is not None:
+            self.cross += counted.T @ targets
+            if counts is not None:
+                targets = targets * counts.to(targets)[:, None]
             self.target_total += targets.sum(0, dtype=torch.float64)
-            self.cross += rows.T @ targets
 
     @property
     def mean(self) -> Tensor:
@@ -175,16 +261,19 @@ class Regression:
 
 
 def _solve_positive(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solve a symmetric system that is positive definite, unless by a rounding step."""
+    """Solve a symmetric system that is positive definite, or was but for rounding.
+
+    Where it is not, of all best solutions the shortest.
+    """
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if failed:
-        return torch.linalg.solve(matrix, right)
+        return torch.linalg.pinv(matrix, hermitian=True) @ right
     return torch.cholesky_solve(right, factor)
 
 
-def rows_needed(layer: nn.Module) -> int:
-    """Enough rows for a stable regression on all columns of a layer."""
-    return max(_MIN_ROWS, _ROWS_PER_COLUMN * columns(layer))
+def rows_shape(layer: nn.Module, values: Tensor) -> tuple[int, ...]:
+    """(inputs, *positions) of what a layer reads or says: (N, H, W) for images."""
+    return (len(values), *(values.shape[2:] if isinstance(layer, _ConvNd) else values.shape[1:-1]))
 
 
 def output_rows(layer: nn.Module, output: Tensor, rows: Tensor) -> Tensor:
@@ -198,22 +287,63 @@ def output_rows(layer: nn.Module, output: Tensor, rows: Tensor) -> Tensor:
 
 
 def patches(layer: nn.Module, inputs: Tensor, rows: Tensor) -> Iterator[Tensor]:
-    """The patches that make the given output rows, in chunks of shape (r, channels, k).
+    """The patches that make the given output rows, in chunks of shape (r, k, channels).
 
-    ``k`` is the number of kernel taps (1 for a linear layer). ``layer.weight`` flattened
-    to (out, channels / groups, k) maps a patch to the output row, bias aside.
+    ``k`` is the number of kernel taps (1 for a linear layer). `taps_first` brings the layer's
+    weight into the same order, so that it maps a patch to the output row, bias aside.
     """
+    places = _places(layer, inputs)
+    read = _places_read(layer, inputs, rows)
+    for part in read.split(max(1, _CHUNK // (read.shape[1] * places.shape[1]))):
+        patch = places.index_select(0, part.flatten().clamp(min=0))
+        yield patch.masked_fill_(part.view(-1, 1) < 0, 0).view(*part.shape, -1)
+
+
+def pixels(layer: nn.Module, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """What the patches of the given output rows hold, every place of the input but once.
+
+    Returns
+    -------
+    values : Tensor, shape (p, channels)
+        The places that are read; padding, if any is, comes last, as a row of zeros.
+    counts : Tensor, shape (p,), int64
+        By how many kernel taps, over all rows, each is read.
+    """
+    places = _places(layer, inputs)
+    counts = torch.bincount(_places_read(layer, inputs, rows).flatten() + 1)
+    padding, counts = counts[0], counts[1:]
+    used = counts.nonzero().flatten()
+    values, counts = places[used], counts[used]
+    if padding:
+        values = torch.cat([values, values.new_zeros(1, values.shape[1])])
+        counts = torch.cat([counts, padding[None]])
+    return values, counts
+
+
+def taps_first(weight: Tensor) -> Tensor:
+    """A layer's weight (out, channels, *kernel) as (out, k, channels), the order of `patches`."""
+    return weight.reshape(*weight.shape[:2], -1).transpose(1, 2)
+
+
+def _places(layer: nn.Module, inputs: Tensor) -> Tensor:
+    """A layer's inputs as one row of channels for each place."""
+    if isinstance(layer, _ConvNd):
+        inputs = inputs.movedim(1, -1)
+    return inputs.reshape(-1, inputs.shape[-1])
+
+
+def _places_read(layer: nn.Module, inputs: Tensor, rows: Tensor) -> Tensor:
+    """Which place each kernel tap reads for the given output rows, (R, k); -1 for padding."""
     rows = rows.to(inputs.device)
     if not isinstance(layer, _ConvNd):
-        flat = inputs.reshape(-1, inputs.shape[-1])
-        for part in rows.split(max(1, _CHUNK // flat.shape[1])):
-            yield flat[part].unsqueeze(-1)
-        return
-    view, positions = _windows(layer, inputs)
-    taps = layer.weight[0, 0].numel()
-    for part in rows.split(max(1, _CHUNK // (inputs.shape[1] * taps))):
-        image, *place = _unravel(part, (len(inputs), *positions))
-        yield view[(image, *place)].flatten(2)
+        return rows[:, None]
+    # Numbers as the pixels of an image with one channel, which is padded and cut into windows
+    # like any other; as floats, since padding by reflection takes no integers.
+    shape = (len(inputs), 1, *inputs.shape[2:])
+    number = torch.arange(1, math.prod(shape) + 1, dtype=torch.float64, device=inputs.device)
+    view, positions = _windows(layer, number.view(shape))
+    image, *place = _unravel(rows, (len(inputs), *positions))
+    return view[(image, *place)].flatten(1).long() - 1
 
 
 def _windows(layer: _ConvNd, inputs: Tensor) -> tuple[Tensor, tuple[int, ...]]:

@@ -16,6 +16,7 @@ Three ways, all convex fits on unlabelled calibration inputs, none with any trai
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -23,14 +24,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from .calibration import (
+    Outputs,
     Regression,
+    RowSample,
+    channels_last,
     observe,
-    output_positions,
     output_rows,
     patches,
-    rows_between,
     rows_needed,
-    sample_rows,
+    rows_shape,
+    taps_first,
 )
 from .layout import Layout
 from .trace import evaluating
@@ -86,15 +89,12 @@ class _Fold:
 
     def __init__(self, kept: dict[str, Tensor], images: int, seed: int):
         self.keep, self.out = kept["in"], kept.get("out")
-        self.images, self.seed, self.start = images, seed, 0
-        self.rows = self.fit = None
+        self.images, self.seed, self.fit = images, seed, None
 
     def add(self, layer: nn.Module, inputs: Tensor) -> None:
         if self.fit is None:
             self._prepare(layer, inputs)
-        count = len(inputs) * self.positions
-        rows = rows_between(self.rows, self.start, self.start + count)
-        self.start += count
+        rows = self.sample.next(rows_shape(layer, inputs))
         if len(rows):
             read = output_rows(layer, inputs, rows)
             dropped = read[:, self.drop]
@@ -103,9 +103,9 @@ class _Fold:
 
     def _prepare(self, layer: nn.Module, inputs: Tensor) -> None:
         channels = layer.weight.shape[1]
-        self.positions = math.prod(output_positions(layer, inputs))
-        self.rows = sample_rows(self.images * self.positions, rows_needed(layer), self.seed)
-        self.fit = Regression(len(self.keep), len(self.rows))
+        self.sample = RowSample(self.images, rows_needed(layer), self.seed)
+        available = self.images * math.prod(rows_shape(layer, inputs)[1:])
+        self.fit = Regression(len(self.keep), min(available, self.sample.needed))
         stays = torch.zeros(channels, dtype=torch.bool)
         stays[self.keep] = True
         self.drop = (~stays).nonzero().flatten().to(inputs.device)
@@ -125,6 +125,21 @@ class _Fold:
         return dropped.flatten(2).sum(2) @ constant
 
 
+def dense_outputs(
+    model: nn.Module, layout: Layout, inputs: int, seed: int = 0
+) -> dict[str, Outputs]:
+    """By layer, what `refit` will ask of the dense network; yet to be filled.
+
+    Every layer but the first may have to be solved anew; transposed convolutions are left alone.
+    """
+    modules = dict(model.named_modules())
+    return {
+        name: Outputs(modules[name], inputs, seed)
+        for name in layout.order[1:]
+        if not isinstance(modules[name], _ConvTransposeNd)
+    }
+
+
 @torch.no_grad()
 def refit(
     dense: nn.Module,
@@ -134,13 +149,14 @@ def refit(
     data: Tensor,
     seed: int = 0,
     ridge: float = RIDGE,
+    outputs: Mapping[str, Outputs] | None = None,
 ) -> list[str]:
     """Solve the small network's kernels anew, in place, layer after layer.
 
     The small network sees all calibration inputs in one forward pass; when the pass reaches
     a layer, its kernel is solved from what arrives there and from what the dense layer says,
     and the pass goes on with the new kernel. Memory: the activations of one layer for all
-    inputs.
+    inputs, and what the dense layers say at the rows that are fitted.
 
     Parameters
     ----------
@@ -154,6 +170,9 @@ def refit(
     seed : int
         For the sample of positions of large images.
     ridge : float
+    outputs : dict of str to Outputs, optional
+        `dense_outputs` that have seen the dense network run on the data. Without it the dense
+        network is run here.
 
     Returns
     -------
@@ -169,19 +188,27 @@ def refit(
         for name in layout.order[layout.order.index(affected[0]) :]
         if not isinstance(modules[name], _ConvTransposeNd)
     ]
-    targets = {name: _Targets(kept.get(name, {}), len(data), seed) for name in names}
-    observe(dense, data, [(name, target.add) for name, target in targets.items()])
+    stay = {name: kept.get(name, {}).get("out") for name in names}
+    if outputs is None:
+        layers = dict(dense.named_modules())
+        targets = {name: Outputs(layers[name], len(data), seed, stay[name]) for name in names}
+        observe(dense, data, [(name, said.hook) for name, said in targets.items()])
+        stay = dict.fromkeys(names)  # they hold no other channels
+    else:
+        targets = dict(outputs)
     added: list[str] = []
 
     def solve(name: str):
         def hook(layer: nn.Module, inputs: tuple) -> None:
-            rows, target = targets.pop(name).result()
-            constant = _solve(layer, inputs[0], rows, target, ridge)
+            said = targets.pop(name)
+            target = said.values(stay[name])
+            constant = _solve(layer, inputs[0], said.sample.rows, target, ridge)
             if _absorb(layer, modules.get(layout.batch_norms.get(name)), constant):
                 added.append(name)
 
         return hook
 
+    data = channels_last(small, data)
     hooks = [modules[name].register_forward_pre_hook(solve(name)) for name in names]
     try:
         with evaluating(small):
@@ -225,13 +252,14 @@ def distil(
     kept: dict[str, dict[str, Tensor]],
     data: Tensor,
     seed: int = 0,
+    outputs: Mapping[str, Outputs] | None = None,
 ) -> list[str]:
     """Refit, then match the dense network's class probabilities; see the module's text.
 
     Parameters and result as for `refit`. How far the last layer moves from its least-squares
     fit is decided on a quarter of the calibration inputs that the others are fitted without.
     """
-    added = refit(dense, small, layout, kept, data, seed)
+    added = refit(dense, small, layout, kept, data, seed, outputs=outputs)
     if not kept:
         return added
     name = layout.order[-1]
@@ -336,43 +364,24 @@ def _conjugate_gradients(curvature, target: Tensor, factor: Tensor) -> Tensor:
     return solution
 
 
-class _Targets:
-    """What the dense layer says at a sample of rows, in the channels that stay."""
-
-    def __init__(self, kept: dict[str, Tensor], images: int, seed: int):
-        self.out, self.images, self.seed, self.start = kept.get("out"), images, seed, 0
-        self.rows, self.parts = None, []
-
-    def add(self, layer: nn.Module, _, output: Tensor) -> None:
-        positions = math.prod(output_positions(layer, output))
-        if self.rows is None:
-            self.rows = sample_rows(self.images * positions, rows_needed(layer), self.seed)
-        count = len(output) * positions
-        said = output_rows(layer, output, rows_between(self.rows, self.start, self.start + count))
-        self.start += count
-        self.parts.append(said if self.out is None else said[:, self.out.to(said.device)])
-
-    def result(self) -> tuple[Tensor, Tensor]:
-        return self.rows, torch.cat(self.parts)
-
-
 def _solve(layer: nn.Module, inputs: Tensor, rows: Tensor, target: Tensor, ridge: float) -> Tensor:
     """Set the layer's kernel by ridge least squares; the constant to add, shape (out,)."""
     blocks = getattr(layer, "groups", 1)
-    weight = layer.weight.reshape(blocks, len(layer.weight) // blocks, -1)
-    fits = [Regression(weight.shape[2], len(rows)) for _ in range(blocks)]
+    weight = taps_first(layer.weight)
+    outputs, taps, channels = weight.shape
+    weight = weight.reshape(blocks, outputs // blocks, taps * channels)
+    fits = [Regression(taps * channels, len(rows)) for _ in range(blocks)]
     bias = 0 if layer.bias is None else layer.bias
     done = 0
     for patch in patches(layer, inputs, rows):
-        read = patch.reshape(len(patch), blocks, -1)
         wanted = (target[done : done + len(patch)] - bias).reshape(len(patch), blocks, -1)
         done += len(patch)
         for block, fit in enumerate(fits):
-            error = wanted[:, block] - read[:, block] @ weight[block].T
-            fit.add(read[:, block], error)
+            read = patch[:, :, block * channels : (block + 1) * channels].flatten(1)
+            fit.add(read, wanted[:, block] - read @ weight[block].T)
     steps, constants = zip(*(fit.solve(ridge) for fit in fits), strict=True)
-    step = torch.stack([step.T for step in steps]).reshape(layer.weight.shape)
-    layer.weight += step.to(layer.weight.dtype)
+    step = torch.cat([step.T for step in steps]).view(outputs, taps, channels)
+    layer.weight += step.transpose(1, 2).reshape(layer.weight.shape).to(layer.weight.dtype)
     return torch.cat(constants)
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .calibration import batches
+from .calibration import Outputs, batches, observe
+from .compensation import dense_outputs
 from .layout import Group, Layout
 from .redundancy import (
     RHO,
@@ -61,6 +62,8 @@ class Context:
     ):
         self.model, self.layout, self.data, self.seed = model, layout, data, seed
         self.labels = labels
+        self._outputs: dict[str, Outputs] | None = None
+        self._expects_outputs = False
         self.generator = torch.Generator().manual_seed(seed)
         self.modules = dict(model.named_modules())
 
@@ -102,7 +105,27 @@ class Context:
 
     @functools.cached_property
     def _readers(self) -> dict[str, list[Reader]]:
-        return readers(self.model, self.layout, self._inputs, self.seed)
+        outputs = None
+        if self._expects_outputs and self._outputs is None:
+            outputs = self._dense_outputs()
+        found = readers(self.model, self.layout, self._inputs, self.seed, outputs)
+        self._outputs = outputs or self._outputs
+        return found
+
+    def expect_outputs(self) -> None:
+        """Have the pass that `readers` makes, if it is still to come, note `outputs` as well."""
+        self._expects_outputs = True
+
+    def outputs(self) -> dict[str, Outputs]:
+        """What the layers say on the calibration inputs, as `compensation.refit` takes it."""
+        if self._outputs is None:
+            outputs = self._dense_outputs()
+            observe(self.model, self._inputs, [(name, o.hook) for name, o in outputs.items()])
+            self._outputs = outputs
+        return self._outputs
+
+    def _dense_outputs(self) -> dict[str, Outputs]:
+        return dense_outputs(self.model, self.layout, len(self._inputs), self.seed)
 
     def activity(self, group: Group) -> Tensor:
         """Sides of the units' hyperplanes that the data lie on; see `redundancy.activity`."""
@@ -134,9 +157,8 @@ class Context:
         state = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
         weights = {name: state[name].detach().clone().requires_grad_() for name in names}
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-        labels = batches(self.labels)
         with torch.enable_grad(), evaluating(self.model):
-            for inputs, target in zip(batches(self._inputs), labels, strict=True):
+            for inputs, target in batches(self._inputs, self.labels):
                 logits = functional_call(self.model, state | weights, (inputs,))
                 loss = nn.functional.cross_entropy(logits, target, reduction="sum")
                 grads = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)

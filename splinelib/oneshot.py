@@ -77,7 +77,8 @@ def compare(
     list of dict
         Per method and ratio: ``criterion``, ``scope``, ``compensate``, ``ratio``, ``accuracy``,
         ``parameters``, ``macs`` per input, and the ``seconds`` that the pruning took. The
-        first entry of a criterion includes its scoring.
+        first entry of a criterion includes its scoring, and the first that needs it the pass
+        of the dense network over the data.
 
     Examples
     --------
@@ -88,9 +89,9 @@ def compare(
     >>> [(entry["compensate"], entry["accuracy"]) for entry in made]
     [(False, 0.5), ('refit', 0.5)]
     """
-    pruner = _Pruner(model, data, labels, judge, seed)
     tickets = _tickets(methods, ratios)
-    return [pruner.entry(ticket) for ticket in tickets]
+    pruner = pruning.Pruner(model, data, seed=seed, labels=labels)
+    return [_entry(pruner, ticket, data[:1], judge) for ticket in tickets]
 
 
 def _tickets(methods: Sequence[str], ratios: Sequence[float]) -> list[Ticket]:
@@ -177,12 +178,12 @@ def curves(
             test = dataset.test_images, dataset.test_labels
             return evaluate(small, *test, transform=dataset.to_float)
 
-        pruner = _Pruner(dense.eval(), data, labels, judge, protocol.seed)
+        pruner = pruning.Pruner(dense.eval(), data, seed=protocol.seed, labels=labels)
         label = f"{run} one shot"
         with bar(total=len(todo), desc=label, unit="network", disable=not progress) as shown:
             for ticket in todo:
                 shown.set_postfix_str(ticket.name)
-                entry = pruner.entry(ticket)
+                entry = _entry(pruner, ticket, data[:1], judge)
                 entry["test_accuracy"] = entry.pop("accuracy")
                 record["entries"].append(entry)
                 record["provenance"] = provenance()
@@ -191,49 +192,24 @@ def curves(
     return record
 
 
-class _Pruner:
-    """Prunes one dense network in many ways; scores are computed once for each criterion."""
-
-    def __init__(self, dense: nn.Module, data: Tensor, labels: Tensor | None, judge, seed: int):
-        self.dense, self.data, self.labels = dense, data, labels
-        self.judge, self.seed = judge, seed
-        self.scores: dict[tuple[str, bool], pruning.Scores] = {}
-
-    def entry(self, ticket: Ticket) -> dict:
-        """Prune, judge; what there is to say of it."""
-        began = time.perf_counter()
-        scores = self._scores(ticket.criterion, ticket.scope == "residual")
-        scope = "layerwise" if ticket.scope == "layerwise" else "global"
-        with warnings.catch_warnings():
-            # At high ratios whole layers would go; that each keeps a unit is what is recorded.
-            warnings.filterwarnings("ignore", message="groups .* would have lost all")
-            masks = pruning.select(scores, ticket.ratio, scope)
-        small = pruning.shrink(
-            self.dense, masks, data=self.data, compensate=ticket.compensate, seed=self.seed
-        )
-        seconds = time.perf_counter() - began
-        return {
-            "criterion": ticket.criterion,
-            "scope": ticket.scope,
-            "compensate": ticket.compensate,
-            "ratio": ticket.ratio,
-            "accuracy": self.judge(small),
-            "parameters": sum(p.numel() for p in small.parameters()),
-            "macs": forward_flops(small, self.data[:1]) // 2,
-            "seconds": seconds,
-        }
-
-    def _scores(self, criterion: str, residual: bool) -> pruning.Scores:
-        key = criterion, residual
-        if key not in self.scores:
-            if residual:
-                order = self._scores(criterion, False)
-                self.scores[key] = pruning.common_residual(self.dense, order, self.data, self.seed)
-            else:
-                self.scores[key] = pruning.score(
-                    self.dense, criterion, data=self.data, seed=self.seed, labels=self.labels
-                )
-        return self.scores[key]
+def _entry(pruner: pruning.Pruner, ticket: Ticket, example: Tensor, judge) -> dict:
+    """Prune, judge; what there is to say of it."""
+    began = time.perf_counter()
+    with warnings.catch_warnings():
+        # At high ratios whole layers would go; that each keeps a unit is what is recorded.
+        warnings.filterwarnings("ignore", message="groups .* would have lost all")
+        small = pruner.prune(ticket.ratio, ticket.criterion, ticket.scope, ticket.compensate)
+    seconds = time.perf_counter() - began
+    return {
+        "criterion": ticket.criterion,
+        "scope": ticket.scope,
+        "compensate": ticket.compensate,
+        "ratio": ticket.ratio,
+        "accuracy": judge(small),
+        "parameters": sum(p.numel() for p in small.parameters()),
+        "macs": forward_flops(small, example) // 2,
+        "seconds": seconds,
+    }
 
 
 def read(path: str | os.PathLike) -> dict:

@@ -109,12 +109,11 @@ def score(
     >>> {name: len(s) for name, s in sl.score(net, example=torch.zeros(1, 2)).items()}
     {'0': 8}
     """
-    context = _context(model, criterion, data, example, seed, labels, layout)
-    return _score(context, criterion)
-
-
-def _context(model, criterion, data, example, seed, labels, layout=None) -> Context:
     _check_choice("criterion", criterion, CRITERIA)
+    return _score(_context(model, data, example, seed, labels, layout), criterion)
+
+
+def _context(model, data, example, seed, labels, layout=None) -> Context:
     if data is None and example is None and layout is None:
         raise ValueError("pass data= (calibration inputs) or example= (one input of the model)")
     if data is not None:
@@ -451,13 +450,16 @@ def _checked_compensation(compensate: bool | str, data: Tensor | None) -> bool |
     return compensate
 
 
-def _compensated(model, layout: Layout, masks: dict, data, compensate, seed: int) -> nn.Module:
+def _compensated(
+    model, layout: Layout, masks: dict, data, compensate, seed: int, **known
+) -> nn.Module:
     if compensate == "distil":
         compensation.check_classifier(model, layout, data)
     small, kept = _shrink(model, layout, masks)
     if compensate:
         work = getattr(compensation, compensate)
-        small.pruning_record["added_biases"] += work(model, small, layout, kept, data, seed)
+        added = work(model, small, layout, kept, data, seed, **known)
+        small.pruning_record["added_biases"] += added
     return small
 
 
@@ -540,18 +542,119 @@ def prune(
     >>> sl.prune(net, 0.5, data=torch.randn(100, 2), compensate=True)[0]
     Linear(in_features=2, out_features=4, bias=True)
     """
+    compensate = _checked_request(ratio, criterion, scope, compensate, round_to, data)
+    pruner = Pruner(model, data, example, seed, labels)
+    return pruner.prune(ratio, criterion, scope, compensate, round_to)
+
+
+def _checked_request(ratio, criterion, scope, compensate, round_to, data) -> bool | str:
+    """The compensation asked for; a clear error for what cannot be done, before any work."""
+    _check_choice("criterion", criterion, CRITERIA)
     _check_ratio(ratio)
     _check_round_to(round_to)
     _check_choice("scope", scope, SCOPES)
-    compensate = _checked_compensation(compensate, data)
     if data is None and scope == "residual":
         raise ValueError(_NEEDS_DATA.format("scope='residual'"))
-    context = _context(model, criterion, data, example, seed, labels)
-    scores = _score(context, criterion)
-    if scope == "residual":
-        scores = _common_residual(context, scores)
-    masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
-    return _compensated(model, context.layout, masks, context.data, compensate, seed)
+    return _checked_compensation(compensate, data)
+
+
+class Pruner:
+    """One network, pruned in many ways: what these share is measured once.
+
+    The network is traced once; scores are kept; and what the dense network does on the
+    calibration inputs is noted in one pass, for the criteria that look at it as for every
+    compensation after it. `prune` does the same for one way.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as it is. It should not change while the pruner is in use.
+    data, example, seed, labels
+        As for `prune`.
+
+    Attributes
+    ----------
+    layout : Layout
+        The groups of units that go together.
+
+    Raises
+    ------
+    ValueError, PruningError
+        As for `score`.
+
+    Notes
+    -----
+    For a compensation by ``"refit"`` or ``"distil"`` the outputs of every layer are held at the
+    positions that are fitted, 16,384 and more for each: 300 MB for VGG-16 on CIFAR-10.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> pruner = sl.Pruner(net, data=torch.randn(100, 2))
+    >>> [pruner.prune(ratio, "lsq", compensate="refit")[0].out_features for ratio in (0.25, 0.5)]
+    [6, 4]
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Tensor | None = None,
+        example: Tensor | None = None,
+        seed: int = 0,
+        labels: Tensor | None = None,
+    ):
+        self._context = _context(model, data, example, seed, labels)
+        self._scores: dict[tuple[str, bool], Scores] = {}
+
+    @property
+    def layout(self) -> Layout:
+        return self._context.layout
+
+    def scores(self, criterion: str = "spline", scope: str = "global") -> Scores:
+        """As `score`; for the scope ``"residual"`` brought to a `common_residual`.
+
+        Raises
+        ------
+        ValueError
+            As for `score`; for an unknown scope.
+        """
+        _check_choice("criterion", criterion, CRITERIA)
+        _check_choice("scope", scope, SCOPES)
+        key = criterion, scope == "residual"
+        if key not in self._scores:
+            if scope == "residual":
+                found = _common_residual(self._context, self.scores(criterion))
+            else:
+                found = _score(self._context, criterion)
+            self._scores[key] = found
+        return self._scores[key]
+
+    def prune(
+        self,
+        ratio: float,
+        criterion: str = "spline",
+        scope: str = "global",
+        compensate: bool | str = False,
+        round_to: int = 1,
+    ) -> nn.Module:
+        """Select, shrink, and compensate if asked to; everything as for the function `prune`."""
+        context = self._context
+        compensate = _checked_request(ratio, criterion, scope, compensate, round_to, context.data)
+        refits = compensate in ("refit", "distil")
+        if refits:
+            context.expect_outputs()
+        scores = self.scores(criterion, scope)
+        masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
+        return _compensated(
+            context.model,
+            context.layout,
+            masks,
+            context.data,
+            compensate,
+            context.seed,
+            **({"outputs": context.outputs()} if refits else {}),
+        )
 
 
 def save_pruned(model: nn.Module, path: str | os.PathLike) -> None:

@@ -8,7 +8,7 @@ Both remove greedily: after each removal the question is asked again of the unit
 kept, so of three units that draw one line two can go, never all three.
 """
 
-import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -17,13 +17,15 @@ from torch import Tensor, nn
 
 from .calibration import (
     Moments,
+    Outputs,
+    RowSample,
     observe,
-    output_positions,
     output_rows,
     patches,
-    rows_between,
+    pixels,
     rows_needed,
-    sample_rows,
+    rows_shape,
+    taps_first,
 )
 from .layout import Layout
 
@@ -351,7 +353,11 @@ class Reader(NamedTuple):
 
 @torch.no_grad()
 def readers(
-    model: nn.Module, layout: Layout, data: Tensor, seed: int = 0
+    model: nn.Module,
+    layout: Layout,
+    data: Tensor,
+    seed: int = 0,
+    outputs: Mapping[str, Outputs] | None = None,
 ) -> dict[str, list[Reader]]:
     """Run the calibration inputs once and note what the readers of each group see.
 
@@ -363,6 +369,8 @@ def readers(
         A thousand training inputs or more.
     seed : int
         For the sample of positions of large images.
+    outputs : dict of str to Outputs, optional
+        By layer; they are filled in the same pass.
 
     Returns
     -------
@@ -378,7 +386,11 @@ def readers(
     for group in layout.groups.values():
         for member in group.consumers:
             watched[member.module].follow(group.name, member.indices)
-    observe(model, data, [(name, watcher.hook) for name, watcher in watched.items()])
+    observe(
+        model,
+        data,
+        [(name, each.hook) for found in (watched, outputs or {}) for name, each in found.items()],
+    )
     return {
         name: [watched[member.module].reader(name) for member in group.consumers]
         for name, group in layout.groups.items()
@@ -389,47 +401,54 @@ class _Watch:
     """Collects the moments of one layer's inputs for each group that it reads."""
 
     def __init__(self, layer: nn.Module, images: int, seed: int):
-        self.layer, self.images, self.seed, self.start = layer, images, seed, 0
+        self.layer, self.sample = layer, RowSample(images, rows_needed(layer), seed)
         self.channels: dict[str, Tensor] = {}
         self.moments: dict[str, Moments] = {}
         self.output = Moments(products=False)
-        self.rows = None
 
     def follow(self, group: str, indices: Tensor) -> None:
-        self.channels[group], self.moments[group] = indices, Moments()
+        self.channels[group] = indices.to(self.layer.weight.device)
+        self.moments[group] = Moments()
 
     def hook(self, layer: nn.Module, inputs: tuple, output: Tensor) -> None:
-        positions = math.prod(output_positions(layer, output))
-        if self.rows is None:
-            self.rows = sample_rows(self.images * positions, rows_needed(layer), self.seed)
-        count = len(output) * positions
-        rows = rows_between(self.rows, self.start, self.start + count)
-        self.start += count
+        rows = self.sample.next(rows_shape(layer, output))
         if not len(rows):
             return
         self.output.add(output_rows(layer, output, rows))
-        for patch in patches(layer, inputs[0], rows):
-            for group, indices in self.channels.items():
-                self.moments[group].add(self._columns(patch, indices))
+        wide = {group for group in self.channels if self._is_wide(group)}
+        if wide:
+            values, counts = pixels(layer, inputs[0], rows)
+            for group in wide:
+                columns = self.channels[group].T
+                mine = values[:, columns].flatten(0, 1)  # (p * m, U)
+                self.moments[group].add(mine, counts=counts.repeat_interleave(len(columns)))
+        if wide != set(self.channels):
+            for patch in patches(layer, inputs[0], rows):
+                for group in self.channels.keys() - wide:
+                    self.moments[group].add(self._columns(patch, group))
 
-    def _columns(self, patch: Tensor, indices: Tensor) -> Tensor:
-        """(r, channels, k) -> (r, U * m), or (r * m, U) where that is too wide."""
-        units, width = indices.shape
-        mine = patch[:, indices.flatten().to(patch.device)]
-        if units * width * patch.shape[2] <= MAX_COLUMNS:
-            return mine.flatten(1)
-        return mine.reshape(len(patch), units, -1).transpose(1, 2).reshape(-1, units)
+    def _is_wide(self, group: str) -> bool:
+        """Whether kernel taps and columns of one unit are taken as observations of it."""
+        taps = self.layer.weight[0, 0].numel()
+        return self.channels[group].numel() * taps > MAX_COLUMNS
+
+    def _columns(self, patch: Tensor, group: str) -> Tensor:
+        """(r, k, channels) -> (r, k * U * m)."""
+        return patch[:, :, self.channels[group].flatten()].flatten(1)
 
     def reader(self, group: str) -> Reader:
-        indices = self.channels[group]
-        weight = self.layer.weight.flatten(2) if self.layer.weight.ndim > 2 else self.layer.weight
-        weight = self._columns(weight.reshape(*weight.shape[:2], -1).double(), indices)
-        return Reader(
-            self.moments[group].covariance(),
-            self.moments[group].mean,
-            weight.T @ weight,
-            self.output.variance().sum().item(),
-        )
+        weight = taps_first(self.layer.weight.double())
+        units, width = self.channels[group].shape
+        gram, mean = self.moments[group].covariance(), self.moments[group].mean
+        if self._is_wide(group):
+            weight = weight[:, :, self.channels[group].T].reshape(-1, units)
+        else:
+            # The columns of one unit side by side.
+            order = torch.arange(gram.shape[0]).view(-1, units, width).transpose(0, 1).flatten()
+            order = order.to(gram.device)
+            weight = self._columns(weight, group)[:, order]
+            gram, mean = gram[order][:, order], mean[order]
+        return Reader(gram, mean, weight.T @ weight, self.output.variance().sum().item())
 
 
 def least_squares_order(readers: list[Reader], units: int, ridge: float = LSQ_RIDGE) -> Removal:
@@ -600,10 +619,12 @@ def activity(
     parts: dict[str, list[Tensor]] = {name: [] for name in layout.groups}
     hooks = []
 
-    def hook(group: str, indices: Tensor, sample: _Places):
+    def hook(group: str, indices: Tensor, sample: RowSample):
         def look(layer: nn.Module, _, output: Tensor) -> None:
             channels_first = output.ndim > 2 and not isinstance(layer, nn.Linear)
-            rows = sample.of(output.movedim(1, -1) if channels_first else output)
+            seen = output.movedim(1, -1) if channels_first else output
+            rows = sample.next(seen.shape[:-1]).to(seen.device)
+            rows = seen.reshape(-1, seen.shape[-1])[rows]
             side = rows[:, indices.to(rows.device)] > 0  # (r, U, m)
             parts[group].append(side.transpose(0, 1).flatten(1).cpu())
 
@@ -612,7 +633,7 @@ def activity(
     for name, group in layout.groups.items():
         for member in group.producers:
             behind = layout.batch_norms.get(member.module, member.module)
-            sample = _Places(len(data), places, seed)
+            sample = RowSample(len(data), places, seed)
             hooks.append((behind, hook(name, member.indices, sample)))
     observe(model, data, hooks)
     result = {}
@@ -621,24 +642,6 @@ def activity(
         changes = (sides.any(1) & ~sides.all(1)).float()
         result[name] = (2 * sides.float() - 1) * changes[:, None]
     return result
-
-
-class _Places:
-    """A seeded sample of the rows (inputs and positions) that pass by in batches."""
-
-    def __init__(self, images: int, places: int, seed: int):
-        self.images, self.places, self.seed = images, places, seed
-        self.rows, self.start = None, 0
-
-    def of(self, seen: Tensor) -> Tensor:
-        """The sampled rows of a batch (n, ..., channels), shape (r, channels)."""
-        flat = seen.reshape(-1, seen.shape[-1])
-        if self.rows is None:
-            total = self.images * (len(flat) // len(seen))
-            self.rows = sample_rows(total, self.places, self.seed)
-        rows = rows_between(self.rows, self.start, self.start + len(flat))
-        self.start += len(flat)
-        return flat[rows.to(flat.device)]
 
 
 class _Downdate:

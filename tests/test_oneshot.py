@@ -71,9 +71,9 @@ def test_compare_gives_what_prune_gives_and_scores_once(monkeypatch):
     model = sl.models.build("mlp", dataset, seed=0)
     test = dataset.to_float(dataset.test_images), dataset.test_labels
     calls = []
-    score = oneshot.pruning.score
+    score = oneshot.pruning._score
     monkeypatch.setattr(
-        oneshot.pruning, "score", lambda *args, **kw: calls.append(args[1]) or score(*args, **kw)
+        oneshot.pruning, "_score", lambda *args: calls.append(args[1]) or score(*args)
     )
     methods = ["snip", "snip@residual+refit", "random@layerwise"]
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -81,6 +81,7 @@ def test_compare_gives_what_prune_gives_and_scores_once(monkeypatch):
         model, methods, [0.3, 0.6], data=data, labels=labels, judge=lambda m: evaluate(m, *test)
     )
     assert calls == ["snip", "random"]
+    monkeypatch.undo()
     for entry in made:
         options = {key: entry[key] for key in ("criterion", "scope", "compensate")}
         small = sl.prune(model, entry["ratio"], data=data, labels=labels, **options)
@@ -164,25 +165,25 @@ def test_what_is_recorded_is_not_done_again(folder, monkeypatch):
     def never(*_):
         raise AssertionError("pruned again")
 
-    monkeypatch.setattr(oneshot._Pruner, "entry", never)
+    monkeypatch.setattr(oneshot, "_entry", never)
     assert oneshot.curves(TINY.name, ["random"], (0.5,), folder=folder, progress=False) == added
 
 
 def test_an_interruption_loses_nothing(folder, tmp_path, monkeypatch):
     shared = {"folder": folder, "progress": False}
     before = len(oneshot.records(folder)[0]["entries"])
-    whole = oneshot._Pruner.entry
+    whole = oneshot._entry
 
-    def deadly(self, ticket):
+    def deadly(pruner, ticket, *rest):
         if ticket.ratio == 0.7:
             raise KeyboardInterrupt
-        return whole(self, ticket)
+        return whole(pruner, ticket, *rest)
 
-    monkeypatch.setattr(oneshot._Pruner, "entry", deadly)
+    monkeypatch.setattr(oneshot, "_entry", deadly)
     with pytest.raises(KeyboardInterrupt):
         oneshot.curves(TINY.name, ["l2"], (0.6, 0.7), **shared)
     assert len(oneshot.records(folder)[0]["entries"]) == before + 1
-    monkeypatch.setattr(oneshot._Pruner, "entry", whole)
+    monkeypatch.setattr(oneshot, "_entry", whole)
     assert len(oneshot.curves(TINY.name, ["l2"], (0.6, 0.7), **shared)["entries"]) == before + 2
 
 

@@ -2,11 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
 
 import splinelib as sl
 from splinelib import redundancy
-from splinelib.calibration import Moments, Regression, patches, sample_rows
 from splinelib.redundancy import (
     Reader,
     least_squares_order,
@@ -266,65 +264,3 @@ def test_dead_units_cost_nothing():
     removal = least_squares_order([Reader(gram, reader.mean, weight.T @ weight, reader.energy)], 6)
     assert removal.order[0].item() == 2
     assert removal.cost[2].item() < 1e-9
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape"),
-    [
-        (nn.Conv2d(4, 6, 3, padding=1), (5, 4, 7, 6)),
-        (nn.Conv2d(4, 6, (3, 2), stride=2, dilation=(1, 2), padding=(2, 0)), (5, 4, 9, 8)),
-        (nn.Conv2d(4, 6, 3, padding="same", padding_mode="reflect"), (5, 4, 6, 6)),
-        (nn.Conv1d(4, 6, 5, stride=3), (5, 4, 20)),
-        (nn.Conv3d(4, 6, 2, padding=1), (5, 4, 3, 4, 5)),
-        (nn.Linear(4, 6), (5, 4)),
-        (nn.Linear(4, 6), (5, 3, 4)),
-    ],
-)
-def test_patches_times_kernel_is_the_layer(layer, shape):
-    inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        output = layer(inputs)
-        flat = output.movedim(1, -1) if not isinstance(layer, nn.Linear) else output
-        flat = flat.reshape(-1, 6)
-        rows = sample_rows(len(flat), len(flat) // 2, seed=0)
-        found = torch.cat(list(patches(layer, inputs, rows))).flatten(1)
-        torch.testing.assert_close(
-            found @ layer.weight.reshape(6, -1).T + layer.bias, flat[rows], rtol=1e-4, atol=1e-5
-        )
-
-
-@pytest.mark.parametrize("width", [1, 7, 256, 600, 1500])
-def test_moments_of_chunks_are_those_of_all_rows(width):
-    """Within, at and beyond the columns whose products are taken at a time, and in float32."""
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(400, width, generator=generator) @ torch.randn(
-        width, width, generator=generator
-    ) / width**0.5 + 100 * torch.randn(width, generator=generator)
-    moments, variances = Moments(), Moments(products=False)
-    for chunk in rows.split([1, 150, 249]):
-        moments.add(chunk)
-        variances.add(chunk)
-    whole = rows.double()
-    expected = torch.cov(whole.T, correction=0).reshape(width, width)
-    torch.testing.assert_close(moments.covariance(), expected, rtol=1e-5, atol=2e-5)
-    torch.testing.assert_close(moments.mean, whole.mean(0), rtol=1e-7, atol=1e-7)
-    for found in (moments, variances):
-        torch.testing.assert_close(found.variance(), expected.diagonal(), rtol=1e-5, atol=2e-5)
-        assert torch.equal(found.mean, moments.mean)
-
-
-@pytest.mark.parametrize("rows", [12, 500])
-def test_a_regression_survives_equal_columns(rows):
-    """Fewer rows than columns, and more; with next to no ridge, and with none."""
-    generator = torch.Generator().manual_seed(1)
-    read = torch.randn(rows, 20, generator=generator, dtype=torch.float64)
-    read[:, 3] = read[:, 4]
-    target = torch.randn(rows, 2, generator=generator, dtype=torch.float64)
-    fit = Regression(20, rows)
-    for part in (slice(0, 5), slice(5, None)):
-        fit.add(read[part], target[part])
-    step, constant = fit.solve(1e-12)
-    centred = read - read.mean(0)
-    best = centred @ torch.linalg.pinv(centred, rtol=1e-10) @ target + target.mean(0)
-    torch.testing.assert_close(read @ step + constant, best, atol=1e-6, rtol=0)
-    assert fit.solve(0.0)[0].isfinite().all()
