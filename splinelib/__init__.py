@@ -33,14 +33,12 @@ _HOMES = {
         "apply_masks",
         "attach_masks",
         "common_residual",
-        "load_pruned",
         "prune",
-        "rewind",
-        "save_pruned",
         "score",
         "select",
         "shrink",
     ],
+    "saving": ["load_pruned", "rewind", "save_pruned"],
 }
 _MODULES = [
     "codes",

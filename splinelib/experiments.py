@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from . import data, models, parallel, pruning, watch
+from . import data, models, parallel, pruning, saving, watch
 from .data import Dataset
 from .files import replacing
 from .protocol import COMPENSATIONS, SCOPES, Protocol, Ticket, command
@@ -368,17 +368,17 @@ class _Runner:
                     compensate=ticket.compensate,
                 )
                 if ticket.lottery:
-                    small = pruning.rewind(small, self.build())
+                    small = saving.rewind(small, self.build())
             drawn = {
                 "scoring_seconds": time.perf_counter() - began,
                 "scoring_flops": counter.total,
                 "accuracy_before_training": self.accuracy(small)["test_accuracy"],
                 "widths": _widths(dense, small),
             }
-            pruning.save_pruned(small, path)
+            saving.save_pruned(small, path)
             with replacing(notes) as temporary:
                 temporary.write_text(json.dumps(drawn))
-        return pruning.load_pruned(self.build, path).cpu(), json.loads(notes.read_text())
+        return saving.load_pruned(self.build, path).cpu(), json.loads(notes.read_text())
 
 
 def read_record(path: str | os.PathLike) -> dict:

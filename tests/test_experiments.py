@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from splinelib import data, experiments, oneshot, pruning, reports, training, watch
+from splinelib import data, experiments, oneshot, pruning, reports, saving, training, watch
 from splinelib.__main__ import _parser, main
 from splinelib.errors import DamagedFile, SplineError
 from splinelib.experiments import Protocol, Ticket, check_record, published, read_record, run
@@ -131,7 +131,7 @@ def test_a_lottery_ticket_is_drawn_at_the_end_and_starts_at_the_start(tmp_path, 
     pruned = pruning.prune(
         dense, 0.5, criterion="magnitude", example=torch.zeros(1, *dataset.shape)
     )
-    wanted = pruning.rewind(pruned, experiments.build(TINY, dataset))
+    wanted = saving.rewind(pruned, experiments.build(TINY, dataset))
     assert all(
         torch.equal(a, b)
         for a, b in zip(first.state_dict().values(), wanted.state_dict().values(), strict=True)
