@@ -16,8 +16,10 @@ from torch.nn.modules.conv import _ConvNd
 
 from .trace import evaluating
 
-# Rows of a regression for each of its columns, and at least this many altogether.
-_ROWS_PER_COLUMN = 8
+# Rows of a regression for each of its columns, and at least this many altogether. With twice as
+# many a full-width VGG-16 comes no closer: the squared error of the logits of held-out images is
+# the same at 30 and 50 % removed, and lower by half a percent of itself at 70 %.
+_ROWS_PER_COLUMN = 4
 _MIN_ROWS = 16384
 # Products of this many columns or fewer are taken in float64: it costs little there.
 _DOUBLE = 1024
