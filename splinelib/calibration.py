@@ -55,6 +55,7 @@ def channels_last(model: nn.Module, data: Tensor) -> Tensor:
     return data.contiguous(memory_format=torch.channels_last)
 
 
+@torch.no_grad()
 def observe(model: nn.Module, data: Tensor, hooks: Iterable[tuple[str, Callable]]) -> None:
     """Run the model on all data, in batches, with forward hooks on modules that are named."""
     data, modules = channels_last(model, data), dict(model.named_modules())

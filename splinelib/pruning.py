@@ -544,8 +544,9 @@ class Pruner:
     """One network, pruned in many ways: what these share is measured once.
 
     The network is traced once; scores are kept; and what the dense network does on the
-    calibration inputs is noted in one pass, for the criteria that look at it as for every
-    compensation after it. `prune` does the same for one way.
+    calibration inputs is noted in one pass, for the criteria that look at it as for every refit
+    after it (a second, if the first criterion that looks comes after a refit). `prune` does the
+    same for one way.
 
     Parameters
     ----------

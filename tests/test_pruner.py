@@ -61,22 +61,24 @@ def test_scores_are_those_of_the_functions(network, data):
         assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_the_dense_network_sees_the_data_once(network, data):
-    """Whatever the criterion, and however often it is pruned and compensated for."""
+@pytest.mark.parametrize(("ways", "passes"), [(WAYS, 1), (WAYS[::-1], 2)])
+def test_the_dense_network_sees_the_data_once(network, data, ways, passes):
+    """However often it is pruned and refitted, without a graph; twice where a refit comes first."""
     seen = []
     pruner = sl.Pruner(network, data)
 
     def look(layer, _, output):
         if layer is network[0]:  # copies of the network bring the hook along
             seen.append(len(output))
+            assert not output.requires_grad
 
     hook = network[0].register_forward_hook(look)
-    for ratio, criterion, scope, compensate in WAYS:
+    for ratio, criterion, scope, compensate in ways:
         if compensate == "refit":
             pruner.prune(ratio, criterion, scope, compensate)
     hook.remove()
     # Beside all of them in batches, one input that is tried channels last.
-    assert sum(seen) == len(data) + 1
+    assert sum(seen) == passes * (len(data) + 1)
 
 
 @pytest.mark.parametrize("channels", [None, torch.tensor([1, 4])])
