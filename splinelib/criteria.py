@@ -253,7 +253,9 @@ def merging_distance(
     components = COMPONENTS if components is None else components
     if isinstance(components, float):
         components = directions_for(normals, components)
-    reduced = unit @ principal_directions(unit, components)
+    reduced = unit  # as many directions as there are only turn the coordinates
+    if components < min(unit.shape):
+        reduced = unit @ principal_directions(unit, components)
     spread = offset.square().mean().sqrt()
     scaled = offset / spread if spread > 0 else offset
     # `redundancy_order` divides offsets by the norm of the normals; these are scaled already.

@@ -8,6 +8,7 @@ Both remove greedily: after each removal the question is asked again of the unit
 kept, so of three units that draw one line two can go, never all three.
 """
 
+import heapq
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -244,21 +245,26 @@ def redundancy_order(
     left = (_AllPairs if count <= block else _Left)(*hyperplanes, rho)
     power = strength.detach().cpu().tolist()
     gap, partner = left.nearest_of_all(block)
-    partner, gone, closest = partner.tolist(), left.gone, gap.argmin
+    partner, gone = partner.tolist(), left.gone
+    closest = list(zip(gap.tolist(), range(count), strict=True))
+    heapq.heapify(closest)
     order, cost = [], np.zeros(count, dtype=gap.dtype)
     while len(order) < count - 1:
-        first = int(closest())
-        if gone[partner[first]]:
-            # Its partner has gone. The gap to the next one can only be larger, so it is
-            # enough to look for it now that this gap has become the smallest.
-            gap[first], partner[first] = left.nearest_of(first)
+        distance, first = closest[0]
+        if gone[first]:
+            heapq.heappop(closest)
             continue
         other = partner[first]
+        if gone[other]:
+            # Its partner has gone. The gap to the next one can only be larger, so it is
+            # enough to look for it now that this gap has become the smallest.
+            distance, partner[first] = left.nearest_of(first)
+            heapq.heapreplace(closest, (float(distance), first))
+            continue
         goes = first if (power[first], -first) < (power[other], -other) else other
-        cost[goes] = gap[first]
+        cost[goes] = distance
         order.append(goes)
         left.remove(goes)
-        gap[goes] = np.inf
     last = gone.index(0)
     cost[last] = np.nextafter(cost[order[-1]] if order else cost[last], cost.dtype.type(np.inf))
     return Removal(torch.tensor([*order, last]), torch.from_numpy(cost).to(normals))
