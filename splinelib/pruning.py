@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from . import compensation
-from .criteria import CRITERIA, Context
+from .criteria import CRITERIA, Context, lsq
 from .groups import check_inputs, find_groups
 from .layout import Layout
 from .redundancy import Removal, prices, residual_along
@@ -606,10 +606,12 @@ class Pruner:
         _check_choice("scope", scope, SCOPES)
         key = criterion, scope == "residual"
         if key not in self._scores:
-            if scope == "residual":
-                found = _common_residual(self._context, self.scores(criterion))
-            else:
+            if scope != "residual":
                 found = _score(self._context, criterion)
+            elif CRITERIA[criterion] is lsq:
+                found = self.scores(criterion)  # which are prices of that residual already
+            else:
+                found = _common_residual(self._context, self.scores(criterion))
             self._scores[key] = found
         return self._scores[key]
 

@@ -61,6 +61,13 @@ def test_scores_are_those_of_the_functions(network, data):
         assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+def test_lsq_scores_are_a_common_residual_already(network, data):
+    scores = sl.score(network, "lsq", data=data)
+    common = sl.common_residual(network, scores, data)
+    for name, found in sl.Pruner(network, data).scores("lsq", "residual").items():
+        torch.testing.assert_close(found, common[name], rtol=1e-6, atol=1e-12)
+
+
 @pytest.mark.parametrize(("ways", "passes"), [(WAYS, 1), (WAYS[::-1], 2)])
 def test_the_dense_network_sees_the_data_once(network, data, ways, passes):
     """However often it is pruned and refitted, without a graph; twice where a refit comes first."""
