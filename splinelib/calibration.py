@@ -136,6 +136,7 @@ class Outputs:
         self._parts: list[Tensor] = []
 
     def hook(self, layer: nn.Module, _, output: Tensor) -> None:
+        """A forward hook for the layer: note the chosen rows of this batch."""
         said = output_rows(layer, output, self.sample.next(rows_shape(layer, output)))
         self._parts.append(_chosen(said, self.channels))
 

@@ -12,7 +12,8 @@ import os
 import shlex
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,8 @@ def compare(
 ) -> list[dict]:
     """Prune one network in many ways, with no training, and judge what is left each time.
 
-    As `pruning.prune` for each method and ratio, but what methods share is computed once.
+    As `pruning.prune` for each method and ratio, but what a criterion's methods share is computed
+    once. Nothing is shared between criteria, so that the seconds of each are its own.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ def compare(
     list of dict
         Per method and ratio: ``criterion``, ``scope``, ``compensate``, ``ratio``, ``accuracy``,
         ``parameters``, ``macs`` per input, and the ``seconds`` that the pruning took. The
-        first entry of a criterion includes its scoring, and the first that needs it the pass
+        first entry of a criterion includes its scoring, and its first that needs it the pass
         of the dense network over the data.
 
     Examples
@@ -90,8 +92,23 @@ def compare(
     [(False, 0.5), ('refit', 0.5)]
     """
     tickets = _tickets(methods, ratios)
-    pruner = pruning.Pruner(model, data, seed=seed, labels=labels)
-    return [_entry(pruner, ticket, data[:1], judge) for ticket in tickets]
+    make = partial(pruning.Pruner, model, data, seed=seed, labels=labels)
+    made = {
+        ticket: _entry(pruner, ticket, data[:1], judge)
+        for ticket, pruner in _by_criterion(tickets, make)
+    }
+    return [made[ticket] for ticket in tickets]
+
+
+def _by_criterion(
+    tickets: Sequence[Ticket], make: Callable[[], pruning.Pruner]
+) -> Iterator[tuple[Ticket, pruning.Pruner]]:
+    """The tickets of one criterion after those of another, each criterion with its own pruner."""
+    for criterion in dict.fromkeys(ticket.criterion for ticket in tickets):
+        pruner = make()
+        for ticket in tickets:
+            if ticket.criterion == criterion:
+                yield ticket, pruner
 
 
 def _tickets(methods: Sequence[str], ratios: Sequence[float]) -> list[Ticket]:
@@ -178,10 +195,10 @@ def curves(
             test = dataset.test_images, dataset.test_labels
             return evaluate(small, *test, transform=dataset.to_float)
 
-        pruner = pruning.Pruner(dense.eval(), data, seed=protocol.seed, labels=labels)
+        make = partial(pruning.Pruner, dense.eval(), data, seed=protocol.seed, labels=labels)
         label = f"{run} one shot"
         with bar(total=len(todo), desc=label, unit="network", disable=not progress) as shown:
-            for ticket in todo:
+            for ticket, pruner in _by_criterion(todo, make):
                 shown.set_postfix_str(ticket.name)
                 entry = _entry(pruner, ticket, data[:1], judge)
                 entry["test_accuracy"] = entry.pop("accuracy")

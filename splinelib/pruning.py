@@ -448,15 +448,17 @@ def _checked_compensation(compensate: bool | str, data: Tensor | None) -> bool |
 
 
 def _compensated(
-    model, layout: Layout, masks: dict, data, compensate, seed: int, **known
+    model, layout: Layout, masks: dict, data, compensate, seed: int, outputs=None
 ) -> nn.Module:
     if compensate == "distil":
         compensation.check_classifier(model, layout, data)
     small, kept = _shrink(model, layout, masks)
-    if compensate:
+    given = model, small, layout, kept, data, seed
+    if compensate == "fold":
+        small.pruning_record["added_biases"] += compensation.fold(*given)
+    elif compensate:
         work = getattr(compensation, compensate)
-        added = work(model, small, layout, kept, data, seed, **known)
-        small.pruning_record["added_biases"] += added
+        small.pruning_record["added_biases"] += work(*given, outputs=outputs)
     return small
 
 
@@ -638,7 +640,7 @@ class Pruner:
             context.data,
             compensate,
             context.seed,
-            **({"outputs": context.outputs()} if refits else {}),
+            context.outputs() if refits else None,
         )
 
 

@@ -251,7 +251,7 @@ def redundancy_order(
     order, cost = [], np.zeros(count, dtype=gap.dtype)
     while len(order) < count - 1:
         distance, first = closest[0]
-        if gone[first]:
+        if gone[first]:  # as the partner of another
             heapq.heappop(closest)
             continue
         other = partner[first]
@@ -421,16 +421,17 @@ class _Watch:
         if not len(rows):
             return
         self.output.add(output_rows(layer, output, rows))
-        wide = {group for group in self.channels if self._is_wide(group)}
+        wide = [group for group in self.channels if self._is_wide(group)]
+        narrow = [group for group in self.channels if group not in wide]
         if wide:
             values, counts = pixels(layer, inputs[0], rows)
             for group in wide:
                 columns = self.channels[group].T
                 mine = values[:, columns].flatten(0, 1)  # (p * m, U)
                 self.moments[group].add(mine, counts=counts.repeat_interleave(len(columns)))
-        if wide != set(self.channels):
+        if narrow:
             for patch in patches(layer, inputs[0], rows):
-                for group in self.channels.keys() - wide:
+                for group in narrow:
                     self.moments[group].add(self._columns(patch, group))
 
     def _is_wide(self, group: str) -> bool:

@@ -75,12 +75,14 @@ def test_compare_gives_what_prune_gives_and_scores_once(monkeypatch):
     monkeypatch.setattr(
         oneshot.pruning, "_score", lambda *args: calls.append(args[1]) or score(*args)
     )
-    methods = ["snip", "snip@residual+refit", "random@layerwise"]
+    methods = ["snip", "random@layerwise", "snip@residual+refit"]
     before = {name: value.clone() for name, value in model.state_dict().items()}
     made = oneshot.compare(
         model, methods, [0.3, 0.6], data=data, labels=labels, judge=lambda m: evaluate(m, *test)
     )
     assert calls == ["snip", "random"]
+    wanted = ["snip", "snip", "random", "random", "snip", "snip"]
+    assert [entry["criterion"] for entry in made] == wanted
     monkeypatch.undo()
     for entry in made:
         options = {key: entry[key] for key in ("criterion", "scope", "compensate")}
