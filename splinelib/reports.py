@@ -118,10 +118,10 @@ def across_seeds(records: Sequence[dict]) -> list[list[Spread]]:
 def paired(
     group: Sequence[Spread], method: str, other: str, ratio: float, key: str = "accuracy"
 ) -> list[float]:
-    """What one method has more than another at the same ratio, seed by seed.
+    """What one method has more than another at the same ratio, record by record.
 
-    Tickets of one seed are drawn from the same dense network, so their difference owes nothing to
-    how well that network came out.
+    Tickets of one record are drawn from the same dense network, so their difference owes nothing
+    to how well that network came out.
 
     Parameters
     ----------
@@ -136,15 +136,15 @@ def paired(
     Returns
     -------
     list of float
-        One for each seed that has both; empty if there is none.
+        One for each record that has both; empty if there is none.
     """
     one, two = _at(group, method, ratio), _at(group, other, ratio)
     if one is None or two is None:
         return []
     return [
-        getattr(one, key)[one.seeds.index(seed)] - getattr(two, key)[two.seeds.index(seed)]
-        for seed in one.seeds
-        if seed in two.seeds
+        getattr(one, key)[one.names.index(name)] - getattr(two, key)[two.names.index(name)]
+        for name in one.names
+        if name in two.names
     ]
 
 

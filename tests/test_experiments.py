@@ -402,7 +402,7 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
     (old,) = experiments.across_seeds([longer])
     assert all(np.isnan(share) for spread in old[1:] for share in spread.latency)
     assert " nan" not in reports.compare([longer])
-    # seed by seed, the missing ticket left out
+    # record by record, the missing ticket left out
     spline, refitted = (
         [t["test_accuracy"] for t in record["tickets"] if Ticket.of(t).method == name]
         for name in METHODS
@@ -413,6 +413,15 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
     below = experiments.paired(first, "dense", "spline", 0.5)
     assert below == pytest.approx([-p / 100 for p in first[2].points])
     assert experiments.paired(first, "spline", "bn", 0.5) == []
+    # two records of one seed are two pairs, each with its own dense network
+    again = copy.deepcopy(record)
+    again["name"] = "again"
+    for ticket in again["tickets"]:
+        ticket["test_accuracy"] -= 0.2
+    again["tickets"][0]["test_accuracy"] += 0.3
+    (twice,) = experiments.across_seeds([record, again])
+    gaps = experiments.paired(twice, "spline", "random+refit", 0.25)
+    assert gaps == pytest.approx([gap[0], gap[0] + 0.3])
 
 
 def test_what_is_recorded_is_not_run_again_and_tickets_can_be_added(tmp_path, monkeypatch):

@@ -67,10 +67,13 @@ def test_presets_are_the_runs_to_record():
         "cifar10-preresnet20-w0.5-e8-s0",
         "cifar10-vgg16-w1-e8-s0",
     }
-    assert [p.latest_draw for p in rules] == [20] * 3
-    for tickets in rules.values():  # each is drawn twice
-        assert Counter(t.rule for t in tickets) == {"codes": 8, "masks": 8}
-        assert len({replace(t, rule="codes") for t in tickets}) == 8
+    assert [p.latest_draw for p in rules] == [20] * 6
+    for protocol, tickets in rules.items():  # each is drawn twice
+        ratios = {0.5, 0.7} if protocol.seed < 3 else {0.3}
+        assert {t.ratio for t in tickets} == ratios
+        each = 4 * len(ratios)
+        assert Counter(t.rule for t in tickets) == {"codes": each, "masks": each}
+        assert len({replace(t, rule="codes") for t in tickets}) == each
     assert len({p.name for p in paper}) == len(paper) == 12
     first = next(iter(paper))
     assert first == Protocol(dataset="cifar10", network="vgg16")  # nothing but the defaults
