@@ -102,8 +102,8 @@ def _add_sweep(actions) -> None:
     parser.add_argument(
         "--preset",
         choices=sorted(sweeps.PRESETS),
-        help="the sweeps that the book records: cpu and rules, hours on two cores each; paper, "
-        "for a GPU. What is given besides takes the place of the preset's values",
+        help="the sweeps that the book records: cpu, rules and schedule, hours on two cores each; "
+        "paper, for a GPU. What is given besides takes the place of the preset's values",
     )
     for option in fields(Protocol):
         parser.add_argument(

@@ -73,8 +73,8 @@ _SEEDS = (0, 1, 2)
 _METHODS = ("spline", "spline@residual+refit", "bn", "magnitude", "random")
 
 # What the book records, in the order of what is wanted most. "cpu" takes hours on two cores, and
-# so does "rules", in which masks have the epochs to settle before the rate falls; "paper" is the
-# protocol as it is, for GPUs.
+# so do "rules", in which masks have the epochs to settle before the rate falls, and "schedule",
+# the paper's protocol but for the width; "paper" is the protocol as it is, for GPUs.
 PRESETS = {
     "cpu": [
         Grid(
@@ -98,6 +98,13 @@ PRESETS = {
         )
         # The mildest cut was asked for later: seeds of its own, that no record is made twice.
         for seeds, ratios in ((_SEEDS, (0.5, 0.7)), ((3, 4, 5), (0.3,)))
+    ],
+    "schedule": [
+        Grid(
+            {"dataset": ["cifar10"], "network": ["vgg16"], "width": [0.125], "seed": (0, 1)},
+            ("spline", "lottery:spline"),
+            (0.5,),
+        )
     ],
     "paper": [
         Grid(

@@ -61,7 +61,7 @@ def test_runs_that_two_grids_share_are_made_once_with_the_tickets_of_both():
 
 
 def test_presets_are_the_runs_to_record():
-    cpu, rules, paper = (merged(PRESETS[name]) for name in ("cpu", "rules", "paper"))
+    cpu, rules, schedule, paper = (merged(grids) for grids in PRESETS.values())
     assert {p.name for p in cpu} == {
         *(f"cifar10-vgg16-w0.25-e8-s{seed}" for seed in range(3)),
         "cifar10-preresnet20-w0.5-e8-s0",
@@ -76,6 +76,8 @@ def test_presets_are_the_runs_to_record():
         assert len({replace(t, rule="codes") for t in tickets}) == each
     assert len({p.name for p in paper}) == len(paper) == 12
     first = next(iter(paper))
+    assert {replace(p, width=1.0, seed=0) for p in schedule} == {first}  # but for its width
+    assert all({t.rule for t in tickets} == {"codes", "end"} for tickets in schedule.values())
     assert first == Protocol(dataset="cifar10", network="vgg16")  # nothing but the defaults
     assert all(replace(p, dataset="cifar10", network="vgg16", seed=0) == first for p in paper)
     assert [len(tickets) for tickets in cpu.values()] == [18, 18, 18, 21, 0]
