@@ -171,7 +171,8 @@ def summary(record: dict) -> str:
             )
         )
     bird = record["early_bird"]
-    title = f"{record['name']}  (drawn after epoch {bird['drawn_after']}, {bird['reason']})"
+    drawn = bird["drawn_after"] + 1  # people count from 1, as the chapters do
+    title = f"{record['name']}  (drawn after epoch {drawn}, {bird['reason']})"
     return "\n".join([title, *_aligned(rows)])
 
 
@@ -234,7 +235,7 @@ _ORIGINS = {
         or record["dense"]["provenance"]["hardware"]["processor"]
     ),
     "torch": lambda record: record["dense"]["provenance"]["versions"]["torch"] or "unknown",
-    "drawn after": lambda record: f"epoch {record['early_bird']['drawn_after']}",
+    "drawn after": lambda record: f"epoch {record['early_bird']['drawn_after'] + 1}",
 }
 
 

@@ -394,6 +394,7 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
     tickets = [Ticket.of(ticket) for ticket in record["tickets"]]
     assert first[0].ticket is None and {spread.ticket for spread in first[1:]} == {*tickets}
     drawn = record["early_bird"]["drawn_after"]
+    assert f"(drawn after epoch {drawn + 1}," in reports.summary(record)  # counted from 1
     assert [spread.drawn_after[-1] for spread in first] == [3, 2, *[drawn] * (len(first) - 2)]
     # a latency that was not timed beside the dense network's is no share of it
     assert all(0 < share < 100 for spread in first for share in spread.latency)
