@@ -101,10 +101,13 @@ PRESETS = {
     ],
     "schedule": [
         Grid(
-            {"dataset": ["cifar10"], "network": ["vgg16"], "width": [0.125], "seed": (0, 1)},
-            ("spline", "lottery:spline"),
+            {"dataset": ["cifar10"], "network": ["vgg16"], "width": [0.125]}
+            | {"epochs": [epochs], "seed": (0, 1)},
+            methods,
             (0.5,),
         )
+        # Half of the epochs cost about as much as an early ticket: is it worth more than they are?
+        for epochs, methods in ((160, ("spline", "lottery:spline")), (80, ()))
     ],
     "paper": [
         Grid(
