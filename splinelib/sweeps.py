@@ -104,10 +104,13 @@ PRESETS = {
             {"dataset": ["cifar10"], "network": ["vgg16"], "width": [0.125]}
             | {"epochs": [epochs], "seed": (0, 1)},
             methods,
-            (0.5,),
+            ratios,
         )
-        # Half of the epochs cost about as much as an early ticket: is it worth more than they are?
-        for epochs, methods in ((160, ("spline", "lottery:spline")), (80, ()))
+        for epochs, methods, ratios in (
+            (160, ("spline", "lottery:spline", "random", "masks:spline"), (0.5,)),
+            (160, ("spline",), _RATIOS),
+            (80, (), ()),  # the dense network at about the price of an early ticket
+        )
     ],
     "paper": [
         Grid(

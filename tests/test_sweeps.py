@@ -78,7 +78,7 @@ def test_presets_are_the_runs_to_record():
     first = next(iter(paper))
     for protocol, tickets in schedule.items():  # as the paper, but for the width; or half of it
         assert replace(protocol, width=1.0, seed=0, epochs=160) == first
-        drawn = {"codes", "end"} if protocol.epochs == 160 else set()
+        drawn = {"codes", "masks", "end"} if protocol.epochs == 160 else set()
         assert {t.rule for t in tickets} == drawn
     assert first == Protocol(dataset="cifar10", network="vgg16")  # nothing but the defaults
     assert all(replace(p, dataset="cifar10", network="vgg16", seed=0) == first for p in paper)
