@@ -69,6 +69,8 @@ _SERIES = {
     "l2": ("olive", "<"),
     "thinet": ("brown", "*"),
     "snip": ("pink", ">"),
+    "lottery": ("brown", "p"),
+    "narrow": ("indigo", "h"),
 }
 
 
@@ -116,9 +118,12 @@ def _name(sentinel: str) -> str:
 
 
 def series_style(name: str, position: int = 0) -> tuple[str, str]:
-    """Colour and marker of a criterion or method, the same wherever it appears."""
+    """Colour and marker of a criterion or method, the same wherever it appears.
+
+    What stands in brackets behind a name, as in "lottery (spline)", does not change them.
+    """
     others = list(_SERIES.values())[1:]  # all but the dense network's
-    colour, marker = _SERIES.get(name, others[position % len(others)])
+    colour, marker = _SERIES.get(name.partition(" (")[0], others[position % len(others)])
     return _SENTINELS[colour], marker
 
 

@@ -78,8 +78,9 @@ def test_presets_are_the_runs_to_record():
     first = next(iter(paper))
     for protocol, tickets in schedule.items():  # as the paper, but for the width; or half of it
         assert replace(protocol, width=1.0, seed=0, epochs=160) == first
-        drawn = {"codes", "masks", "end"} if protocol.epochs == 160 else set()
+        drawn = {"codes", "masks", "end"} if tickets else set()
         assert {t.rule for t in tickets} == drawn
+    assert {(p.width, p.epochs) for p, tickets in schedule.items() if tickets} == {(0.125, 160)}
     assert first == Protocol(dataset="cifar10", network="vgg16")  # nothing but the defaults
     assert all(replace(p, dataset="cifar10", network="vgg16", seed=0) == first for p in paper)
     assert [len(tickets) for tickets in cpu.values()] == [18, 18, 18, 21, 0]
