@@ -70,7 +70,7 @@ _SERIES = {
     "thinet": ("brown", "*"),
     "snip": ("pink", ">"),
     "lottery": ("brown", "p"),
-    "narrow": ("indigo", "h"),
+    "narrow": ("olive", "h"),
 }
 
 
