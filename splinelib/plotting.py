@@ -319,8 +319,9 @@ def accuracy_against(
     Parameters
     ----------
     series : mapping of name to (x, accuracy)
-        Each (T,) or (seeds, T); accuracy in [0, 1]. Criteria in `CRITERIA`, "dense" and
-        "spline + compensation" keep one colour wherever they appear.
+        Each (T,) or (seeds, T); accuracy in [0, 1]. Criteria in `CRITERIA`, "dense",
+        "lottery", "narrow" and "spline + compensation" keep one colour wherever they appear, with
+        anything in brackets behind them.
     dense : float, optional
         Accuracy of the network before pruning, as a line across.
     log : bool

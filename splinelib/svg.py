@@ -55,9 +55,9 @@ _COLOURS = {
 _SENTINELS = {name: f"#51c0{i:02x}" for i, name in enumerate(_COLOURS)}
 _DEPTHS = 8
 
-# What has a colour of its own wherever it appears: (colour, marker).
-_SERIES = {
-    "dense": ("ink", "o"),
+# What has a colour of its own wherever it appears: (colour, marker). Other names take those of
+# the criteria in turn.
+_CRITERIA = {
     "spline": ("blue", "o"),
     "spline + compensation": ("vermilion", "s"),
     "magnitude": ("green", "^"),
@@ -69,6 +69,9 @@ _SERIES = {
     "l2": ("olive", "<"),
     "thinet": ("brown", "*"),
     "snip": ("pink", ">"),
+}
+_RIVALS = {  # of tickets drawn early
+    "dense": ("ink", "o"),
     "lottery": ("brown", "p"),
     "narrow": ("olive", "h"),
 }
@@ -122,8 +125,8 @@ def series_style(name: str, position: int = 0) -> tuple[str, str]:
 
     What stands in brackets behind a name, as in "lottery (spline)", does not change them.
     """
-    others = list(_SERIES.values())[1:]  # all but the dense network's
-    colour, marker = _SERIES.get(name.partition(" (")[0], others[position % len(others)])
+    in_turn = list(_CRITERIA.values())[position % len(_CRITERIA)]
+    colour, marker = (_CRITERIA | _RIVALS).get(name.partition(" (")[0], in_turn)
     return _SENTINELS[colour], marker
 
 

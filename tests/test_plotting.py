@@ -122,6 +122,8 @@ def test_criteria_keep_their_colour_and_unknown_names_differ():
     assert len(set(known)) == 5
     assert palette.series("spline", 0) == palette.series("spline", 4)
     assert palette.series("mine", 0) != palette.series("mine", 1)
+    assert palette.series("lottery (spline)") == palette.series("lottery", 3)
+    assert palette.series("lottery") not in known
     assert palette.depth(0, 3) != palette.depth(1, 3) != palette.depth(2, 3)
 
 
