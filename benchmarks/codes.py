@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 import splinelib as sl
 from benchmarks.measuring import show
-from splinelib.trace import Interceptor
+from splinelib.network.trace import Interceptor
 
 NETWORKS = {
     "VGG-16": lambda seed: sl.models.vgg16(10, seed=seed),

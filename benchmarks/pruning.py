@@ -22,7 +22,7 @@ from torch import nn
 
 import splinelib as sl
 from benchmarks.measuring import forget_peak, memory, show
-from splinelib.criteria import merging_distance
+from splinelib.scores.hyperplanes import merging_distance
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "VGG-16": sl.models.vgg16,

@@ -25,8 +25,10 @@ from tqdm.auto import tqdm
 
 import splinelib as sl
 from benchmarks.compensation import digits_networks
-from splinelib import criteria, experiments, oneshot, training
-from splinelib.redundancy import RHO
+from splinelib import experiments, training
+from splinelib.experiments import oneshot
+from splinelib.scores import criteria
+from splinelib.scores.hyperplanes import RHO
 
 RHOS = (0.0, 0.03, 0.1, 0.3, 1.0)
 COMPONENTS = (4, 8, 16, 32, 0.9, 0.99)

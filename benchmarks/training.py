@@ -58,7 +58,7 @@ def plain_epochs(
     """Train a copy; the seconds and the mean loss of each epoch. `order` fixes the batches."""
     model = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), RATE, momentum=MOMENTUM, weight_decay=DECAY)
-    milestones = training._milestones(epochs)
+    milestones = training.Recipe(epochs).milestones
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
     seconds, losses = [], []
     for epoch in range(epochs):
@@ -103,7 +103,7 @@ def order_of(count: int, epochs: int, device: torch.device) -> list[list[int]]:
     """The order in which `train` takes `count` images, epoch by epoch."""
     orders = []
     for epoch in range(epochs):
-        generator = torch.Generator(device).manual_seed(training._epoch_seed(0, epoch))
+        generator = torch.Generator(device).manual_seed(training.Recipe(epochs).epoch_seed(epoch))
         orders.append(torch.randperm(count, generator=generator, device=device).tolist())
     return orders
 

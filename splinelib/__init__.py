@@ -1,14 +1,16 @@
 """splinelib: deep networks as max-affine splines, and what that says about pruning them.
 
-The way through: data -> model -> training -> codes -> early bird -> redundancy -> masks ->
-smaller model -> training -> record -> figure. Names below load their module on first use.
+The way through: data -> models -> training -> codes -> scores -> pruning -> experiments ->
+exhibits, on what a network does when it runs (`network`), its exact `geometry`, its `channels`,
+least squares (`calibration`) and what it costs (`cost`). Names below load their module on first
+use.
 """
 
 import importlib
+import sys
 
-# Loaded at once: a lazy name that is also a module's would turn into the module when some
-# other part of the library imports that module first.
-from .partition import Partition, Plane, partition
+from . import former
+from .partition import Partition, Plane, partition  # noqa: F401
 
 _HOMES = {
     "errors": [
@@ -19,56 +21,58 @@ _HOMES = {
         "SplineError",
         "UndecidablePartition",
     ],
-    "layers": ["spline_layers", "SplineLayer"],
-    "codes": ["region_codes", "RegionCodes"],
-    "affine": ["affine_map"],
+    "network.layers": ["spline_layers", "SplineLayer"],
+    "network.affine": ["affine_map"],
+    "codes.extraction": ["region_codes"],
+    "codes.regioncodes": ["RegionCodes"],
+    "codes.early_bird": ["EarlyBird", "MaskEarlyBird"],
+    "partition": ["Partition", "Plane", "partition"],
     "comparison": ["Difference", "difference"],
-    "early_bird": ["EarlyBird", "MaskEarlyBird"],
-    "redundancy": ["hyperplane_distance"],
-    "groups": ["find_groups"],
-    "criteria": ["CRITERIA"],
-    "importance": ["SplineImportance"],
-    "pruning": [
-        "Pruner",
-        "apply_masks",
-        "attach_masks",
-        "common_residual",
-        "prune",
-        "score",
-        "select",
-        "shrink",
-    ],
-    "saving": ["load_pruned", "rewind", "save_pruned"],
+    "channels.groups": ["find_groups"],
+    "channels.saving": ["load_pruned", "rewind", "save_pruned"],
+    "scores.criteria": ["CRITERIA"],
+    "scores.hyperplanes": ["hyperplane_distance"],
+    "scores.importance": ["SplineImportance"],
+    "pruning.masking": ["apply_masks", "attach_masks", "shrink"],
+    "pruning.pruner": ["Pruner", "prune"],
+    "pruning.scoring": ["common_residual", "score"],
+    "pruning.selection": ["select"],
 }
-_MODULES = [
-    "codes",
-    "early_bird",
-    "data",
-    "models",
-    "training",
-    "criteria",
-    "experiments",
-    "footprint",
-    "oneshot",
-    "sweeps",
-    "plotting",
-    "widgets",
-    "redundancy",
-]
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
+_PACKAGES = [
+    "calibration",
+    "channels",
+    "codes",
+    "cost",
+    "data",
+    "exhibits",
+    "experiments",
+    "geometry",
+    "models",
+    "network",
+    "plotting",
+    "pruning",
+    "scores",
+    "training",
+]
+# Modules that are asked for by themselves, beside the packages that they lie in.
+_MODULES = ["criteria", "early_bird", "footprint", "oneshot", "redundancy", "sweeps", "widgets"]
 
-__all__ = ["Partition", "Plane", "partition", *_WHERE, *_MODULES]
+__all__ = [*_WHERE, *_PACKAGES, *_MODULES]
 __version__ = "0.1.0"
+
+if former.Finder not in sys.meta_path:
+    sys.meta_path.append(former.Finder)
 
 
 def __getattr__(name: str):
     if name in _WHERE:
         value = getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
-    elif name in _MODULES:
+    elif name in _PACKAGES or name in former.HOMES:
         value = importlib.import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value  # a function named like its module (partition) wins from now on
+    globals()[name] = value
     return value
 
 

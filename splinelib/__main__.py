@@ -8,9 +8,13 @@ from dataclasses import fields
 from fnmatch import fnmatch
 from pathlib import Path
 
-from . import oneshot, parallel, sweeps
+from . import parallel
 from .errors import SplineError
-from .experiments import Protocol, compare, read_record, record_files, run, summary
+from .experiments import oneshot, sweeps
+from .experiments.protocol import Protocol
+from .experiments.reports import compare, summary
+from .experiments.run_records import read_record, record_files
+from .experiments.runner import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,23 @@ def repository() -> Path | None:
     return root if (root / "pyproject.toml").is_file() and (root / "data").is_dir() else None
 
 
+def checkout() -> Path:
+    """`repository`, for what cannot do without it.
+
+    Raises
+    ------
+    ValueError
+        The package does not run from a checkout.
+    """
+    root = repository()
+    if root is None:
+        raise ValueError(
+            "splinelib does not run from a checkout of the book, so there is no data folder: pass "
+            "folder=..., or install it from a checkout with pip install -e ."
+        )
+    return root
+
+
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file so that a reader sees the old one or the new one, never half of it.

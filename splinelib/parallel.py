@@ -5,17 +5,19 @@ is written once. The processes are those of `torch.distributed`, started by ``to
 user; the one of rank 0 leads: it reads and writes files, and the others follow.
 """
 
+import functools
 import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 def processes() -> int:
@@ -93,6 +95,27 @@ def first(action: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return result
+
+
+def first_only(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a function one that rank 0 alone runs; its result, or its error, is everybody's.
+
+    Every process has to call it.
+
+    Examples
+    --------
+    >>> @first_only
+    ... def read(path):
+    ...     return f"contents of {path}"
+    >>> read("note.txt")
+    'contents of note.txt'
+    """
+
+    @functools.wraps(function)
+    def on_first(*arguments: P.args, **options: P.kwargs) -> T:
+        return first(lambda: function(*arguments, **options))
+
+    return on_first
 
 
 def part(count: int) -> slice:

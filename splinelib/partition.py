@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .codes import RegionCodes
-from .layers import layers_of
+from .codes.regioncodes import RegionCodes
+from .network.layers import layers_of
+from .network.modes import check_weights
+from .network.trace import record
 from .propagation import EPS, ULPS, LayerCode, Propagation
 from .subdivision import Mesh, extended, reduce_or
-from .trace import check_weights, record
 
 _MAX_REGIONS = 5_000_000
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from .network.trace import Graph, Node, Value
 from .subdivision import UNSURE, Mesh, extended, find_bits, pack_bits, reduce_or
-from .trace import Graph, Node, Value
 
 # A pre-activation counts as zero within this many units in the last place of the terms that it
 # is the sum of. In networks of whole numbers, with twins and many lines through one point, those

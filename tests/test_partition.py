@@ -10,12 +10,12 @@ from exact_partition import area, boundary_length, perimeter
 from exact_partition import partition as exact
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from test_layers import randomised, torchvision_model
+from networks import randomised, torchvision_model
 from torch import nn
 
 import splinelib as sl
 from splinelib import subdivision
-from splinelib.trace import Node
+from splinelib.network.trace import Node
 
 
 def network(layers, activation=nn.ReLU):

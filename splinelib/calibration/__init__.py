@@ -1,0 +1,35 @@
+"""Least squares on what layers read and say while calibration inputs pass through a network.
+
+`observing` runs the network and takes samples of rows, `im2col` turns a layer's inputs and
+outputs into rows, `regression` fits on rows that come in chunks. This package uses `network`.
+"""
+
+from .im2col import columns, output_rows, patches, pixels, rows_shape, taps_first
+from .observing import (
+    Outputs,
+    RowSample,
+    batches,
+    channels_last,
+    observe,
+    rows_needed,
+    sample_rows,
+)
+from .regression import Moments, Regression
+
+__all__ = [
+    "Moments",
+    "Outputs",
+    "Regression",
+    "RowSample",
+    "batches",
+    "channels_last",
+    "columns",
+    "observe",
+    "output_rows",
+    "patches",
+    "pixels",
+    "rows_needed",
+    "rows_shape",
+    "sample_rows",
+    "taps_first",
+]

@@ -1,0 +1,174 @@
+"""What a pruned network remembers of the dense one, and what that is good for.
+
+The kept channels of every module travel with the network (``pruning_record``). So it can be saved
+as tensors alone, without pickled code, loaded into a fresh copy of the dense network, or rewound
+to the weights that the dense network started from.
+"""
+
+import os
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import DamagedFile
+from ..files import replacing
+from .surgery import cut, cut_copy
+
+_FORMAT, _VERSION = "splinelib pruned network", 1
+
+
+def remembered(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict:
+    """What was kept, in terms of the dense network even if the model was pruned before."""
+    before = getattr(model, "pruning_record", None)
+    if before is None:
+        state = model.state_dict(keep_vars=True)
+        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        return {"kept": kept, "shapes": shapes, "added_biases": []}
+    merged = {name: dict(sides) for name, sides in before["kept"].items()}
+    for name, sides in kept.items():
+        for role, indices in sides.items():
+            old = merged.setdefault(name, {}).get(role)
+            merged[name][role] = indices if old is None else old[indices]
+    return {**before, "kept": merged, "added_biases": list(before["added_biases"])}
+
+
+def save_pruned(model: nn.Module, path: str | os.PathLike) -> None:
+    """Write a pruned network: what was kept, and its weights. No code is pickled.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        From `shrink` or `prune`, trained on or not.
+    path : path
+        Written at once or not at all.
+
+    Raises
+    ------
+    ValueError
+        If the model was not pruned here, so that nobody knows what was kept.
+    """
+    record = _record_of(model, "save_pruned")
+    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    content = {"format": _FORMAT, "version": _VERSION, **record, "state": state}
+    with replacing(path) as temporary:
+        torch.save({**content, "training": model.training}, temporary)
+
+
+def load_pruned(make_dense_model: Callable[[], nn.Module], path: str | os.PathLike) -> nn.Module:
+    """Read a pruned network back.
+
+    Parameters
+    ----------
+    make_dense_model : callable
+        Makes the dense network that was pruned, whatever its weights:
+        ``lambda: sl.models.vgg16()``.
+    path : path
+        Written by `save_pruned`.
+
+    Returns
+    -------
+    torch.nn.Module
+        With the saved weights, on the device of the dense network, in the saved mode.
+
+    Raises
+    ------
+    DamagedFile
+        If the file is truncated, of another version, or not one of ours.
+    ValueError
+        If the dense network is not the one that was pruned.
+    """
+    saved = _read(path)
+    model = make_dense_model()
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"make_dense_model should return a torch.nn.Module, not {type(model).__name__}"
+        )
+    _check_dense(model, saved["shapes"], "make_dense_model() does not make", path)
+    cut(model, saved["kept"])
+    modules = dict(model.named_modules())
+    for name in saved["added_biases"]:
+        weight = modules[name].weight
+        modules[name].bias = nn.Parameter(weight.new_zeros(len(weight)))
+    model.load_state_dict(saved["state"])
+    model.pruning_record = {key: saved[key] for key in ("kept", "shapes", "added_biases")}
+    return model.train(saved["training"])
+
+
+def rewind(pruned: nn.Module, dense: nn.Module) -> nn.Module:
+    """What is left of a dense network when the channels go that a pruned one lost.
+
+    With the dense network as it was before training this is a lottery ticket (Frankle and Carbin,
+    ICLR 2019): the architecture that pruning found, with the weights that it started from.
+
+    Parameters
+    ----------
+    pruned : torch.nn.Module
+        From `shrink`, `prune` or `load_pruned`; only what it kept is looked at.
+    dense : torch.nn.Module
+        The network that was pruned, with whatever weights. It is left as it is.
+
+    Returns
+    -------
+    torch.nn.Module
+        A copy of ``dense`` without those channels.
+
+    Raises
+    ------
+    ValueError
+        If ``pruned`` was not pruned here, or not from such a network.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> small = sl.prune(sl.models.mlp([2, 8, 2]), 0.5, example=torch.zeros(1, 2))
+    >>> [p.shape[0] for p in sl.rewind(small, sl.models.mlp([2, 8, 2], seed=1)).parameters()]
+    [4, 4, 2, 2]
+    """
+    record = _record_of(pruned, "rewind")
+    _check_dense(dense, record["shapes"], "dense is not", "the pruned network")
+    ticket = cut_copy(dense, record["kept"])
+    ticket.pruning_record = {**record, "added_biases": []}
+    return ticket
+
+
+def _read(path: str | os.PathLike) -> dict:
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"there is no pruned network at {path}")
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises a different type for each kind of damage
+        raise DamagedFile(
+            f"{path} cannot be read ({type(error).__name__}); it is truncated, damaged or not a "
+            "file of save_pruned: write it again"
+        ) from error
+    if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
+        raise DamagedFile(f"{path} was not written by save_pruned")
+    if saved["version"] != _VERSION:
+        raise DamagedFile(
+            f"{path} has version {saved['version']}, this splinelib reads version {_VERSION}; "
+            "prune and save the network again"
+        )
+    return saved
+
+
+def _record_of(model: nn.Module, caller: str) -> dict:
+    record = getattr(model, "pruning_record", None)
+    if record is None:
+        raise ValueError(
+            f"this network carries no record of what was kept; {caller} takes what "
+            "shrink or prune returned"
+        )
+    return record
+
+
+def _check_dense(model: nn.Module, shapes: dict[str, tuple], given: str, pruned) -> None:
+    state = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if state == shapes:
+        return
+    names = [*shapes, *state]
+    wrong = next(name for name in names if state.get(name) != shapes.get(name))
+    raise ValueError(
+        f"{given} the network that {pruned} was pruned from: {wrong!r} has "
+        f"shape {state.get(wrong, 'missing')}, expected {shapes.get(wrong, 'missing')}"
+    )

@@ -1,0 +1,22 @@
+"""Region codes: which side of every hyperplane an input lies on, one bit per unit.
+
+A model runs on any number of inputs, and the signs of its pre-activations are packed as they are
+computed (`extraction` on `packing` and `bits`). The result is a `RegionCodes` (`regioncodes`),
+which counts regions and measures distances, on one process or gathered from several
+(`gathering`). Codes of one epoch after the other say when the partition has settled
+(`early_bird`). This package uses `network`.
+"""
+
+from .early_bird import EarlyBird, MaskEarlyBird
+from .extraction import region_codes
+from .gathering import gather
+from .regioncodes import RegionCodes, distance_matrix
+
+__all__ = [
+    "EarlyBird",
+    "MaskEarlyBird",
+    "RegionCodes",
+    "distance_matrix",
+    "gather",
+    "region_codes",
+]

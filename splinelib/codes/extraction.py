@@ -1,0 +1,240 @@
+"""Run a model on any number of inputs and pack each activation's signs as they are computed."""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..network.layers import layers_of
+from ..network.modes import check_weights, evaluating
+from ..network.trace import Interceptor, record
+from .digests import digests as row_digests
+from .packing import pack_activation, pool_and_pack
+from .regioncodes import RegionCodes
+
+
+def batches(inputs, batch_size: int) -> Iterable[Tensor]:
+    """Cut a tensor, an array (memory-mapped too) or an iterable of batches into tensors."""
+    if isinstance(inputs, (Tensor, np.ndarray)):
+        for start in range(0, len(inputs), batch_size):
+            yield (
+                torch.as_tensor(np.array(inputs[start : start + batch_size]))
+                if isinstance(inputs, np.ndarray)
+                else inputs[start : start + batch_size]
+            )
+    else:
+        for batch in inputs:
+            batch = batch[0] if isinstance(batch, (tuple, list)) else batch
+            yield torch.as_tensor(batch)
+
+
+def extract(
+    model: nn.Module, inputs, batch_size: int, smooth: str, autocast: torch.dtype | None
+) -> tuple[dict[str, tuple[int, ...]], dict[str, np.ndarray], np.ndarray]:
+    """The work of `splinelib.region_codes`, whose arguments and errors these are.
+
+    Returns
+    -------
+    layers : dict of layer name to shape of one input's code, in order of execution
+    packed : dict of layer name to ndarray of uint64, shape (N, words)
+    digests : ndarray of int64, shape (N,)
+        A number for each input that says what was coded.
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size must be a positive whole number, not {batch_size!r}")
+    if autocast is not None and not getattr(autocast, "is_floating_point", False):
+        raise TypeError(
+            f"autocast is a floating point type such as torch.bfloat16, not {autocast!r}"
+        )
+    if isinstance(inputs, (Tensor, np.ndarray)) and len(inputs) == 0:
+        raise ValueError("there are no inputs to code: give at least one")
+    check_weights(model)
+    device = next(model.parameters(), torch.zeros(())).device
+    run, collected, unsound = None, _Collected(), None
+    with torch.no_grad(), evaluating(model):
+        for batch in batches(inputs, batch_size):
+            batch = batch.to(device, non_blocking=True)
+            unsound = _check_finite(batch, unsound)
+            if run is None:
+                run = _Run(model, batch, smooth, autocast)
+            collected.add([row_digests(batch).view(torch.uint8), *run(batch)], len(batch))
+    if run is None:
+        raise ValueError("there are no inputs to code: give at least one")
+    if unsound is not None and unsound.item():
+        raise ValueError(_NOT_FINITE)
+    digests, *packed = collected.finish()
+    return run.layers, dict(zip(run.layers, packed, strict=True)), digests.view(np.int64).ravel()
+
+
+class _Run:
+    """A model that gives the packed codes of a batch, one (N, bytes) tensor per layer."""
+
+    def __init__(self, model: nn.Module, example: Tensor, smooth: str, autocast):
+        graph = record(model, example, smooth)
+        if smooth == "raise":
+            graph.check_piecewise_affine()
+        layers = layers_of(graph)
+        if not layers:
+            raise ValueError(
+                "the model has no spline unit (ReLU, max-pooling, ...): "
+                "its partition is a single region"
+            )
+        self.layers = {layer.name: layer.unit_shape for layer in layers}
+        self._model, self._smooth = model, smooth
+        self._autocast: Callable = contextlib.nullcontext
+        if autocast is not None:
+            self._autocast = lambda: torch.autocast(example.device.type, autocast)
+        # Of each activation call of a run: whether it is a layer, and a pooling that gives
+        # its value alone, so that value and winners can come from one pass.
+        nodes = [None if c is None else graph.nodes[c] for c in graph.calls]
+        self._calls = [n is not None for n in nodes]
+        self._pools = [
+            n is not None and n.activation.pool is not None and not n.several for n in nodes
+        ]
+
+    def __call__(self, batch: Tensor) -> list[Tensor]:
+        packed, seen = [], 0
+
+        def handle(activation, operands):
+            nonlocal seen
+            if seen >= len(self._calls):
+                raise ValueError(_PATH)
+            value = None
+            if self._pools[seen]:
+                value, code = pool_and_pack(activation, operands[0].detach())
+                packed.append(code)
+            elif self._calls[seen]:
+                operands = tuple(operand.detach() for operand in operands)
+                packed.append(pack_activation(activation, operands))
+            seen += 1
+            return value
+
+        with self._autocast(), Interceptor(handle, self._smooth):
+            self._model(batch)
+        if seen != len(self._calls):
+            raise ValueError(_PATH)
+        return packed
+
+
+class _Collected:
+    """Packed rows on their way to the host, which waits for none of them but the oldest."""
+
+    def __init__(self):
+        self._parts: list[list[np.ndarray]] = []
+        self._travelling: deque = deque()
+
+    def add(self, packed: list[Tensor], rows: int) -> None:
+        widths = [p.numel() // rows for p in packed]
+        if packed[0].device.type == "cpu":
+            self._store([p.reshape(rows, -1).numpy() for p in packed])
+            return
+        together = torch.cat([p.reshape(rows, -1) for p in packed], dim=1)
+        host = together.to("cpu", non_blocking=True)  # to pinned memory
+        arrived = torch.cuda.Event() if together.is_cuda else None
+        if arrived is not None:
+            arrived.record()
+        self._travelling.append((host, arrived, widths))
+        if len(self._travelling) > 2:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        host, arrived, widths = self._travelling.popleft()
+        if arrived is not None:
+            arrived.synchronize()
+        cuts = np.cumsum(widths)[:-1]
+        self._store([np.ascontiguousarray(p) for p in np.split(host.numpy(), cuts, axis=1)])
+
+    def _store(self, arrays: list[np.ndarray]) -> None:
+        self._parts = self._parts or [[] for _ in arrays]
+        for parts, array in zip(self._parts, arrays, strict=True):
+            parts.append(array.view(np.uint64))
+
+    def finish(self) -> list[np.ndarray]:
+        """All rows of each part, uint64; parts are let go one by one."""
+        while self._travelling:
+            self._arrive()
+        whole = []
+        for parts in self._parts:
+            whole.append(np.concatenate(parts))
+            parts.clear()
+        return whole
+
+
+def _check_finite(batch: Tensor, unsound: Tensor | None) -> Tensor | None:
+    """Refuse NaN at once on a CPU; elsewhere note it, since asking would stop the queue."""
+    if not batch.is_floating_point():
+        return unsound
+    bad = ~torch.isfinite(batch).all()
+    if batch.device.type == "cpu":
+        if bad:
+            raise ValueError(_NOT_FINITE)
+        return None
+    return bad if unsound is None else unsound | bad
+
+
+_NOT_FINITE = "the inputs hold NaN or infinite values"
+_PATH = (
+    "the model called other activations for this batch than for the first one: its path "
+    "depends on the input, so its units have no fixed code"
+)
+
+
+def region_codes(
+    model: nn.Module,
+    inputs,
+    batch_size: int = 256,
+    smooth: str = "raise",
+    autocast: torch.dtype | None = None,
+) -> RegionCodes:
+    """Extract the region codes of any number of inputs in one pass.
+
+    Each activation's sign is packed to one bit as the model runs and the activation itself
+    is let go, so memory is one batch of the model plus one bit per unit and input.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Taken as it is; run in evaluation mode, and given back in the mode it was in.
+    inputs : Tensor or ndarray of shape (N, ...), or an iterable of batches
+        Arrays may be memory-mapped, iterables of any length (a DataLoader); batches are
+        moved to the model's device.
+    batch_size : int
+        Inputs per forward pass.
+    smooth : {"raise", "sign", "ignore"}
+        As in `spline_layers`.
+    autocast : torch.dtype, optional
+        Run the model in this precision, ``torch.bfloat16`` say; its weights stay as they are.
+
+    Returns
+    -------
+    RegionCodes of N rows, on the CPU
+
+    Raises
+    ------
+    NotPiecewiseAffine
+        If the model is not piecewise affine and ``smooth="raise"``.
+    TypeError
+        If `autocast` is not a floating point type.
+    ValueError
+        For empty inputs, NaN or infinite inputs or weights, a model without any spline
+        unit, or one whose path through the code depends on the input.
+
+    Notes
+    -----
+    A unit's bit differs between bfloat16 and float32 where its pre-activation is so close to
+    zero that rounding (8 bits of mantissa, in every layer before it) carries it across. In
+    trained networks that is of the order of 1 bit in 100, fewer in the first layers, more in
+    the last ones. The Hamming distance is a metric, so the distance of two epochs changes by
+    at most the sum of the two shares that flipped, and compare codes of one precision.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+    >>> codes = region_codes(net, torch.randn(100, 2))
+    >>> len(codes), codes.layers
+    (100, {'0': (8,)})
+    """
+    return RegionCodes(*extract(model, inputs, batch_size, smooth, autocast))

@@ -1,0 +1,118 @@
+"""Floating-point operations.
+
+Those of one forward pass, of whatever runs inside a block, and of all phases of a training.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from ..network.modes import evaluating
+
+# A training step costs a forward pass, and a backward pass that is twice as dear.
+FORWARDS_PER_STEP = 3
+# Early-Bird Tickets' Table 2 prints training cost in these units.
+PUBLISHED_UNIT_PFLOP = 0.05
+
+
+@dataclass
+class FlopsLedger:
+    """Training FLOPs by what they were spent on; one multiply-accumulate is 2 FLOPs.
+
+    Attributes
+    ----------
+    entries : dict of str to float
+        FLOPs of each phase, for example ``dense``, ``detection``, ``scoring``, ``ticket``.
+
+    Examples
+    --------
+    >>> ledger = FlopsLedger()
+    >>> ledger.add("dense", 2e15)
+    >>> ledger.add("ticket", 1e15)
+    >>> ledger.pflop, round(ledger.units)
+    (3.0, 60)
+    """
+
+    entries: dict[str, float] = field(default_factory=dict)
+
+    def add(self, entry: str, flops: float) -> None:
+        """Add `flops` to an entry, which is made if it is new."""
+        self.entries[entry] = self.entries.get(entry, 0.0) + float(flops)
+
+    @property
+    def total(self) -> float:
+        """FLOPs of all entries."""
+        return sum(self.entries.values())
+
+    @property
+    def pflop(self) -> float:
+        """The total in units of 1e15 FLOPs."""
+        return self.total / 1e15
+
+    @property
+    def units(self) -> float:
+        """The total in the units of the published table, 0.05 PFLOP each."""
+        return self.pflop / PUBLISHED_UNIT_PFLOP
+
+
+@torch.no_grad()
+def forward_flops(model: nn.Module, example: Tensor) -> int:
+    """FLOPs of one forward pass per input, as PyTorch counts them: 2 per multiply-accumulate.
+
+    Convolutions and matrix products count; batch norm, activations and pooling do not.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left in the mode it was in.
+    example : Tensor
+        Inputs of shape (N, ...), of which the first is used.
+
+    Examples
+    --------
+    >>> forward_flops(nn.Linear(8, 4), torch.zeros(1, 8))
+    64
+    """
+    with evaluating(model), FlopCounter() as counter:
+        model(example[:1])
+    return counter.total
+
+
+class FlopCounter(TorchDispatchMode):
+    """Add up the FLOPs of what runs inside a ``with`` block, by PyTorch's own formulas.
+
+    As `torch.utils.flop_counter.FlopCounterMode`, but without its table per module, whose hooks
+    do not allow `torch.autograd.grad` inside the block. Matrix factorisations are not counted.
+
+    Attributes
+    ----------
+    total : int
+        FLOPs so far.
+
+    Examples
+    --------
+    >>> with FlopCounter() as counter:
+    ...     _ = torch.zeros(2, 3) @ torch.zeros(3, 4)
+    >>> counter.total
+    48
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Otherwise PyTorch imports its compiler for our sake, which takes seconds.
+        return False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **kwargs, out_val=result)
+        return result

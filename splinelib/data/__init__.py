@@ -1,0 +1,26 @@
+"""Images with their labels, as tensors in memory.
+
+`load` gives a `Dataset` by name (`loading`, `folders`); a dataset normalises, augments and splits
+itself (`dataset`). Problems in the plane that are small enough to draw are in `toys`, the inputs
+whose region codes are watched in training in `probes`. This package uses no other package of the
+library.
+"""
+
+from .caches import cache_folder
+from .dataset import Dataset, augment
+from .loading import CIFAR_MEAN, CIFAR_STD, NAMES, load, public_name
+from .probes import canvas
+from .toys import toy
+
+__all__ = [
+    "CIFAR_MEAN",
+    "CIFAR_STD",
+    "NAMES",
+    "Dataset",
+    "augment",
+    "cache_folder",
+    "canvas",
+    "load",
+    "public_name",
+    "toy",
+]

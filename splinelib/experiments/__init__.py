@@ -1,0 +1,49 @@
+"""The paper's protocol, run once and recorded for good.
+
+A `protocol` says what decides a run. The `runner` trains a dense network while a `watch` looks at
+its region codes, draws tickets, trains them, and writes a record (`run_records` in the `store`,
+with its `origin`). `oneshot` prunes without training, `earnings` says who earned what, `sweeps`
+make many runs, `reports` put records side by side; figures that `papers` printed stand beside
+them. This package uses everything but `plotting` and `exhibits`: it runs where nothing can be
+drawn.
+"""
+
+from ..files import checkout
+from .origin import provenance
+from .papers import published, published_tables
+from .protocol import COMPENSATIONS, RULES, SCOPES, Protocol, Ticket, command
+from .reports import Spread, across_seeds, compare, paired, summary
+from .run_records import SCHEMA, check_record, read_record, record_files, records
+from .runner import run, run_tickets
+from .setting import build, device, prepare, sample
+from .store import RunLocked
+
+__all__ = [
+    "COMPENSATIONS",
+    "RULES",
+    "SCHEMA",
+    "SCOPES",
+    "Protocol",
+    "RunLocked",
+    "Spread",
+    "Ticket",
+    "across_seeds",
+    "build",
+    "check_record",
+    "checkout",
+    "command",
+    "compare",
+    "device",
+    "paired",
+    "prepare",
+    "provenance",
+    "published",
+    "published_tables",
+    "read_record",
+    "record_files",
+    "records",
+    "run",
+    "run_tickets",
+    "sample",
+    "summary",
+]

@@ -1,0 +1,342 @@
+"""The paper's protocol, run once and recorded for good.
+
+A run trains a dense network while watching its region codes, draws tickets at the early bird,
+and trains each ticket to the end of the same schedule. What came out, and how, is one JSON
+record. A run can be killed at any moment; the same call goes on where it stopped.
+"""
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .. import parallel, pruning
+from ..channels import saving
+from ..cost.flops import FlopCounter, FlopsLedger, forward_flops
+from ..cost.footprint import latencies, measure
+from ..data.loading import public_name
+from ..files import replacing
+from ..text import differences
+from ..training.checkpoint import read_checkpoint
+from ..training.loop import evaluate, train
+from . import watch
+from .origin import provenance
+from .protocol import Protocol, Ticket, command
+from .run_records import RECORD, SCHEMA, read_record
+from .setting import build, device, prepare, sample
+from .store import folders, locked, write_json
+from .watch import Watch
+
+# Inputs of the latency measurement and of the rehearsal.
+_FEW = 16
+
+
+def run(
+    protocol: Protocol,
+    criteria: Sequence[str] = ("spline",),
+    ratios: Sequence[float] = (0.3, 0.5, 0.7),
+    *,
+    name: str | None = None,
+    folder: str | os.PathLike | None = None,
+    root: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> dict:
+    """Train dense, draw tickets at the early bird, train them, and record it all.
+
+    What is recorded already is not run again, so a second call with more criteria or ratios adds
+    their tickets to the record.
+
+    Under ``torchrun``, inside `parallel.launched`, every process makes the same call, and all train
+    together; rank 0 alone prunes, tests and writes, and every process returns the record.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    criteria : sequence of str
+        Names in `pruning.CRITERIA`; ``@layerwise`` or ``@residual`` behind one for another share
+        per layer, then ``+fold`` or ``+refit`` for compensation; ``masks:`` before one to draw
+        when its own masks have settled, ``lottery:`` for a lottery ticket.
+    ratios : sequence of float
+        Shares of units to remove; each criterion draws a ticket at each.
+    name : str, optional
+        Name of the record. Default: `Protocol.name`.
+    folder : path, optional
+        Where the record goes, with checkpoints in ``checkpoints/`` beside it. Default:
+        ``data/runs`` of the checkout, with checkpoints in ``data/cache/runs``.
+    root : path, optional
+        Folder of cached datasets, as for `data.load`.
+    progress : bool
+        Whether to show progress bars.
+
+    Returns
+    -------
+    dict
+        The record, as written; `data/runs/README.md` says what is in it.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, or the record or a checkpoint belongs to another run.
+    DamagedFile
+        A record or checkpoint cannot be read.
+    RunLocked
+        Another process is at the same run.
+    """
+    tickets = [Ticket.parse(text, ratio) for text in criteria for ratio in ratios]
+    return run_tickets(protocol, tickets, name=name, folder=folder, root=root, progress=progress)
+
+
+def run_tickets(
+    protocol: Protocol,
+    tickets: Sequence[Ticket],
+    *,
+    name: str | None = None,
+    folder: str | os.PathLike | None = None,
+    root: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> dict:
+    """As `run`, for tickets that are no product of criteria and ratios."""
+    name = name or protocol.name
+    records_folder, checkpoints = folders(folder)
+    path, work = records_folder / f"{name}.json", checkpoints / name
+    with ExitStack() as held:
+        lock = locked(records_folder / f"{name}.lock")
+        parallel.first(lambda: held.enter_context(lock))
+        record = parallel.first(lambda: read_record(path) if path.exists() else None)
+        if record is not None:
+            _check_same(path, record, protocol)
+            done = {Ticket.of(entry) for entry in record["tickets"]}
+            tickets = [ticket for ticket in tickets if ticket not in done]
+            if not tickets:
+                return record
+            _check_drawable(name, tickets, record, protocol, work)
+        runner = _Runner(protocol, work, root, progress)
+        parallel.first(partial(runner.rehearse, tickets))
+        if record is None:
+            record = runner.dense(name)
+            record = parallel.first(partial(_write, path, record, name, protocol))
+            _check_drawable(name, tickets, record, protocol, work)
+        for ticket in tickets:
+            record["tickets"].append(runner.ticket(ticket, record["early_bird"]))
+            record = parallel.first(partial(_write, path, record, name, protocol))
+    return record
+
+
+def _check_drawable(
+    name: str, tickets: Sequence[Ticket], record: dict, protocol: Protocol, work: Path
+) -> None:
+    """Refuse tickets whose dense network is not among the run's checkpoints.
+
+    They may have been deleted, or be of before a run kept what this rule draws from.
+    """
+    files = {watch.source(ticket, record["early_bird"], protocol) for ticket in tickets}
+    missing = parallel.first(lambda: sorted(f for f in files if not (work / f).exists()))
+    if missing:
+        raise ValueError(
+            f"The dense network of {name} is recorded, but not the checkpoint that these tickets "
+            f"are drawn from ({', '.join(missing)}). To add tickets, make a record of another name "
+            "(--name)."
+        )
+
+
+class _Runner:
+    """One run's data, places and settings."""
+
+    def __init__(self, protocol: Protocol, work: Path, root, progress: bool):
+        self.protocol, self.work, self.progress = protocol, work, progress
+        self.dataset, self.held_out = prepare(protocol, root)
+        work.mkdir(parents=True, exist_ok=True)
+
+    def build(self) -> nn.Module:
+        return build(self.protocol, self.dataset)
+
+    def inputs(self, count: int) -> Tensor:
+        """A fixed sample of training images, normalised, not augmented."""
+        return sample(self.dataset, count, self.protocol.seed)[0]
+
+    def labels(self, count: int) -> Tensor:
+        """Classes of the images that `inputs` gives."""
+        return sample(self.dataset, count, self.protocol.seed)[1]
+
+    def accuracy(self, model: nn.Module) -> dict[str, float]:
+        transform = self.dataset.to_float
+        test = self.dataset.test_images, self.dataset.test_labels
+        result = {"test_accuracy": evaluate(model, *test, transform=transform)}
+        if self.held_out is not None:
+            result["validation_accuracy"] = evaluate(model, *self.held_out, transform=transform)
+        return result
+
+    def train(self, model: nn.Module, checkpoint: str, label: str, on_epoch, start: int = 0):
+        return train(
+            model,
+            self.dataset,
+            self.protocol.recipe(start),
+            checkpoint=self.work / checkpoint,
+            on_epoch=on_epoch,
+            progress=self.progress,
+            label=label,
+        )
+
+    def size(self, model: nn.Module) -> dict:
+        return asdict(measure(_as_trained(model), self.inputs(_FEW)))
+
+    def rehearse(self, tickets: Sequence[Ticket]) -> None:
+        """Score and select on the untrained network: what cannot work says so before training."""
+        watch.check_watched(tickets)
+        model, few, labels = self.build(), self.inputs(_FEW), self.labels(_FEW)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for criterion in dict.fromkeys(ticket.criterion for ticket in tickets):
+                scores = pruning.score(model, criterion, data=few, labels=labels)
+                for ticket in tickets:
+                    if ticket.criterion == criterion:
+                        scope = "layerwise" if ticket.scope == "layerwise" else "global"
+                        pruning.select(scores, ticket.ratio, scope)
+
+    def dense(self, name: str) -> dict:
+        """Train the dense network with the detector on; the record, without tickets yet."""
+        model = self.build()
+        watcher = Watch(self.protocol, self.work, self.inputs, self.accuracy)
+        trained = self.train(model, "dense.pt", f"{name} dense", watcher)
+        ledger = FlopsLedger({"dense": trained.flops})
+        # Only rank 0 has watched, and it alone takes the time.
+        return parallel.first(
+            lambda: {
+                "dataset": {
+                    "train": len(self.dataset.train_images),
+                    "validation": 0 if self.held_out is None else len(self.held_out[0]),
+                    "test": len(self.dataset.test_images),
+                    "classes": len(self.dataset.classes),
+                    "shape": list(self.dataset.shape),
+                },
+                "dense": _result(trained.history, self.size(trained.model), ledger),
+                "early_bird": watcher.report(trained.history),
+                "tickets": [],
+            }
+        )
+
+    def ticket(self, ticket: Ticket, readings: dict) -> dict:
+        """Draw one ticket from the dense network at the epoch that its rule chose, and train it.
+
+        Only the rule on codes passes inputs through the network; masks are read off its weights.
+        """
+        file = self.work / watch.source(ticket, readings, self.protocol)
+        draw = parallel.first(lambda: read_checkpoint(file))
+        dense = self.build()
+        dense.load_state_dict(draw["model"])
+        small, drawn = parallel.first(lambda: self.draw(dense, ticket))
+        small = small.to(device())
+        spent = self.protocol.epochs if ticket.lottery else draw["epoch"] + 1
+        start = 0 if ticket.lottery else spent
+        label = f"{self.protocol.name} {ticket.name}"
+        trained = self.train(
+            small, f"{ticket.name}.pt", label, lambda _, model: self.accuracy(model), start
+        )
+        images = len(self.dataset.train_images)
+        example = self.inputs(1)
+        per_probe = forward_flops(dense, example)
+        ledger = FlopsLedger()
+        ledger.add("dense", 3 * per_probe * images * spent)
+        detection = per_probe * draw["probe"] * spent if ticket.rule == "codes" else 0
+        ledger.add("detection", detection)
+        ledger.add("scoring", drawn.pop("scoring_flops"))
+        ledger.add("ticket", trained.flops)
+
+        def entry() -> dict:
+            size = self.size(trained.model)
+            both = [_as_trained(dense), _as_trained(trained.model)]
+            dense_latency, size["latency"] = latencies(both, self.inputs(_FEW))
+            result = _result(trained.history, size, ledger)
+            timing = {"dense_latency": dense_latency, "timed_in_turns": True}
+            return {**asdict(ticket), "drawn_after": spent - 1, **drawn, **timing, **result}
+
+        return parallel.first(entry)
+
+    def draw(self, dense: nn.Module, ticket: Ticket) -> tuple[nn.Module, dict]:
+        """The pruned network before training, on the CPU; from its file if it was drawn before."""
+        path, notes = self.work / f"{ticket.name}.drawn.pt", self.work / f"{ticket.name}.json"
+        if not (path.exists() and notes.exists()):
+            calibration = self.inputs(self.protocol.calibration)
+            began = time.perf_counter()
+            with FlopCounter() as counter:
+                small = pruning.prune(
+                    dense,
+                    ticket.ratio,
+                    criterion=ticket.criterion,
+                    scope=ticket.scope,
+                    data=calibration,
+                    labels=self.labels(self.protocol.calibration),
+                    compensate=ticket.compensate,
+                )
+                if ticket.lottery:
+                    small = saving.rewind(small, self.build())
+            drawn = {
+                "scoring_seconds": time.perf_counter() - began,
+                "scoring_flops": counter.total,
+                "accuracy_before_training": self.accuracy(small)["test_accuracy"],
+                "widths": _widths(dense, small),
+            }
+            saving.save_pruned(small, path)
+            with replacing(notes) as temporary:
+                temporary.write_text(json.dumps(drawn))
+        return saving.load_pruned(self.build, path).cpu(), json.loads(notes.read_text())
+
+
+def _as_trained(model: nn.Module) -> nn.Module:
+    """The network in the layout that training gives it, for what is timed to lie alike."""
+    return model.to(memory_format=torch.channels_last)
+
+
+def _result(history: list[dict], size: dict, ledger: FlopsLedger) -> dict:
+    """What dense networks and tickets have in common in a record."""
+    return {
+        "test_accuracy": history[-1]["test_accuracy"],
+        "history": history,
+        "size": size,
+        "flops": ledger.entries,
+        "pflop": ledger.pflop,
+        "units": ledger.units,
+        "seconds": sum(row["seconds"] for row in history),
+        "provenance": provenance(),
+    }
+
+
+def _widths(dense: nn.Module, small: nn.Module) -> dict[str, list[int]]:
+    """Outputs of each weight layer before and after pruning."""
+    after = dict(small.named_modules())
+    return {
+        name: [len(module.weight), len(after[name].weight)]
+        for name, module in dense.named_modules()
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
+    }
+
+
+def _write(path: Path, record: dict, name: str, protocol: Protocol) -> dict:
+    """Complete a record with its head, check it, and write it in one go; the whole record."""
+    head = {
+        "schema": SCHEMA,
+        "name": name,
+        "command": command(protocol, [Ticket.of(entry) for entry in record["tickets"]], name),
+        "protocol": asdict(protocol) | {"dataset": public_name(protocol.dataset)},
+    }
+    whole = head | {key: value for key, value in record.items() if key not in head}
+    write_json(path, whole, SCHEMA, RECORD)
+    return whole
+
+
+def _check_same(path: Path, record: dict, protocol: Protocol) -> None:
+    wanted = asdict(protocol) | {"dataset": public_name(protocol.dataset)}
+    different = differences(record["protocol"], wanted)
+    if different:
+        raise ValueError(
+            f"The record {path.name} was made with other settings: {different}. Repeat "
+            "them to add tickets, or give the new record another name (--name)."
+        )

@@ -1,0 +1,58 @@
+"""What a run computes with: its images, its network before training, its device."""
+
+import os
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from .. import data, models, parallel
+from ..data.dataset import Dataset
+from .protocol import Protocol
+
+
+def prepare(
+    protocol: Protocol, root: str | os.PathLike | None = None
+) -> tuple[Dataset, tuple[Tensor, Tensor] | None]:
+    """The images of a run, on its device if they fit there, and what it holds out of training.
+
+    Returns
+    -------
+    dataset : Dataset
+        Without the images that are held out.
+    held_out : pair of Tensor, or None
+        Images and labels, where `Protocol.validation` asks for some.
+    """
+    loaded: list[Dataset] = []
+    load = partial(data.load, protocol.dataset, root, protocol.image_size)
+    # What has to be downloaded or decoded first, one process gets for all.
+    parallel.first(lambda: loaded.append(load()))
+    whole = loaded[0] if loaded else load()
+    whole = whole.subset(protocol.train_size, protocol.test_size)
+    held_out = None
+    if protocol.validation:
+        kept, out = whole.split(protocol.validation, protocol.seed)
+        held_out = (whole.train_images[out], whole.train_labels[out])
+        whole = whole.subset(train=kept)
+    return whole.near(device()), held_out
+
+
+def device() -> torch.device:
+    """Where runs are computed: this process' GPU if there is one."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
+def build(protocol: Protocol, dataset: Dataset) -> nn.Module:
+    """The run's network as it is before training, on the device of runs."""
+    return models.build(protocol.network, dataset, protocol.width, protocol.seed).to(device())
+
+
+def sample(dataset: Dataset, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """A fixed sample of training images, normalised but not augmented, and their classes."""
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.randperm(len(dataset.train_images), generator=generator)[:count]
+    index = index.to(dataset.train_images.device)
+    images, labels = dataset.train_images[index], dataset.train_labels[index]
+    return dataset.to_float(images.to(device())), labels.to(device())

@@ -1,0 +1,203 @@
+"""What a run watches while its dense network trains: its codes, and the masks of some criteria.
+
+The rule on codes decides when tickets are drawn. The rules on masks are there to be compared with
+it, in one and the same training run; they decide for those tickets only that ask for it.
+"""
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .. import pruning
+from ..codes.early_bird import EarlyBird, MaskEarlyBird
+from ..codes.extraction import region_codes
+from ..codes.regioncodes import RegionCodes
+from ..files import replacing
+from .protocol import Protocol, Ticket
+from .store import NUMBER
+
+# Masks that are watched, cut globally. These criteria look at weights alone, so they cost next to
+# nothing.
+CRITERIA = ("spline", "bn", "magnitude", "fpgm")
+RATIOS = (0.3, 0.5, 0.7)
+
+
+class Watch:
+    """What happens after each dense epoch: codes, masks, early bird, draw, accuracy.
+
+    Codes go to disk as they come, so that a resumed run has those of every earlier epoch.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    work : Path
+        Folder for codes and for the networks that tickets are drawn from: ``draw.pt`` at the early
+        bird of the codes, ``draw-EPOCH.pt`` where masks settle at another epoch.
+    inputs : callable
+        ``inputs(count)`` gives a fixed sample of training images.
+    accuracy : callable
+        ``accuracy(model)`` gives what a row of history says of the network.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        work: Path,
+        inputs: Callable[[int], Tensor],
+        accuracy: Callable[[nn.Module], dict],
+    ):
+        self.protocol, self.work, self.accuracy = protocol, work, accuracy
+        self.detector = EarlyBird(threshold=protocol.threshold, lookback=protocol.lookback)
+        self.masks: dict[tuple[str, float], MaskEarlyBird] = {}
+        self.probe = inputs(protocol.probe)
+        self.drawn_after: int | None = None
+
+    def __call__(self, epoch: int, model: nn.Module) -> dict:
+        began = time.perf_counter()
+        codes = region_codes(model, self.probe)
+        settled = self.detector.update(codes)
+        detection = time.perf_counter() - began
+        codes.save(self._file(epoch))
+        self._watch_masks(model)
+        last = self.protocol.last_draw
+        if self.drawn_after is None and (settled or epoch == last):
+            self._keep("draw.pt", epoch, model)
+            self.drawn_after = epoch
+        found = {rule.epoch for rule in self.masks.values()}
+        due = epoch in found or (epoch == last and None in found)
+        if due and epoch <= last and epoch != self.drawn_after:
+            self._keep(f"draw-{epoch:03d}.pt", epoch, model)
+        return {"detection_seconds": detection, **self.accuracy(model)}
+
+    def _watch_masks(self, model: nn.Module) -> None:
+        normalised = any(isinstance(module, _BatchNorm) for module in model.modules())
+        for criterion in CRITERIA:
+            if criterion == "bn" and not normalised:
+                continue
+            scores = pruning.score(model, criterion, example=self.probe[:1])
+            for ratio in RATIOS:
+                rule = self.masks.setdefault((criterion, ratio), MaskEarlyBird())
+                with warnings.catch_warnings():
+                    # Nobody prunes by these masks, so that a layer would be emptied is no news.
+                    warnings.filterwarnings("ignore", message="groups .* would have lost all")
+                    masks = pruning.select(scores, ratio)
+                rule.update(masks)
+
+    def _keep(self, name: str, epoch: int, model: nn.Module) -> None:
+        with replacing(self.work / name) as temporary:
+            state = {
+                "version": 1,
+                "epoch": epoch,
+                "probe": len(self.probe),
+                "model": model.state_dict(),
+            }
+            torch.save(state, temporary)
+
+    def _file(self, epoch: int) -> Path:
+        return self.work / f"codes-{epoch:03d}.npz"
+
+    def state_dict(self) -> dict:
+        masks = [[*key, rule.state_dict()] for key, rule in self.masks.items()]
+        epochs = len(self.detector.distances)
+        return {"epochs": epochs, "drawn_after": self.drawn_after, "masks": masks}
+
+    def load_state_dict(self, state: dict) -> None:
+        for epoch in range(state["epochs"]):
+            self.detector.update(RegionCodes.load(self._file(epoch)))
+        self.drawn_after = state["drawn_after"]
+        # Checkpoints from before masks were watched have none; theirs start here.
+        for criterion, ratio, rule in state.get("masks", []):
+            self.masks[criterion, ratio] = MaskEarlyBird()
+            self.masks[criterion, ratio].load_state_dict(rule)
+
+    def report(self, history: list[dict]) -> dict:
+        """What the record says of the early bird."""
+        detector = self.detector
+        came = detector.epoch is not None and detector.epoch <= self.drawn_after
+        return {
+            "settled_epoch": detector.epoch,
+            "drawn_after": self.drawn_after,
+            "reason": "early bird" if came else "latest epoch allowed",
+            "probe": len(self.probe),
+            "distances": [None if math.isnan(d) else d for d in detector.distances],
+            "matrix": [[round(value, 6) for value in row] for row in detector.matrix.tolist()],
+            "per_layer": detector.per_layer,
+            "seconds": sum(row["detection_seconds"] for row in history),
+            "masks": [
+                {
+                    "criterion": criterion,
+                    "ratio": ratio,
+                    "settled_epoch": rule.epoch,
+                    "rows": [[round(value, 6) for value in row] for row in rule.rows],
+                }
+                for (criterion, ratio), rule in self.masks.items()
+            ],
+        }
+
+
+def source(ticket: Ticket, readings: dict, protocol: Protocol) -> str:
+    """File, in a run's folder, of the dense network that a ticket is drawn from.
+
+    Parameters
+    ----------
+    ticket : Ticket
+    readings : dict
+        What `Watch.report` said.
+    protocol : Protocol
+
+    Raises
+    ------
+    ValueError
+        The masks that the ticket's rule looks at were not watched.
+    """
+    if ticket.lottery:
+        return "dense.pt"
+    if ticket.rule == "codes":
+        return "draw.pt"
+    rules = {(m["criterion"], m["ratio"]): m for m in readings.get("masks", [])}
+    check_watched([ticket], rules)
+    settled = rules[ticket.criterion, ticket.ratio]["settled_epoch"]
+    epoch = protocol.last_draw if settled is None else min(settled, protocol.last_draw)
+    return "draw.pt" if epoch == readings["drawn_after"] else f"draw-{epoch:03d}.pt"
+
+
+def check_watched(
+    tickets: Sequence[Ticket], watched: Collection[tuple[str, float]] | None = None
+) -> None:
+    """Refuse tickets that are drawn by a rule on masks which nobody watches.
+
+    Parameters
+    ----------
+    tickets : sequence of Ticket
+    watched : collection of (str, float), optional
+        Criterion and ratio of the masks. Default: those that a run watches.
+    """
+    if watched is None:
+        watched = [(criterion, ratio) for criterion in CRITERIA for ratio in RATIOS]
+    for ticket in tickets:
+        if ticket.rule == "masks" and (ticket.criterion, ticket.ratio) not in watched:
+            known = ", ".join(f"{criterion} at {ratio:g}" for criterion, ratio in watched)
+            raise ValueError(
+                f"The masks of {ticket.criterion} at {ticket.ratio:g} are not watched, so a ticket "
+                f"cannot be drawn when they settle. Watched: {known or 'none in this record'}."
+            )
+
+
+# What a record must say of the early bird, as types (`records.mismatches`). Records from before
+# masks were watched have no "masks".
+READINGS = {
+    "settled_epoch": (int, None),
+    "drawn_after": int,
+    "reason": str,
+    "probe": int,
+    "distances": [(*NUMBER, None)],
+    "matrix": [[NUMBER]],
+    "per_layer": [{str: NUMBER}],
+    "seconds": NUMBER,
+}

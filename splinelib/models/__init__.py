@@ -1,0 +1,31 @@
+"""The networks of the paper, for small images, at any width.
+
+Each is a plain `torch.nn.Module` of standard layers. They follow the code family that the paper
+builds on (network slimming, then Early-Bird Tickets): convolutions without bias before batch
+norm, global average pooling, and one linear layer at the end. Every function takes a `seed` and
+leaves PyTorch's global generator as it was. One file for each family, and `building` for a network
+by its name. This package uses `data`, for the shape of images and the number of classes.
+"""
+
+from .building import build
+from .initialising import BATCH_NORM_SCALE
+from .perceptron import mlp
+from .preact_resnet import PreActivationBottleneck, PreResNet, preresnet
+from .resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet50
+from .vgg import VGG, vgg16
+
+__all__ = [
+    "BATCH_NORM_SCALE",
+    "VGG",
+    "BasicBlock",
+    "Bottleneck",
+    "PreActivationBottleneck",
+    "PreResNet",
+    "ResNet",
+    "build",
+    "mlp",
+    "preresnet",
+    "resnet18",
+    "resnet50",
+    "vgg16",
+]

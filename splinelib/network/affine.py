@@ -1,0 +1,84 @@
+"""The affine map of the region that an input lies in."""
+
+import torch
+from torch import Tensor, nn
+
+from .modes import check_weights, evaluating
+from .trace import Interceptor, record
+
+
+def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The affine map that the network applies to every input of x's region.
+
+    With every activation held to its piece at ``x``, the network is affine:
+    ``model(x') == A @ x'.flatten() + b`` for all x' in the region (the paper's Section 2).
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Any piecewise affine network; run in evaluation mode, given back unchanged.
+    x : Tensor, shape (...) or (1, ...)
+        One input, with or without a batch dimension of 1, on the model's device.
+
+    Returns
+    -------
+    A : Tensor, shape (C, x.numel())
+        C is the number of outputs.
+    b : Tensor, shape (C,)
+
+    Raises
+    ------
+    NotPiecewiseAffine
+        If the model holds an operation that is not piecewise affine.
+    ValueError
+        For several inputs, NaN or infinite values, another device than the model's.
+
+    Notes
+    -----
+    On a hyperplane the map is that of the side where the unit is off, as in the code.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> x = torch.randn(2)
+    >>> A, b = sl.affine_map(net, x)
+    >>> torch.allclose(A @ x + b, net(x[None])[0], atol=1e-5)
+    True
+    """
+    check_weights(model)
+    parameter = next(model.parameters(), None)
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise TypeError("x must be a floating point tensor: one input of the model")
+    if not torch.isfinite(x).all():
+        raise ValueError("x holds NaN or infinite values")
+    if parameter is not None and parameter.device != x.device:
+        raise ValueError(
+            f"x is on {x.device} and the model on {parameter.device}: move one of them"
+        )
+    with evaluating(model), torch.enable_grad():
+        point, graph = _record_one(model, x.detach())
+        graph.check_piecewise_affine()
+        point = point.clone().requires_grad_()
+        with Interceptor(lambda activation, operands: activation.linearised(*operands)):
+            # a copy, so that a model that starts with an in-place operation may have it
+            output = model(point * 1).flatten()
+        rows = [
+            torch.autograd.grad(output[c], point, retain_graph=True, materialize_grads=True)[0]
+            for c in range(len(output))
+        ]
+    A = torch.stack(rows).flatten(1).detach()
+    return A, output.detach() - A @ point.detach().flatten()
+
+
+def _record_one(model: nn.Module, x: Tensor):
+    """Record with x as a batch of one: as it is if its first size is 1, else with a new axis."""
+    attempts = [x, x[None]] if x.dim() > 1 and x.shape[0] == 1 else [x[None]]
+    for attempt in attempts:
+        try:
+            return attempt, record(model, attempt)
+        except (RuntimeError, IndexError, ValueError) as error:
+            failure = error
+    raise ValueError(
+        f"the model does not take one input of shape {tuple(x.shape)}: {failure}"
+    ) from failure

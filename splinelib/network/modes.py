@@ -1,0 +1,78 @@
+"""A model around a run: its mode, its device, and whether weights and inputs are sound."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import PruningError
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """The model in evaluation mode; every submodule gets its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield model
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def check_weights(model: nn.Module) -> None:
+    """Raise `ValueError` naming the first parameter or buffer with NaN or infinity."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    everything = [*model.named_parameters(), *model.named_buffers()]
+    floating = [(name, tensor) for name, tensor in everything if tensor.is_floating_point()]
+    if not floating:
+        return
+    # NaN and infinity survive sums, which are many times as fast; a sum that overflows asks twice.
+    device = floating[0][1].device
+    sums = torch.stack([tensor.detach().sum().to(device, torch.float32) for _, tensor in floating])
+    if torch.isfinite(sums.sum()):
+        return
+    for name, tensor in floating:
+        if not torch.isfinite(tensor).all():
+            raise ValueError(
+                f"{name!r} holds NaN or infinite values: the model has diverged or was damaged; "
+                "load a sound checkpoint"
+            )
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Device of the model's first parameter or buffer; the CPU if it has none."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+def check_inputs(model: nn.Module, inputs: Tensor, what: str = "data") -> Tensor:
+    """The inputs on the model's device; a clear error if no model could take them.
+
+    Raises
+    ------
+    TypeError
+        If they are not a tensor.
+    ValueError
+        If they are empty, not floating point, or hold NaN or infinite values.
+    """
+    if not isinstance(inputs, Tensor):
+        raise TypeError(f"{what} should be a tensor of inputs, not {type(inputs).__name__}")
+    if inputs.ndim < 2 or inputs.numel() == 0:
+        raise ValueError(
+            f"{what} should have a row per input, shape (N, ...) with N >= 1; "
+            f"its shape is {tuple(inputs.shape)}"
+        )
+    if inputs.is_floating_point() and not torch.isfinite(inputs).all():
+        raise ValueError(f"{what} holds NaN or infinite values")
+    parameter = next(model.parameters(), None)
+    if parameter is None:
+        raise PruningError("the model has no parameters")
+    if inputs.dtype == torch.uint8:
+        raise ValueError(
+            f"{what} holds uint8 images; normalise them to float first (Dataset.to_float)"
+        )
+    return inputs.to(parameter.device)

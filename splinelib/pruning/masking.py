@@ -1,0 +1,167 @@
+"""Masks to networks: silenced, held at zero, or smaller."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..channels.layout import Layout
+from ..channels.saving import remembered
+from ..channels.surgery import cut_copy, dropped_channels, held, kept_channels, silenced
+from ..network.modes import check_inputs
+from . import compensation
+from .choices import checked_compensation
+from .distillation import check_classifier
+from .scoring import layout_for
+
+
+def apply_masks(
+    model: nn.Module, masks: Mapping[str, Tensor], example: Tensor | None = None
+) -> nn.Module:
+    """A copy of the model in which the masked units are silent.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    masks : mapping of str to bool Tensor (U,)
+        As `select` returns them; groups that are not named stay whole.
+    example : Tensor, shape (1, ...), optional
+        Needed for a plain dict of masks, which does not say which channels belong together.
+
+    Returns
+    -------
+    torch.nn.Module
+        Same shapes and mode as the model. The rows that make a masked unit, its batch-norm
+        scale and shift, and the columns that read it are zero.
+
+    Raises
+    ------
+    ValueError
+        For masks with unknown names, wrong lengths or an emptied group, or of another model.
+    """
+    layout = layout_for(model, masks, example)
+    return silenced(model, layout, _checked_masks(layout, masks))
+
+
+def attach_masks(
+    model: nn.Module, masks: Mapping[str, Tensor], example: Tensor | None = None
+) -> nn.Module:
+    """A copy whose masked units are held at zero by masks of `torch.nn.utils.prune`.
+
+    It computes what `apply_masks` gives, and goes on doing so in training: the masks are
+    applied in every pass, and the weights under them get no gradient. What was there is kept
+    as ``weight_orig``; ``torch.nn.utils.prune.remove(module, "weight")`` makes a mask final,
+    after which `shrink` takes the network.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    masks : mapping of str to bool Tensor (U,)
+    example : Tensor, shape (1, ...), optional
+        As for `apply_masks`.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    ValueError
+        As for `apply_masks`.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> masks = sl.select(sl.score(net, "magnitude", example=torch.zeros(1, 2)), 0.5)
+    >>> sl.attach_masks(net, masks)[0].weight_mask.sum(1)
+    tensor([...])
+    """
+    layout = layout_for(model, masks, example)
+    return held(model, layout, _checked_masks(layout, masks))
+
+
+def shrink(
+    model: nn.Module,
+    masks: Mapping[str, Tensor],
+    example: Tensor | None = None,
+    *,
+    data: Tensor | None = None,
+    compensate: bool | str = False,
+    seed: int = 0,
+) -> nn.Module:
+    """A physically smaller copy of the model, with the outputs of the masked copy.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    masks : mapping of str to bool Tensor (U,)
+        As `select` returns them; groups that are not named stay whole.
+    example : Tensor, shape (1, ...), optional
+        Needed for a plain dict of masks, which does not say which channels belong together.
+    data : Tensor, shape (N, ...), optional
+        Calibration inputs for the compensation.
+    compensate : {False, True, "fold", "refit", "distil"}
+        As in `prune`; the outputs are then closer to the dense network's than the masked
+        copy's are.
+    seed : int
+        For the sample of positions that the compensation fits.
+
+    Returns
+    -------
+    torch.nn.Module
+        It remembers what was kept, so that `save_pruned` can write it down; it can be
+        pruned again.
+
+    Raises
+    ------
+    ValueError
+        For masks with unknown names, wrong lengths or an emptied group, or of another model;
+        for compensation without data.
+    """
+    compensate = checked_compensation(compensate, data)
+    layout = layout_for(model, masks, example)
+    masks = _checked_masks(layout, masks)
+    data = None if data is None else check_inputs(model, data)
+    return compensated(model, layout, masks, data, compensate, seed)
+
+
+def compensated(
+    model, layout: Layout, masks: dict, data, compensate, seed: int, outputs=None
+) -> nn.Module:
+    if compensate == "distil":
+        check_classifier(model, layout, data)
+    small, kept = _shrink(model, layout, masks)
+    given = model, small, layout, kept, data, seed
+    if compensate == "fold":
+        small.pruning_record["added_biases"] += compensation.fold(*given)
+    elif compensate:
+        work = getattr(compensation, compensate)
+        small.pruning_record["added_biases"] += work(*given, outputs=outputs)
+    return small
+
+
+def _shrink(model: nn.Module, layout: Layout, masks: dict) -> tuple[nn.Module, dict]:
+    kept = kept_channels(model, dropped_channels(layout, masks))
+    small = cut_copy(model, kept)
+    small.pruning_record = remembered(model, kept)
+    return small, kept
+
+
+def _checked_masks(layout: Layout, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    checked = {}
+    for name, mask in masks.items():
+        if name not in layout.groups:
+            known = ", ".join(layout.groups)
+            raise ValueError(f"there is no prunable group {name!r}; the groups are {known}")
+        mask = torch.as_tensor(mask)
+        units = layout.groups[name].units
+        if mask.dtype != torch.bool or tuple(mask.shape) != (units,):
+            raise ValueError(
+                f"the mask of {name!r} should be bool of shape ({units},), it is {mask.dtype} of "
+                f"shape {tuple(mask.shape)}"
+            )
+        if not mask.any():
+            raise ValueError(f"the mask of {name!r} leaves no unit; keep at least one")
+        checked[name] = mask.cpu()
+    return checked

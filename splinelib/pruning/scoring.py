@@ -1,0 +1,167 @@
+"""Scores of every group of units, by a criterion."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..channels.groups import find_groups
+from ..channels.layout import Layout
+from ..network.modes import check_inputs, check_weights
+from ..scores.context import Context
+from ..scores.criteria import CRITERIA
+from ..scores.least_squares import residual_along
+from ..scores.removal import Removal, prices
+from ..text import check_choice
+
+
+class Scores(dict[str, Tensor]):
+    """Scores by group; ``layout`` says which channels the units own."""
+
+    def __init__(self, values: Mapping[str, Tensor] = (), layout: Layout | None = None):
+        super().__init__(values)
+        self.layout = layout
+
+
+def score(
+    model: nn.Module,
+    criterion: str = "spline",
+    data: Tensor | None = None,
+    example: Tensor | None = None,
+    seed: int = 0,
+    labels: Tensor | None = None,
+    layout: Layout | None = None,
+) -> Scores:
+    """Score the units of every group that can be pruned.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Taken as it is and left as it is.
+    criterion : str
+        A name in `CRITERIA`.
+    data : Tensor, shape (N, ...), optional
+        Calibration inputs; `lsq`, `thinet`, `codes` and `snip` need them.
+    example : Tensor, shape (1, ...), optional
+        An input to trace the model with; ``data[:1]`` if it is not given.
+    seed : int
+    labels : Tensor, shape (N,), int64, optional
+        Classes of the calibration inputs; `snip` needs them.
+    layout : Layout, optional
+        What `find_groups` found, or ``layout`` of earlier scores: the model is then not traced
+        again, which is what takes longest for a criterion that needs no data.
+
+    Returns
+    -------
+    Scores
+        dict of group name to Tensor (U,) on the CPU, in order of execution; higher is kept
+        longer. A group is named after its first layer; channels that are tied to each other
+        count as one unit. The network's outputs are in no group.
+
+    Raises
+    ------
+    ValueError
+        For an unknown criterion, missing or bad inputs, or a model with NaN weights.
+    PruningError
+        If layers share weights or nothing can be pruned.
+
+    Examples
+    --------
+    >>> import torch, splinelib as sl
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    >>> {name: len(s) for name, s in sl.score(net, example=torch.zeros(1, 2)).items()}
+    {'0': 8}
+    """
+    check_choice("criterion", criterion, CRITERIA)
+    return group_scores(context_for(model, data, example, seed, labels, layout), criterion)
+
+
+def context_for(model, data, example, seed, labels, layout=None) -> Context:
+    if data is None and example is None and layout is None:
+        raise ValueError("pass data= (calibration inputs) or example= (one input of the model)")
+    if data is not None:
+        data = check_inputs(model, data)
+    if labels is not None:
+        labels = _checked_labels(labels, data)
+    if layout is None:
+        layout = find_groups(model, data if example is None else example)
+    else:
+        layout.check_model(model)
+        check_weights(model)
+    return Context(model, layout, data, seed, labels)
+
+
+def _checked_labels(labels: Tensor, data: Tensor | None) -> Tensor:
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
+        what = f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else labels
+        raise TypeError(f"labels should be an int64 tensor of shape (N,), not {what!r}")
+    if data is None or len(labels) != len(data):
+        inputs = 0 if data is None else len(data)
+        raise ValueError(f"there are {len(labels)} labels for {inputs} calibration inputs")
+    return labels.to(data.device)
+
+
+@torch.no_grad()
+def group_scores(context: Context, criterion: str) -> Scores:
+    scores = Scores(layout=context.layout)
+    for name, group in context.layout.groups.items():
+        values = CRITERIA[criterion](context, group)
+        if values is None:
+            continue
+        if tuple(values.shape) != (group.units,):
+            raise ValueError(
+                f"criterion {criterion!r} gave scores of shape {tuple(values.shape)} for group "
+                f"{name!r}; expected ({group.units},), one for each unit"
+            )
+        scores[name] = values.detach().cpu()
+    if not scores:
+        raise ValueError(f"criterion {criterion!r} can judge no layer of this network")
+    return scores
+
+
+def common_residual(model: nn.Module, scores: Scores, data: Tensor, seed: int = 0) -> Scores:
+    """Scores in the same order within each group, comparable between groups.
+
+    Each unit's score becomes what it adds to the least-squares residual: the part of the next
+    layers' outputs, as a share of them, that is lost when it and all units below it are gone and
+    those layers' weights are fitted anew. A global cut then makes the sum of all groups'
+    residuals least (`redundancy.prices`): it takes most where most can be spared, whatever
+    criterion made the order.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    scores : Scores
+    data : Tensor, shape (N, ...)
+        Calibration inputs.
+    seed : int
+
+    Returns
+    -------
+    Scores
+    """
+    layout = layout_for(model, scores, data)
+    return residual_scores(Context(model, layout, check_inputs(model, data), seed), scores)
+
+
+@torch.no_grad()
+def residual_scores(context: Context, scores: Scores) -> Scores:
+    values = {}
+    for name, group_scores in scores.items():
+        order = group_scores.sort(stable=True).indices
+        residual = residual_along(context.readers(context.layout.groups[name]), order)
+        values[name] = prices(Removal(order, residual))
+    return Scores(values, context.layout)
+
+
+def layout_for(model: nn.Module, values: Mapping, example: Tensor | None) -> Layout:
+    layout = getattr(values, "layout", None)
+    if layout is None:
+        if example is None:
+            raise ValueError(
+                "a plain dict does not say which channels belong together: pass example= (one "
+                "input of the model), or what sl.score and sl.select returned"
+            )
+        return find_groups(model, example)
+    layout.check_model(model)
+    return layout

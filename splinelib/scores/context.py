@@ -1,0 +1,233 @@
+"""What a criterion may look at: the network, its groups, and what it does on given inputs."""
+
+import functools
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvTransposeNd
+
+from ..calibration.observing import Outputs, RowSample, batches, observe
+from ..channels.layout import Group, Layout
+from ..network.modes import evaluating
+from .hyperplanes import folded
+from .least_squares import Reader, readers
+
+
+class Context:
+    """What a criterion may look at: the network, its groups, calibration inputs and labels.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+    layout : Layout
+    data : Tensor or None
+        Calibration inputs on the model's device.
+    labels : Tensor or None
+        Class of each calibration input, int64, shape (N,).
+    seed : int
+    generator : torch.Generator
+        Seeded; on the CPU.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layout: Layout,
+        data: Tensor | None,
+        seed: int,
+        labels: Tensor | None = None,
+    ):
+        self.model, self.layout, self.data, self.seed = model, layout, data, seed
+        self.labels = labels
+        self._outputs: dict[str, Outputs] | None = None
+        self._expects_outputs = False
+        self.generator = torch.Generator().manual_seed(seed)
+        self.modules = dict(model.named_modules())
+
+    def rows(self, group: Group) -> list[Tensor]:
+        """The weights that make each unit: a (U, ...) matrix for each producing layer."""
+        return [
+            self.modules[member.module].weight.detach()[member.indices.to(self._device)].flatten(1)
+            for member in group.producers
+        ]
+
+    def batch_norms(self, group: Group) -> list[Tensor]:
+        """The scale gamma of each unit in every batch norm that it passes, (U,) each."""
+        return [
+            module.weight.detach()[member.indices.to(self._device)].abs().mean(1)
+            for member in group.members
+            if isinstance(module := self.modules[member.module], _BatchNorm)
+            and module.weight is not None
+        ]
+
+    def hyperplanes(self, group: Group) -> tuple[Tensor, Tensor]:
+        """Normals (U, F) and offsets (U,) of the units, batch norm folded in.
+
+        Where several layers make a unit (a residual add, a depthwise convolution behind a
+        pointwise one) their rows stand side by side and their offsets add up: two units
+        coincide only if they do so in every layer.
+        """
+        normals, offsets = [], []
+        for member in group.producers:
+            norm = self.modules.get(self.layout.batch_norms.get(member.module))
+            weight, bias = folded(self.modules[member.module], norm)
+            indices = member.indices.to(self._device)
+            normals.append(weight[indices].flatten(1))
+            offsets.append(bias[indices].sum(1))
+        return torch.cat(normals, 1), torch.stack(offsets).sum(0)
+
+    def readers(self, group: Group) -> list[Reader]:
+        """What the layers that read the group's units see on the calibration inputs."""
+        return self._readers[group.name]
+
+    @functools.cached_property
+    def _readers(self) -> dict[str, list[Reader]]:
+        outputs = None
+        if self._expects_outputs and self._outputs is None:
+            outputs = self._dense_outputs()
+        found = readers(self.model, self.layout, self._inputs, self.seed, outputs)
+        self._outputs = outputs or self._outputs
+        return found
+
+    def expect_outputs(self) -> None:
+        """Have the pass that `readers` makes, if it is still to come, note `outputs` as well."""
+        self._expects_outputs = True
+
+    def outputs(self) -> dict[str, Outputs]:
+        """What the layers say on the calibration inputs, as `compensation.refit` takes it."""
+        if self._outputs is None:
+            outputs = self._dense_outputs()
+            observe(self.model, self._inputs, [(name, o.hook) for name, o in outputs.items()])
+            self._outputs = outputs
+        return self._outputs
+
+    def _dense_outputs(self) -> dict[str, Outputs]:
+        return dense_outputs(self.model, self.layout, len(self._inputs), self.seed)
+
+    def activity(self, group: Group) -> Tensor:
+        """Sides of the units' hyperplanes that the data lie on; see `redundancy.activity`."""
+        return self._activity[group.name]
+
+    @functools.cached_property
+    def _activity(self) -> dict[str, Tensor]:
+        return activity(self.model, self.layout, self._inputs, self.seed)
+
+    def sensitivities(self, group: Group) -> list[Tensor]:
+        """``|g * w|`` of the weights that make each unit, as `rows` gives the weights.
+
+        ``g`` is the gradient of the mean cross-entropy on the calibration inputs, in evaluation
+        mode; values are shares of the sum over all weights of the network's layers, as in SNIP.
+        """
+        return [
+            self._sensitivities[member.module][member.indices.to(self._device)].flatten(1)
+            for member in group.producers
+        ]
+
+    @functools.cached_property
+    def _sensitivities(self) -> dict[str, Tensor]:
+        if self.labels is None:
+            raise ValueError(
+                "this criterion looks at the gradient of the loss: pass labels= beside data=, "
+                "the class of each calibration input"
+            )
+        names = [f"{name}.weight" for name in self.layout.order]
+        state = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
+        weights = {name: state[name].detach().clone().requires_grad_() for name in names}
+        total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        with torch.enable_grad(), evaluating(self.model):
+            for inputs, target in batches(self._inputs, self.labels):
+                logits = functional_call(self.model, state | weights, (inputs,))
+                loss = nn.functional.cross_entropy(logits, target, reduction="sum")
+                grads = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+                for name, grad in zip(names, grads, strict=True):
+                    if grad is not None:
+                        total[name] += grad
+        share = {name: (total[name] * weights[name].detach()).abs() for name in names}
+        whole = sum(value.sum(dtype=torch.float64) for value in share.values())
+        if not whole > 0:
+            raise ValueError(
+                "the loss has no gradient on these inputs, so no weight is more sensitive than "
+                "another: give inputs that the network does not fit perfectly"
+            )
+        return {name.removesuffix(".weight"): (v / whole).to(v) for name, v in share.items()}
+
+    @property
+    def _inputs(self) -> Tensor:
+        if self.data is None:
+            raise ValueError(
+                "this criterion looks at activations: pass calibration inputs as data=, "
+                "for instance 1,024 training images"
+            )
+        return self.data
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+@torch.no_grad()
+def activity(
+    model: nn.Module, layout: Layout, data: Tensor, seed: int = 0, places: int = 8192
+) -> dict[str, Tensor]:
+    """On which side of its hyperplane each unit finds the calibration inputs.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    layout : Layout
+    data : Tensor, shape (N, ...)
+    seed : int
+        For the sample of inputs and positions.
+    places : int
+        Inputs and positions to look at for each layer that makes the units, at most.
+
+    Returns
+    -------
+    dict of str to Tensor, shape (U, R), float32, on the CPU
+        +1 where the unit's output, batch norm included, is > 0, -1 elsewhere; where several
+        layers make a unit, their places follow one another. A unit that never changes has a
+        row of zeros: it draws no boundary there.
+    """
+    parts: dict[str, list[Tensor]] = {name: [] for name in layout.groups}
+    hooks = []
+
+    def hook(group: str, indices: Tensor, sample: RowSample):
+        def look(layer: nn.Module, _, output: Tensor) -> None:
+            channels_first = output.ndim > 2 and not isinstance(layer, nn.Linear)
+            seen = output.movedim(1, -1) if channels_first else output
+            rows = sample.next(seen.shape[:-1]).to(seen.device)
+            rows = seen.reshape(-1, seen.shape[-1])[rows]
+            side = rows[:, indices.to(rows.device)] > 0  # (r, U, m)
+            parts[group].append(side.transpose(0, 1).flatten(1).cpu())
+
+        return look
+
+    for name, group in layout.groups.items():
+        for member in group.producers:
+            behind = layout.batch_norms.get(member.module, member.module)
+            sample = RowSample(len(data), places, seed)
+            hooks.append((behind, hook(name, member.indices, sample)))
+    observe(model, data, hooks)
+    result = {}
+    for name, found in parts.items():
+        sides = torch.cat(found, 1)
+        changes = (sides.any(1) & ~sides.all(1)).float()
+        result[name] = (2 * sides.float() - 1) * changes[:, None]
+    return result
+
+
+def dense_outputs(
+    model: nn.Module, layout: Layout, inputs: int, seed: int = 0
+) -> dict[str, Outputs]:
+    """By layer, what a refit will ask of the dense network; yet to be filled.
+
+    Every layer but the first may have to be solved anew; transposed convolutions are left alone.
+    """
+    modules = dict(model.named_modules())
+    return {
+        name: Outputs(modules[name], inputs, seed)
+        for name in layout.order[1:]
+        if not isinstance(modules[name], _ConvTransposeNd)
+    }

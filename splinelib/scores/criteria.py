@@ -1,0 +1,164 @@
+"""Criteria: what a unit is worth, each after its source.
+
+A criterion is a function ``criterion(context, group) -> (U,)``: a score for each unit of one
+group, higher being kept longer, or None for a group that it cannot judge. `CRITERIA` names
+those that `score` and `prune` know; users add theirs.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..channels.layout import Group
+from .context import Context
+from .hyperplanes import RHO, merging_distance, redundancy_order
+from .least_squares import least_damage_order, least_squares_order
+from .removal import prices
+
+Criterion = Callable[[Context, Group], Tensor | None]
+
+
+def spline(
+    context: Context, group: Group, rho: float = RHO, components: int | float | None = None
+) -> Tensor:
+    """Distance at which a unit's hyperplane merges into another's; see `redundancy_order`.
+
+    The choices, all ours, the paper's code having never been released:
+
+    - Of a close pair the unit with the smaller norm goes, batch norm folded in: it bends the
+      function less across the line that both draw. Of equals, the later one.
+    - Layers are compared by the distance itself: angles have no unit, and offsets are measured
+      in units of their root mean square in the group, whatever the scale of its inputs.
+    - Normals are reduced by PCA first, to a fixed number of directions or to those that hold a
+      share of the spectrum (`components`); what that does to distances, `redundancy.pca` says.
+    - The defaults of ``rho`` and ``components`` lost least of those that ``benchmarks/settings.py``
+      tries, on held-out CIFAR-10 images with a quarter-width VGG-16; on digits fewer directions
+      lose less. Choose others on a validation split (`Dataset.split`) or, for ``components``, from
+      the `spectrum`.
+
+    Parameters
+    ----------
+    context : Context
+    group : Group
+    rho : float
+        Weight of the offsets against the angles.
+    components : int, float in (0, 1], or None
+        PCA directions to keep: so many; or as many as hold this share of the squared lengths
+        of the unit normals (from the spectrum: `spectrum`); None for `COMPONENTS`.
+
+    Examples
+    --------
+    Another setting is another criterion:
+
+    >>> import functools, splinelib as sl
+    >>> half = functools.partial(sl.criteria.spline, rho=0.5, components=0.9)
+    >>> sl.CRITERIA["spline, 90 % of the spectrum"] = half
+    >>> del sl.CRITERIA["spline, 90 % of the spectrum"]
+    """
+    return merging_distance(*context.hyperplanes(group), rho, components)
+
+
+def codes(context: Context, group: Group) -> Tensor:
+    """Share of the data on which a unit's code differs from its closest unit's.
+
+    Greedy, as `spline` is, but the boundaries are compared where the data lie: two units that
+    are active on the same inputs and positions, or on opposite ones, cut the data alike. A unit
+    that is always on or always off cuts nothing, and goes at no cost. Of a pair, the unit whose
+    incoming weights have the smaller norm goes.
+    """
+    bits = context.activity(group)
+    strength = torch.stack([rows.norm(dim=1) for rows in context.rows(group)]).sum(0).cpu()
+    strength = strength * bits.any(1)  # beside one that never changes, any other unit stays
+    # 1 - |cos| of vectors of +-1 is twice the share of places where they differ, or agree if
+    # that is less.
+    order = redundancy_order(bits, bits.new_zeros(len(bits)), rho=0.0, strength=strength)
+    return order.cost / 2
+
+
+def magnitude(context: Context, group: Group) -> Tensor:
+    """L1 norm of a unit's incoming weights (Li et al., ICLR 2017).
+
+    As a share of the group's mean, so that layers can be compared; where several layers
+    make the unit, the mean of their shares.
+    """
+    return _mean_share([rows.abs().sum(1) for rows in context.rows(group)])
+
+
+def l2(context: Context, group: Group) -> Tensor:
+    """L2 norm of a unit's incoming weights, as a share of the group's mean; see `magnitude`."""
+    return _mean_share([rows.norm(dim=1) for rows in context.rows(group)])
+
+
+def bn(context: Context, group: Group) -> Tensor | None:
+    """Batch-norm scale |gamma| (network slimming, Liu et al., ICCV 2017).
+
+    With one threshold for the whole network it draws Early-Bird Tickets (You et al., ICLR
+    2020). The mean over the batch norms that a unit passes. Groups without any are left whole.
+    """
+    scales = context.batch_norms(group)
+    return torch.stack(scales).mean(0) if scales else None
+
+
+def random(context: Context, group: Group) -> Tensor:
+    """Uniform random numbers from the context's seed."""
+    return torch.rand(group.units, generator=context.generator)
+
+
+def lsq(context: Context, group: Group) -> Tensor:
+    """What a unit adds to the least-squares residual of a greedy removal.
+
+    The residual is the part of the next layers' outputs that the kept units cannot reproduce, as
+    a share of those outputs (`least_squares_order`). One threshold for the whole network
+    makes the sum over its groups least for the number of units that go (`prices`).
+    """
+    return prices(least_squares_order(context.readers(group), group.units))
+
+
+def thinet(context: Context, group: Group) -> Tensor:
+    """What the next layers lose when a unit goes with those below it (ThiNet, ICCV 2017).
+
+    Greedy: the set of removed units grows by the one that keeps the squared norm of their
+    summed contribution to the next layer's output smallest (Luo, Wu and Lin, eq. 6), the
+    other weights staying as they are. The score is that squared norm as a share of the
+    output's, so that layers can be compared.
+    """
+    return least_damage_order(context.readers(group), group.units).cost
+
+
+def snip(context: Context, group: Group) -> Tensor:
+    """Connection sensitivity ``|g * w|`` summed over a unit's incoming weights.
+
+    SNIP (Lee, Ajanthan and Torr, ICLR 2019, eq. 6) with whole units in place of single weights.
+    Its authors score at initialisation; this scores the network as it is. Needs labels.
+    """
+    return torch.stack([rows.sum(1) for rows in context.sensitivities(group)]).mean(0)
+
+
+def fpgm(context: Context, group: Group) -> Tensor:
+    """Distance to the geometric median, signs kept (He et al., CVPR 2019).
+
+    The sum of a filter's Euclidean distances to all filters of its layer, as a share of the
+    group's mean; where several layers make the unit, the mean of their shares.
+    """
+    return _mean_share([torch.cdist(rows, rows).sum(1) for rows in context.rows(group)])
+
+
+def _mean_share(values: list[Tensor]) -> Tensor:
+    """Mean over the producing layers of each layer's values divided by their mean."""
+    floor = torch.finfo(values[0].dtype).tiny
+    return torch.stack([value / value.mean().clamp(min=floor) for value in values]).mean(0)
+
+
+CRITERIA: dict[str, Criterion] = {
+    "spline": spline,
+    "codes": codes,
+    "lsq": lsq,
+    "magnitude": magnitude,
+    "l2": l2,
+    "bn": bn,
+    "fpgm": fpgm,
+    "thinet": thinet,
+    "snip": snip,
+    "random": random,
+}

@@ -1,0 +1,43 @@
+"""Numbers and settings in words."""
+
+from collections.abc import Sequence
+
+
+def over_seeds(values: Sequence[float], pattern: str = "{:g}") -> str:
+    """Mean of some values, with the least and the most in brackets if they differ.
+
+    Examples
+    --------
+    >>> over_seeds([0.5, 0.7], "{:.0%}"), over_seeds([3, 3], "{:.1f}")
+    ('60% (50% to 70%)', '3.0')
+    """
+    if not len(values):
+        raise ValueError("there are no values to take the mean of")
+    least, most = pattern.format(min(values)), pattern.format(max(values))
+    mean = pattern.format(sum(values) / len(values))
+    return mean if least == most else f"{mean} ({least} to {most})"
+
+
+def differences(before: dict, now: dict) -> str:
+    """Where settings of now are not those of before, in words; empty if nowhere."""
+    return ", ".join(
+        f"{name} {before.get(name)} (now {value})"
+        for name, value in now.items()
+        if before.get(name) != value
+    )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text in columns: the first flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join(["", first.ljust(widths[0]), *cells]).rstrip())
+    return lines
+
+
+def check_choice(what: str, value, known) -> None:
+    if value not in known:
+        listed = ", ".join(repr(choice) for choice in known)
+        raise ValueError(f"unknown {what} {value!r}; choose one of {listed}")

@@ -1,0 +1,40 @@
+"""Train and evaluate classifiers, by the paper's recipe unless told otherwise.
+
+`loop` trains and evaluates, `recipe` is everything that decides the result, `sgd` steps, and
+`checkpoint` keeps the state after each epoch, so that a run can be interrupted. This package uses
+`network`, `data` and `cost`.
+"""
+
+# What training costs is counted in `cost`; these names are found here too.
+from ..cost.flops import (
+    FORWARDS_PER_STEP,
+    PUBLISHED_UNIT_PFLOP,
+    FlopCounter,
+    FlopsLedger,
+    forward_flops,
+)
+from ..cost.footprint import Measurement, latencies, measure
+from ..network.modes import device_of
+from .checkpoint import OnEpoch, read_checkpoint
+from .loop import OutOfGpuMemory, Trained, TrainingDiverged, evaluate, train
+from .recipe import Recipe
+
+__all__ = [
+    "FORWARDS_PER_STEP",
+    "PUBLISHED_UNIT_PFLOP",
+    "FlopCounter",
+    "FlopsLedger",
+    "Measurement",
+    "OnEpoch",
+    "OutOfGpuMemory",
+    "Recipe",
+    "Trained",
+    "TrainingDiverged",
+    "device_of",
+    "evaluate",
+    "forward_flops",
+    "latencies",
+    "measure",
+    "read_checkpoint",
+    "train",
+]

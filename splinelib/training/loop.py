@@ -1,0 +1,383 @@
+"""Train and evaluate a classifier."""
+
+import copy
+import inspect
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm.auto import tqdm
+
+from .. import parallel
+from ..cost.energy import Meter
+from ..cost.flops import FORWARDS_PER_STEP, forward_flops
+from ..data.dataset import Dataset
+from ..errors import SplineError
+from ..network.modes import device_of, evaluating
+from ..progress import bar
+from .batches import Batches
+from .checkpoint import Checkpoint, OnEpoch
+from .recipe import Recipe
+from .sgd import SGD
+
+# PyTorch 2.14 gave the option its second name.
+_SYNCHRONISE_BUFFERS = (
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers"
+)
+
+
+class TrainingDiverged(SplineError, ArithmeticError):
+    """The training loss is no longer a number."""
+
+
+class OutOfGpuMemory(SplineError, MemoryError):
+    """A GPU has too little memory for a step of the training."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` gives back.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+        A trained copy, in eval mode.
+    history : list of dict
+        One row per epoch: ``epoch`` (counted from 0), ``learning_rate``, ``loss``,
+        ``train_accuracy`` (on the augmented images, as they were trained on), ``seconds``, on a
+        GPU that counts its energy ``joules`` (of all GPUs, for the training itself), and what
+        `on_epoch` returned.
+    flops : float
+        Training FLOPs of these epochs: 3 forward passes per image.
+    """
+
+    model: nn.Module
+    history: list[dict]
+    flops: float
+
+
+def train(
+    model: nn.Module,
+    data: Dataset | tuple[Tensor, Tensor],
+    recipe: Recipe | None = None,
+    *,
+    checkpoint: str | os.PathLike | None = None,
+    on_epoch: OnEpoch | None = None,
+    progress: bool = True,
+    label: str = "train",
+    **settings,
+) -> Trained:
+    """Train a copy of a classifier with SGD and cross-entropy.
+
+    The data lie on the model's device for the whole run; images stay bytes until their batch is
+    cropped, mirrored and normalised there. Nothing waits for the device within an epoch. Images
+    that are too many for the device stay where they are, and come batch by batch. On CUDA the
+    forward pass runs under bfloat16 autocast, with float32 weights.
+
+    Every random choice of an epoch follows from the recipe's seed and the epoch's number, so a run
+    that is interrupted and resumed sees what an unbroken run sees.
+
+    Where `torch.distributed` is initialised (`parallel.launched` does it under torchrun), every
+    process calls `train` with the same arguments, and they train one model together. The batch
+    stays that of the whole step: each process takes its part of the same augmented batch, and
+    DistributedDataParallel averages gradients, so without batch norm the result is that of one
+    process up to rounding. Batch norm takes the statistics of a process' own part; the running
+    ones are averaged after each epoch. Files are read and written, and `on_epoch` is called, on
+    rank 0 alone; every process returns the same result. Images that the last batch of an epoch
+    has too few of, fewer than two per process, are left out of that epoch.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as it is.
+    data : Dataset, or pair of Tensor
+        A dataset, whose training images are used; or inputs, float32 of shape (N, ...), with
+        labels, int64 of shape (N,), which are never augmented.
+    recipe : Recipe, optional
+        Schedule, SGD, augmentation and seed. They can be given by name as well, alone
+        (``epochs=30, lr=0.05``) or to change a recipe.
+    checkpoint : path, optional
+        Written after every epoch, read at the start if it is there. Delete it to start over.
+    on_epoch : callable, optional
+        Called as ``on_epoch(epoch, model)`` after each epoch, the model in eval mode. A dict that
+        it returns is added to the row of history, and must hold plain numbers, strings or lists.
+        If it has `state_dict` and `load_state_dict`, its state travels with the checkpoint.
+    progress : bool
+        Whether to show a progress bar.
+    label : str
+        Text of the progress bar.
+    **settings
+        Settings of the `Recipe`, of which ``epochs`` alone has no default.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, or the checkpoint belongs to another training run.
+    DamagedFile
+        The checkpoint cannot be read.
+    TrainingDiverged
+        The loss is no longer a number.
+    OutOfGpuMemory
+        A step does not fit on the GPU; the epochs before it are in the checkpoint.
+
+    Examples
+    --------
+    >>> from splinelib.data import load
+    >>> from splinelib.models import build
+    >>> digits = load("digits")
+    >>> trained = train(build("mlp", digits), digits, epochs=2, progress=False)
+    >>> len(trained.history)
+    2
+    """
+    recipe, device = Recipe.of(recipe, settings), device_of(model)
+    batches = Batches.of(data, recipe.augment, device)
+    _check_shares(recipe, len(batches))
+    model, batches = _laid_out(copy.deepcopy(model), batches)
+    flops = FORWARDS_PER_STEP * forward_flops(model, batches.example())
+    optimizer = SGD(model, recipe.momentum, recipe.weight_decay)
+    decisive = recipe.state_dict() | {
+        "augment": batches.crop is not None,
+        "examples": len(batches),
+        "processes": parallel.processes(),
+    }
+    path = None if checkpoint is None else Path(checkpoint)
+    kept = Checkpoint(path, decisive, model, optimizer, on_epoch)
+    history = kept.restore()
+    together = _together(model)
+    steps, epochs = -(-len(batches) // recipe.batch_size), recipe.epochs - recipe.start
+    with bar(
+        total=epochs * steps,
+        initial=len(history) * steps,
+        desc=label,
+        unit="batch",
+        disable=not progress or parallel.rank() > 0,
+    ) as progress_bar:
+        for epoch in range(recipe.start + len(history), recipe.epochs):
+            with _enough_memory(recipe, epoch, path):
+                row = _epoch(together, batches, optimizer, recipe, epoch, progress_bar)
+                model.eval()
+                parallel.average_statistics(model)
+                row |= _said(on_epoch, epoch, model)
+            history.append(row)
+            progress_bar.set_postfix(epoch=epoch + 1, loss=f"{row['loss']:.3f}")
+            kept.save(history)
+    return Trained(model.eval(), history, float(flops * len(batches) * epochs))
+
+
+@parallel.first_only
+def _said(on_epoch: OnEpoch | None, epoch: int, model: nn.Module) -> dict:
+    """What `on_epoch` has to say of an epoch."""
+    return (on_epoch(epoch, model) if on_epoch is not None else None) or {}
+
+
+def _epoch(
+    model: nn.Module,
+    batches: Batches,
+    optimizer: SGD,
+    recipe: Recipe,
+    epoch: int,
+    progress_bar: tqdm,
+) -> dict:
+    """One pass over the training images; its row of history."""
+    began, device, rate = time.perf_counter(), batches.device, recipe.rate(epoch)
+    scales = _batch_norm_scales(model) if recipe.l1 else []
+    loss_sum = torch.zeros((), device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    seen, seed, meter = 0, recipe.epoch_seed(epoch), Meter(device)
+    model.train()
+    # Order and crops are drawn alike in all processes, dropout is not.
+    generator = torch.Generator(device).manual_seed(seed)
+    with _private_randomness(device, seed + parallel.rank() * 2**40):
+        for batch in batches.shuffled(recipe.batch_size, generator):
+            progress_bar.update()
+            if batch is None:
+                continue
+            inputs, targets, size = batch
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                logits = model(inputs)
+                loss = nn.functional.cross_entropy(logits, targets)
+            optimizer.zero_grad()
+            # Gradients are averaged over processes: parts of unequal size count by their size.
+            weight = len(targets) * parallel.processes() / size
+            (loss if weight == 1 else loss * weight).backward()
+            for scale in scales:
+                scale.grad.add_(scale.detach().sign(), alpha=recipe.l1)
+            optimizer.step(rate)
+            # Sums stay on the device: reading them here would wait for every step.
+            loss_sum += loss.detach() * len(targets)
+            correct += (logits.detach().argmax(1) == targets).sum()
+            seen += size
+    parallel.sum_(loss_sum)
+    parallel.sum_(correct)
+    return {
+        "epoch": epoch,
+        "learning_rate": rate,
+        "loss": _sound((loss_sum / seen).item(), epoch, rate),
+        "train_accuracy": correct.item() / seen,
+        "seconds": time.perf_counter() - began,
+        **meter.read(),
+    }
+
+
+def _sound(loss: float, epoch: int, rate: float) -> float:
+    """The mean loss of an epoch, if it is a number."""
+    if loss != loss or loss == float("inf"):
+        raise TrainingDiverged(
+            f"The loss is {loss} in epoch {epoch} at a learning rate of {rate}. "
+            "Lower lr, or check the inputs for values that are not numbers."
+        )
+    return loss
+
+
+def _check_shares(recipe: Recipe, examples: int) -> None:
+    """Refuse more processes than a batch has images for."""
+    processes = parallel.processes()
+    if min(recipe.batch_size, examples) < 2 * processes and processes > 1:
+        raise ValueError(
+            f"Each of {processes} processes needs two images of a batch, and there are "
+            f"{examples} images in batches of {recipe.batch_size}. Start fewer processes."
+        )
+
+
+def _laid_out(model: nn.Module, batches: Batches) -> tuple[nn.Module, Batches]:
+    """A network of convolutions with its channels last, where that is safe, and inputs to match."""
+    if batches.device.type == "cpu" and _overruns(model):
+        normalise = batches.transform
+        return model, replace(batches, transform=lambda batch: normalise(batch).contiguous())
+    if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+        model = model.to(memory_format=torch.channels_last)
+    return model, batches
+
+
+def _together(model: nn.Module) -> nn.Module:
+    """The model as it is, or wrapped so that all processes step with the mean of gradients."""
+    if parallel.processes() == 1:
+        return model
+    device = device_of(model)
+    return DistributedDataParallel(
+        model,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        # Each keeps its own statistics, and the epoch's end averages them.
+        **{_SYNCHRONISE_BUFFERS: False},
+    )
+
+
+@contextmanager
+def _enough_memory(recipe: Recipe, epoch: int, checkpoint) -> Iterator[None]:
+    """Turn PyTorch's error about a full GPU into what to do about it."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        # The frames of the failed step hold its tensors: let go of them.
+        traceback.clear_frames(error.__traceback__)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        kept = (
+            "Nothing was kept, as there is no checkpoint"
+            if checkpoint is None
+            else f"The {epoch - recipe.start} epochs before it are in the checkpoint"
+        )
+        raise OutOfGpuMemory(
+            f"The GPU ran out of memory in epoch {epoch}, with batches of {recipe.batch_size}. "
+            f"{kept}. Free memory on the GPU and repeat the call to go on, or train anew with "
+            f"batch_size={max(2, recipe.batch_size // 2)} (--batch-size; under another --name), or "
+            "spread the same batch over more GPUs with torchrun."
+        ) from None
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int = 500,
+    transform: Callable[[Tensor], Tensor] | None = None,
+) -> float:
+    """Share of inputs whose largest output is the label's.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Evaluated in eval mode, and put back in the mode it was in.
+    images : Tensor
+        Inputs of shape (N, ...), moved to the model's device batch by batch.
+    labels : Tensor
+        int64, shape (N,).
+    batch_size : int
+        Inputs at a time.
+    transform : callable, optional
+        Applied to each batch, such as `Dataset.to_float` for uint8 images.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    if len(images) != len(labels) or not len(images):
+        raise ValueError(
+            f"evaluate needs a label for each input and at least one: got {len(images)} inputs "
+            f"and {len(labels)} labels."
+        )
+    if transform is None and not images.is_floating_point():
+        raise TypeError(
+            f"The inputs are {images.dtype}. Pass dataset.to_float(images), or "
+            "transform=dataset.to_float to convert batch by batch."
+        )
+    device = device_of(model)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    with evaluating(model):
+        for inputs, targets in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+            inputs = inputs.to(device)
+            logits = model(transform(inputs) if transform else inputs)
+            correct += (logits.argmax(1) == targets.to(device)).sum()
+    return correct.item() / len(images)
+
+
+def _overruns(model: nn.Module) -> bool:
+    """Whether a layer is of the kind whose gradient oneDNN writes beyond its memory.
+
+    In PyTorch 2.14 on a CPU, channels last: convolutions of 1 x 1 with a stride, on few channels of
+    images of 64 pixels or more. Such networks are small; they keep the usual layout.
+    """
+    return any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.stride != (1, 1)
+        and module.in_channels < 16
+        for module in model.modules()
+    )
+
+
+def _batch_norm_scales(model: nn.Module) -> list[Tensor]:
+    return [
+        module.weight
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        and module.weight is not None
+        and module.weight.requires_grad
+    ]
+
+
+@contextmanager
+def _private_randomness(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed the global generators, for dropout and the like, and put them back afterwards."""
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng([device] if cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield

@@ -1,0 +1,91 @@
+"""Everything that decides the result of a training, in one place.
+
+The defaults are the paper's: SGD at 0.1 with momentum 0.9 and weight decay 1e-4, batches of 128,
+the rate divided by ten at half and at three quarters of the epochs (80 and 120 of 160).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: schedule, SGD, augmentation, seed.
+
+    Attributes
+    ----------
+    epochs : int
+        Last epoch of the schedule.
+    lr, momentum, weight_decay, batch_size
+        Of SGD. Weight decay acts on every parameter. The batch is that of the whole step, however
+        many processes share it.
+    milestones : sequence of int, optional
+        Epochs from which the rate is divided by a further ten. Default: half and three quarters
+        of `epochs`.
+    l1 : float
+        Factor of the L1 penalty on batch-norm scales (network slimming).
+    augment : bool
+        Whether training images are cropped and mirrored at random.
+    seed : int
+        Seed of order and augmentation.
+    start : int
+        First epoch: a ticket drawn after epoch t - 1 goes on from epoch t of the same schedule.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range.
+
+    Examples
+    --------
+    >>> recipe = Recipe(epochs=160)
+    >>> recipe.milestones, [f"{recipe.rate(epoch):g}" for epoch in (79, 80, 120)]
+    ((80, 120), ['0.1', '0.01', '0.001'])
+    """
+
+    epochs: int
+    lr: float = 0.1
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    milestones: Sequence[int] | None = None
+    l1: float = 0.0
+    augment: bool = True
+    seed: int = 0
+    start: int = 0
+
+    def __post_init__(self):
+        if self.epochs < 1 or not 0 <= self.start <= self.epochs:
+            raise ValueError(
+                f"epochs is at least 1 and start lies in 0 .. epochs; got epochs={self.epochs}, "
+                f"start={self.start}."
+            )
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size is at least 2 for batch norm, not {self.batch_size}.")
+        for name in ("lr", "momentum", "weight_decay", "l1"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"{name} is a finite number, at least 0, not {value}.")
+        if self.milestones is None:
+            # Rounded up, so that a very short run still has a part at the full rate.
+            milestones = -(-self.epochs // 2), -(-self.epochs * 3 // 4)
+        else:
+            milestones = tuple(self.milestones)
+        object.__setattr__(self, "milestones", milestones)
+
+    @classmethod
+    def of(cls, recipe: "Recipe | None", settings: dict) -> "Recipe":
+        """A recipe with some settings changed, or one of these settings alone."""
+        return cls(**settings) if recipe is None else replace(recipe, **settings)
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        return self.lr * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
+
+    def epoch_seed(self, epoch: int) -> int:
+        """Seed of the order and the crops of an epoch."""
+        return self.seed * 1_000_003 + epoch
+
+    def state_dict(self) -> dict:
+        """The settings as plain values, for a checkpoint."""
+        return asdict(self) | {"milestones": list(self.milestones)}

@@ -1,0 +1,130 @@
+"""Pruned networks on disk."""
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from networks import alive, convnet, dense_mlp, images, parameters
+from onnx.reference import ReferenceEvaluator
+
+import splinelib as sl
+from splinelib.errors import DamagedFile
+from splinelib.models import preresnet
+
+
+def test_pruned_networks_save_and_load(tmp_path):
+    model, data = convnet(norm=False), images(128)
+    small = sl.prune(model, 0.5, "lsq", data=data, compensate=True)
+    path = tmp_path / "small.pt"
+    sl.save_pruned(small, path)
+    loaded = sl.load_pruned(lambda: convnet(norm=False, seed=9), path)
+    with torch.no_grad():
+        assert torch.equal(loaded(data), small(data))
+    assert not loaded.training
+    assert torch.load(path, weights_only=True)["kept"]["0"]["out"].dtype == torch.int64
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_added_biases_are_saved(tmp_path):
+    model, data = alive(preresnet(depth=20, width=0.5, image_size=8)), images(128)
+    small = sl.prune(model, 0.5, data=data, compensate=True)
+    assert small.pruning_record["added_biases"]
+    sl.save_pruned(small, tmp_path / "small.pt")
+    loaded = sl.load_pruned(
+        lambda: preresnet(depth=20, width=0.5, image_size=8, seed=4), tmp_path / "small.pt"
+    )
+    with torch.no_grad():
+        assert torch.equal(loaded(data), small(data))
+
+
+def test_rewinding_takes_the_kept_channels_of_another_dense_network():
+    data = images(64)
+    start, trained = convnet(), alive(convnet())
+    small = sl.prune(trained, 0.3, data=data, compensate=True)
+    smaller = sl.prune(small, 0.4, "magnitude", data=data)
+    for pruned in (small, smaller):
+        before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
+        ticket = sl.rewind(pruned, start)
+        assert all(torch.equal(before[n], t) for n, t in start.state_dict().items())
+        assert parameters(ticket) == parameters(pruned)
+        for name, tensor in ticket.state_dict().items():
+            kept = pruned.pruning_record["kept"].get(name.rpartition(".")[0], {})
+            wanted = before[name]
+            if "out" in kept or "channel" in kept:
+                wanted = wanted[kept.get("out", kept.get("channel"))] if wanted.ndim else wanted
+            if "in" in kept and name.endswith("weight"):
+                wanted = wanted[:, kept["in"]]
+            assert torch.equal(tensor, wanted)
+        # pruned once more, it knows where it comes from
+        assert sl.rewind(ticket, trained).pruning_record["kept"] is not None
+    with pytest.raises(ValueError, match="no record of what was kept; rewind takes"):
+        sl.rewind(trained, start)
+    with pytest.raises(ValueError, match="dense is not the network that the pruned network was"):
+        sl.rewind(small, preresnet(depth=20, width=0.5, image_size=8))
+
+
+def test_pruning_twice_remembers_the_dense_network(tmp_path):
+    data = images(64)
+    small = sl.prune(convnet(), 0.3, data=data, compensate=True)
+    smaller = sl.prune(small, 0.4, "magnitude", data=data, compensate=True)
+    assert parameters(smaller) < parameters(small)
+    sl.save_pruned(smaller, tmp_path / "smaller.pt")
+    loaded = sl.load_pruned(convnet, tmp_path / "smaller.pt")
+    with torch.no_grad():
+        assert torch.equal(loaded(data), smaller(data))
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path):
+    small = sl.prune(convnet(), 0.5, example=images(1))
+    path = tmp_path / "small.pt"
+    sl.save_pruned(small, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DamagedFile, match="truncated"):
+        sl.load_pruned(convnet, path)
+    torch.save({"weights": torch.zeros(3)}, path)
+    with pytest.raises(DamagedFile, match="not written by save_pruned"):
+        sl.load_pruned(convnet, path)
+    path.write_bytes(whole)
+    torch.save({**torch.load(path, weights_only=True), "version": 99}, path)
+    with pytest.raises(DamagedFile, match="version 99"):
+        sl.load_pruned(convnet, path)
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="does not make the network"):
+        sl.load_pruned(dense_mlp, path)
+    with pytest.raises(TypeError, match="make_dense_model"):
+        sl.load_pruned(lambda: 3, path)
+    with pytest.raises(FileNotFoundError, match="no pruned network"):
+        sl.load_pruned(convnet, tmp_path / "none.pt")
+    with pytest.raises(ValueError, match="no record"):
+        sl.save_pruned(convnet(), path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: preresnet(depth=20, width=0.5, image_size=32),
+        lambda: torchvision.models.squeezenet1_1(weights=None, num_classes=10),
+    ],
+    ids=["preresnet", "squeezenet"],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_export_and_onnx_give_the_same_outputs(make, tmp_path):
+    torch.manual_seed(0)
+    data = torch.randn(16, 3, 32, 32)
+    small, inputs = sl.prune(make().eval(), 0.4, "l2", data=data, compensate=True), data[:2]
+    with torch.no_grad():
+        expected = small(inputs)
+    program = torch.export.export(small, (inputs,))
+    path = tmp_path / "program.pt2"
+    torch.export.save(program, path)
+    with torch.no_grad():
+        found = torch.export.load(path).module()(inputs)
+    torch.testing.assert_close(found, expected)
+    onnx = tmp_path / "small.onnx"
+    torch.onnx.export(program, (inputs,), onnx, dynamo=True, verbose=False)
+    session = ReferenceEvaluator(str(onnx))
+    found = session.run(None, {session.input_names[0]: inputs.numpy()})[0]
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-5)

@@ -1,0 +1,149 @@
+"""Smaller networks give what masked ones give."""
+
+import pytest
+import torch
+import torchvision
+from networks import alive, convnet, images, parameters, relative_error
+from torch import nn
+
+import splinelib as sl
+from splinelib.channels import surgery
+from splinelib.channels.groups import find_groups
+from splinelib.models import mlp, preresnet, resnet18, vgg16
+
+
+def random_masks(groups, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    masks = {}
+    for name, group in groups.items():
+        masks[name] = torch.rand(group.units, generator=generator) > 0.5
+        masks[name][group.units // 2] = True
+    return masks
+
+
+STRANGERS = [
+    *("resnet18", "resnet50", "vgg11_bn", "mobilenet_v2", "mobilenet_v3_small", "densenet121"),
+    *("squeezenet1_1", "googlenet", "resnext50_32x4d", "regnet_x_400mf", "efficientnet_b0"),
+]
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+@pytest.mark.filterwarnings("ignore:layers that do not run:UserWarning")
+@pytest.mark.filterwarnings("ignore:The default weight init:FutureWarning")
+def test_shrunk_equals_masked_on_torchvision(name):
+    torch.manual_seed(0)
+    model = alive(getattr(torchvision.models, name)(weights=None))
+    inputs = images(2, 64)
+    layout = find_groups(model, inputs)
+    masks = sl.select(sl.score(model, "random", layout=layout), 0.5)
+    assert masks.units - masks.kept == int(layout.units * 0.5 + 0.5)  # to the unit
+    assert all(mask.any() for mask in masks.values())
+    channels = [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
+    tied = any(len(group.producers) > 1 for group in layout.groups.values())
+    assert layout.units < sum(channels) or not tied  # coupled channels count once
+    masked = sl.apply_masks(model, masks, inputs)
+    small = sl.shrink(model, masks, inputs)
+    with torch.no_grad():
+        expected = masked(inputs)
+        assert relative_error(small(inputs), expected) < 1e-5
+        assert relative_error(model(inputs), expected) > 1e-4  # the masks did something
+    assert parameters(small) < 0.75 * parameters(model)
+    assert parameters(masked) == parameters(model)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: mlp([3 * 64, 20, 20, 10]),
+        lambda: vgg16(width=0.125, image_size=8),
+        lambda: preresnet(depth=20, width=0.5, image_size=8),
+        lambda: resnet18(width=0.125, image_size=8),
+        convnet,
+    ],
+    ids=["mlp", "vgg16", "preresnet", "resnet18", "convnet"],
+)
+def test_shrunk_equals_masked_on_our_networks(make):
+    model = alive(make())
+    inputs = images(4)
+    inputs = inputs.flatten(1) if next(model.parameters()).ndim == 2 else inputs
+    scores = sl.score(model, "random", example=inputs)
+    masks = sl.select(scores, 0.5)
+    with torch.no_grad():
+        expected = sl.apply_masks(model, masks)(inputs)
+        assert relative_error(sl.shrink(model, masks, inputs)(inputs), expected) < 1e-5
+
+
+def test_channels_last_stays():
+    model = convnet().to(memory_format=torch.channels_last)
+    data = images().to(memory_format=torch.channels_last)
+    small = sl.prune(model, 0.5, "lsq", data=data, compensate=True)
+    for layer in (small[0], small[3], small[6]):
+        assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+    expected = sl.prune(convnet(), 0.5, "lsq", data=images(), compensate=True)(images())
+    with torch.no_grad():
+        assert relative_error(small(data), expected) < 1e-3
+        assert small[:3](data).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_prelu_batchnorm1d_and_flatten_follow():
+    torch.manual_seed(0)
+    model = alive(
+        nn.Sequential(
+            *(nn.Conv2d(3, 6, 3), nn.PReLU(6), nn.Flatten(), nn.BatchNorm1d(6 * 36)),
+            *(nn.Linear(6 * 36, 7), nn.PReLU(), nn.BatchNorm1d(7, affine=False), nn.Linear(7, 2)),
+        )
+    )
+    model[1].weight.data.uniform_(-1, 1)
+    masks = random_masks(find_groups(model, images(2)).groups)
+    small = sl.shrink(model, masks, images(2))
+    with torch.no_grad():
+        expected = sl.apply_masks(model, masks, images(2))(images(5))
+        assert relative_error(small(images(5)), expected) < 1e-5
+    assert small[1].num_parameters == small[0].out_channels == int(masks["0"].sum())
+
+
+class Peculiar(nn.Module):
+    """A module used twice, tied weights, attributes of its own, one that copies in its own way."""
+
+    class Own(nn.Linear):
+        def __deepcopy__(self, memo):
+            copied = type(self)(self.in_features, self.out_features)
+            copied.load_state_dict(self.state_dict())
+            copied.copied_by_itself = True
+            return copied
+
+    def __init__(self):
+        super().__init__()
+        self.twice, self.tied, self.own = nn.Linear(4, 4), nn.Linear(4, 4), self.Own(4, 4)
+        self.tied.weight = self.twice.weight
+        self.again = nn.ModuleList([self.twice, nn.BatchNorm1d(4)])
+        self.notes = {"seen": [1, 2], "none": []}
+        self.same = self.notes["none"]
+        self.register_buffer("scale", torch.ones(4), persistent=False)
+
+    def forward(self, x):
+        return self.own(self.again[1](self.twice(x)) + self.tied(x)) * self.scale
+
+
+def test_the_quick_copy_is_what_deepcopy_gives():
+    mobile = torchvision.models.mobilenet_v2(weights=None, num_classes=5).eval()
+    for model in (Peculiar().eval(), mobile.requires_grad_(False)):
+        calls = []
+        handle = model.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        quick = surgery._deepcopy(model, {})
+        handle.remove()
+        assert repr(quick) == repr(model)
+        state, copied = model.state_dict(), quick.state_dict()
+        assert list(state) == list(copied)
+        x = torch.rand(3, 4) if isinstance(model, Peculiar) else torch.rand(2, 3, 32, 32)
+        before = model(x)
+        assert torch.equal(quick(x), before) and calls, "hooks travel, as with deepcopy"
+        for name, parameter in quick.named_parameters():
+            assert parameter.requires_grad == dict(model.named_parameters())[name].requires_grad
+            parameter.data.add_(1.0)
+        assert torch.equal(model(x), before)
+    mine, copied = Peculiar(), surgery._deepcopy(Peculiar(), {})
+    assert copied.tied.weight is copied.twice.weight and copied.again[0] is copied.twice
+    assert copied.notes == mine.notes and copied.same is copied.notes["none"]
+    assert copied.own.copied_by_itself and not hasattr(mine.own, "copied_by_itself")
+    assert "scale" not in copied.state_dict() and torch.equal(copied.scale, torch.ones(4))

@@ -1,0 +1,85 @@
+"""Protocols and tickets: named, parsed, refused."""
+
+import shlex
+from dataclasses import asdict, fields, replace
+
+import pytest
+from runs import TINY
+
+from splinelib import experiments, pruning
+from splinelib.__main__ import _parser
+from splinelib.experiments import Protocol, Ticket, run
+
+
+def test_the_command_in_a_record_asks_for_the_same_run(tiny):
+    record, _ = tiny
+    words = shlex.split(record["command"])
+    assert words[:3] == ["python", "-m", "splinelib"]
+    options = _parser().parse_args(words[3:])
+    for key, value in record["protocol"].items():
+        assert getattr(options, key) == value
+    asked = {Ticket.parse(text, ratio) for text in options.criteria for ratio in options.ratios}
+    assert asked == {Ticket.of(entry) for entry in record["tickets"]}
+
+
+def test_settings_that_are_not_the_default_are_in_the_name():
+    names = {replace(TINY, **{key: value}).name for key, value in [("lr", 0.2), ("probe", 8)]}
+    assert len(names | {TINY.name}) == 3
+    assert (
+        Protocol(batch_size=256, l1=1e-4).name == "digits-vgg16-w1-e160-batch_size256-l10.0001-s0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 1}, "epochs"),
+        ({"epochs": 4, "latest_draw": 3}, "latest_draw"),
+        ({"probe": 0}, "probe"),
+        ({"validation": 1.0}, "validation"),
+    ],
+)
+def test_bad_protocols(options, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol(**options)
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio", "message"),
+    [
+        ("splines", 0.5, "Known: spline"),
+        ("spline", 1.0, "ratio"),
+        ("spline@some", 0.5, "scope"),
+        ("spline+glue", 0.5, "compensate"),
+    ],
+)
+def test_bad_tickets_are_refused_before_any_work(tmp_path, text, ratio, message):
+    with pytest.raises(ValueError, match=message):
+        run(TINY, (text,), (ratio,), folder=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_tickets_text_and_parts_agree():
+    for criterion in pruning.CRITERIA:
+        for scope in experiments.SCOPES:
+            for compensate in experiments.COMPENSATIONS:
+                ticket = Ticket(criterion, 0.5, scope, compensate)
+                assert Ticket.parse(ticket.method, 0.5) == ticket
+            drawn = [Ticket(criterion, 0.5, scope, rule=rule) for rule in ("codes", "masks", "end")]
+            assert [Ticket.parse(ticket.method, 0.5) for ticket in drawn] == drawn
+            assert len({ticket.name for ticket in drawn}) == 3
+    assert Ticket.of(asdict(drawn[2])) == drawn[2]
+    before = {"criterion": "bn", "ratio": 0.5, "scope": "global", "compensate": False}
+    assert Ticket.of({**before, "lottery": True}).rule == "end"  # as it was recorded once
+    with pytest.raises(ValueError, match="nothing to compensate"):
+        Ticket.parse("lottery:bn+refit", 0.5)
+
+
+def test_the_paper_s_protocol_is_the_default():
+    protocol = Protocol()
+    assert (protocol.epochs, protocol.lr, protocol.batch_size) == (160, 0.1, 128)
+    assert (protocol.momentum, protocol.weight_decay) == (0.9, 1e-4)
+    assert (protocol.threshold, protocol.lookback) == (0.16, 3)
+    assert all(option.metadata["source"] for option in fields(Protocol))
+    assert protocol.last_draw == 79  # the last epoch at the full rate
+    assert Protocol(dataset="folder:/some/place/flowers").name == "folder-flowers-vgg16-w1-e160-s0"

@@ -1,0 +1,130 @@
+"""Networks and inputs that several tests need."""
+
+import itertools
+
+import torch
+import torchvision
+from torch import nn
+
+from splinelib.network.trace import record
+
+
+def small(outputs=3, seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        *(nn.Conv2d(1, 5, 3, padding=1), nn.BatchNorm2d(5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(5, 7, 3), nn.ReLU(), nn.Flatten(), nn.Linear(28, outputs)),
+    )
+
+
+SHAPES = [(1,), (64,), (67,), (5, 3, 3), (6, 4, 4), (40, 8, 8), (2, 4, 6, 2)]
+
+
+def tensors():
+    """Pre-activations of all shapes, types and memory formats, some of them exactly zero."""
+    generator = torch.Generator().manual_seed(0)
+    for shape, dtype in itertools.product(SHAPES, (torch.float32, torch.bfloat16)):
+        z = torch.randn(2, *shape, generator=generator).to(dtype)
+        z[torch.rand(z.shape, generator=generator) < 0.2] = 0
+        yield z
+        if len(shape) == 3:
+            yield z.contiguous(memory_format=torch.channels_last)
+            yield z.flip(0)[..., ::2]  # with gaps
+    yield z[:0]
+
+
+def randomised(model, seed=0):
+    """Batch-norm statistics and scales as after training, signs of gamma included."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.2, generator=generator)
+            module.running_var.uniform_(0.5, 2, generator=generator)
+            module.weight.data.normal_(0, 1, generator=generator)
+            module.bias.data.normal_(0, 0.3, generator=generator)
+    return model
+
+
+TORCHVISION = [
+    *("vgg11_bn", "resnet18", "resnet50", "mobilenet_v2", "squeezenet1_0", "densenet121"),
+    *("googlenet", "resnext50_32x4d", "shufflenet_v2_x0_5", "alexnet"),
+]
+
+
+def torchvision_model(name):
+    extra = {"init_weights": False} if name == "googlenet" else {}
+    torch.manual_seed(0)
+    return getattr(torchvision.models, name)(weights=None, **extra)
+
+
+def pre_activations(model, x):
+    """What every activation of a recorded run receives, by running the graph."""
+    graph = record(model, x)
+    env, seen = {0: x}, []
+    for node in graph.nodes:
+        if node.activation is not None:
+            seen.append(env[node.activation_inputs[0].index])
+        node.run(env, len(x))
+    return seen
+
+
+def linear_net(*weights, dtype=torch.float64):
+    """Linear layers without bias, ReLU between them."""
+    layers = []
+    for weight in weights:
+        weight = torch.tensor(weight, dtype=dtype)
+        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False, dtype=dtype)
+        linear.weight.data.copy_(weight)
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def plain_convnet(seed=0):
+    torch.manual_seed(seed)
+    layers = [nn.Conv2d(2, 7, 3), nn.ReLU(), nn.Conv2d(7, 4, 3), nn.ReLU(), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(4 * 9, 3)).double().eval()
+
+
+def gaussian(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def alive(model, seed=0):
+    """Batch-norm statistics and scales as after training, so that nothing is trivially zero."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.running_mean.normal_(0, 0.3, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+            if module.affine:
+                module.weight.data.uniform_(0.5, 1.5, generator=generator)
+                module.bias.data.normal_(0, 0.3, generator=generator)
+    return model.eval()
+
+
+def convnet(bias=False, norm=True, seed=0):
+    torch.manual_seed(seed)
+    parts = []
+    for channels, out in ((3, 6), (6, 8), (8, 10)):
+        parts += [nn.Conv2d(channels, out, 3, padding=1, bias=bias)]
+        parts += [nn.BatchNorm2d(out)] if norm else []
+        parts += [nn.ReLU(inplace=True)]
+    return alive(nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(10, 4)))
+
+
+def dense_mlp(seed=0, dtype=torch.float32):
+    torch.manual_seed(seed)
+    layers = [nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 3)]
+    return nn.Sequential(*layers).to(dtype).eval()
+
+
+def images(n=64, size=8, seed=0, dtype=torch.float32):
+    return torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def relative_error(found, expected):
+    return ((found - expected).abs().max() / expected.abs().max()).item()
+
+
+def parameters(model):
+    return sum(p.numel() for p in model.parameters())

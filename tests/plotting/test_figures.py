@@ -1,0 +1,39 @@
+"""Figures of the book."""
+
+import numpy as np
+import pytest
+
+from splinelib import plotting
+from splinelib.plotting import Cell
+
+
+def test_the_same_data_gives_the_same_picture(part):
+    one, two = (plotting.partition(part, "A partition.").svg for _ in range(2))
+    assert one == two
+
+
+def test_bad_input_is_named(part):
+    bad = np.array([[0.0, np.nan]])
+    cases = [
+        (lambda: plotting.max_affine([1, 2], [0], "x"), "one number per line"),
+        (lambda: plotting.max_affine([np.inf], [0], "x"), "slopes must hold finite"),
+        (lambda: plotting.max_affine([1], [0], "x", domain=(1, 0)), "domain runs from"),
+        (lambda: plotting.partition(part, "x", color="rainbow"), "rainbow"),
+        (lambda: plotting.partition(part, "x", color=[1.0, 2.0]), "2 values for"),
+        (lambda: plotting.curves({}, "a", "b", "x"), "nothing to draw"),
+        (lambda: plotting.curves({"loss": bad}, "a", "b", "x"), "loss must hold finite"),
+        (lambda: plotting.accuracy_against({"s": ([0.5], [93.0])}, "a", "x"), "not in percent"),
+        (lambda: plotting.accuracy_against({"s": ([0.5], [0.9, 0.8])}, "a", "x"), "1 x for 2"),
+        (lambda: plotting.distance_matrix(np.ones((2, 3)), "x"), "square"),
+        (lambda: plotting.distance_matrix(np.full((2, 2), np.nan), "x"), "no finite"),
+        (lambda: plotting.layer_bars({"a": 3}, {"b": 3}, "x"), "same layers"),
+        (lambda: plotting.layer_bars({"a": 3}, {"a": 4}, "x"), "more channels"),
+        (lambda: plotting.images(np.ones((8, 8)), "x"), "shape"),
+        (lambda: plotting.images(np.ones((2, 8, 8)), "x", titles=["a"]), "1 titles"),
+        (lambda: plotting.table([[1, 2]], ["a"], "t"), "every row needs 1"),
+        (lambda: plotting.table([], ["a"], "t"), "every row"),
+        (lambda: Cell(1.0, "guess"), "source is one of"),
+    ]
+    for call, message in cases:
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -1,0 +1,50 @@
+"""Tables."""
+
+import xml.etree.ElementTree as ET
+
+from splinelib import plotting
+from splinelib.plotting import Cell
+
+
+def test_a_column_of_prose_is_flush_left_from_head_to_foot():
+    rows = [
+        ["lr", 0.1, "of SGD"],
+        ["seed", "3.25% (2.10% to 4.60%)", "of weights, order and crops"],
+    ]
+    root = ET.fromstring(plotting.table(rows, ["", "value", "what it is"], "Settings").markup)
+    for row in root.findall(".//tr"):
+        assert [cell.get("class") for cell in row] == [None, None, "sl-prose"]
+
+
+def test_a_range_goes_below_its_mean_and_reads_the_same():
+    texts = ["79.6% (79.5% to 79.8%)", "-0.61 (-0.82 to +0.40)", "3 (1–5)", "0.25 (default 1.0)"]
+    cells = [Cell(text, "record", "runs/a.json") for text in texts]
+    root = ET.fromstring(plotting.table([["spline", *cells]], list("abcde"), "Ranges").markup)
+    found = root.findall(".//td")
+    assert [td.findtext("small") for td in found] == [
+        *("(79.5% to 79.8%)", "(-0.82 to +0.40)", "(1–5)", None)
+    ]
+    assert ["".join(td.itertext()).replace("b", "", 1) for td in found[:3]] == texts[:3]
+
+
+def test_table_names_rows_columns_and_sources():
+    paper, record = "https://example.org/?a=1&b=2", "runs/a.json"
+    rows = [
+        ["dense", Cell(93.4, "published", paper), Cell(None)],
+        ["spline <50 %>", Cell(93.125, "record", record), Cell(None, note="not published")],
+    ]
+    columns = ["network", "accuracy", "cost"]
+    shown = plotting.table(rows, columns, "Accuracy & cost", format="{:.1f}")
+    root = ET.fromstring(shown._repr_html_())
+    assert root.findtext(".//caption") == root.findtext("span") == "Accuracy & cost"
+    assert [th.text for th in root.findall(".//thead//th[@scope='col']")] == columns
+    assert [th.text for th in root.findall(".//tbody//th[@scope='row']")] == [
+        "dense",
+        "spline <50 %>",
+    ]
+    assert [a.get("href") for a in root.findall(".//td/a")] == [paper, record]
+    assert [a.text for a in root.findall(".//td/a")] == ["93.4", "93.1"]
+    assert [i.text for i in root.findall(".//td/i")] == ["not recorded", "not published"]
+    notes = "".join(root.find("p").itertext())
+    assert "recorded run" in notes and "published" in notes and "this page" not in notes
+    assert root.find("div").get("tabindex") == "0", "the scrolling part must be reachable by key"

@@ -1,0 +1,53 @@
+"""Small runs that several tests need."""
+
+import torch
+from torch import nn
+
+from splinelib.experiments import Protocol
+from splinelib.experiments.sweeps import Grid, merged
+from splinelib.training import train
+
+
+def quick(model, dataset, **options):
+    return train(model, dataset, **({"epochs": 4, "progress": False} | options))
+
+
+def same_weights(one: nn.Module, two: nn.Module) -> bool:
+    left, right = one.state_dict(), two.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+TINY = Protocol(
+    network="mlp",
+    width=0.25,
+    epochs=4,
+    lr=0.05,
+    batch_size=16,
+    probe=16,
+    calibration=64,
+    train_size=128,
+    test_size=64,
+)
+
+
+METHODS = ("spline", "random+refit")
+
+
+class Killed(BaseException):
+    """Nothing in the library catches this, as nothing catches a kill."""
+
+
+SETTINGS = {
+    **{"network": ["mlp"], "width": [0.125], "epochs": [2], "probe": [8]},
+    **{"calibration": [32], "train_size": [64], "test_size": [32]},
+}
+
+
+def plan_of(seeds=(0, 1), criteria=("magnitude",), ratios=(0.5,), **settings):
+    return merged([Grid(SETTINGS | {"seed": seeds} | settings, criteria, ratios)])
+
+
+CURVES = Protocol(network="mlp", epochs=4, calibration=256, probe=32)
+
+
+CURVES_METHODS = ("magnitude@layerwise", "magnitude@layerwise+refit", "lsq@residual+refit", "snip")

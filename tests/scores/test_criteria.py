@@ -1,0 +1,201 @@
+"""Criteria against the definitions that their papers give."""
+
+import functools
+import itertools
+
+import pytest
+import torch
+from networks import alive, convnet, dense_mlp, gaussian, images, linear_net, plain_convnet
+from torch import nn
+
+import splinelib as sl
+from splinelib.channels.groups import find_groups
+from splinelib.scores.least_squares import least_damage_order, readers
+
+
+def test_l2_is_the_euclidean_norm():
+    model = linear_net([[3, 4], [0, 1], [2, 0]], [[1, 1, 1]])
+    scores = sl.score(model, "l2", example=gaussian(1, 2))["0"]
+    torch.testing.assert_close(scores, torch.tensor([5.0, 1.0, 2.0]).double() / (8 / 3))
+
+
+def test_snip_by_hand():
+    # x = 1, logits (1, 2), label 0: the loss has gradient (-p, p) on the logits, p = 1 / (1 + 1/e).
+    # |g w| is p and 2 p in the first layer; p, 0, 0 and 2 p in the second.
+    model = linear_net([[1], [2]], [[1, 0], [0, 1]])
+    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.int64)
+    scores = sl.score(model, "snip", data=one, labels=zero)["0"]
+    torch.testing.assert_close(scores, torch.tensor([1 / 6, 2 / 6]).double())
+    assert model[0].weight.grad is None
+
+
+def test_snip_is_a_mean_over_inputs_however_they_are_cut():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).double()
+    data, labels = gaussian(600, 5), torch.arange(600) % 3  # more than one batch
+    scores = sl.score(model, "snip", data=data, labels=labels)["0"]
+    model.eval()
+    loss = nn.functional.cross_entropy(model(data), labels)
+    weights = [model[0].weight, model[3].weight]
+    share = [
+        (g * w).abs() for g, w in zip(torch.autograd.grad(loss, weights), weights, strict=True)
+    ]
+    expected = share[0].sum(1) / sum(s.sum() for s in share)
+    torch.testing.assert_close(scores, expected.detach())
+
+
+def small_mlp():
+    return linear_net([[1, 2], [0.5, -1], [-1, 1], [2, 0.1]], [[1, -2, 0.5, 1], [0.3, 1, 1, -1]])
+
+
+@pytest.mark.parametrize("make", [small_mlp, plain_convnet])
+def test_thinet_is_its_papers_greedy(make):
+    model = make()
+    data = gaussian(40, 2) if isinstance(model[0], nn.Linear) else gaussian(12, 2, 7, 7)
+    with torch.no_grad():
+        hidden = model[1](model[0](data))
+        parts = []  # the contribution of each unit to every output of the next layer
+        for unit in range(hidden.shape[1]):
+            alone = torch.zeros_like(hidden)
+            alone[:, unit] = hidden[:, unit]
+            parts.append((model[2](alone) - model[2](torch.zeros_like(hidden))).flatten())
+    gone, left = [], list(range(len(parts)))
+    while left:
+        damage = {unit: sum(parts[k] for k in [*gone, unit]).square().sum().item() for unit in left}
+        gone.append(min(damage, key=damage.get))
+        left.remove(gone[-1])
+    scores = sl.score(model, "thinet", data=data)["0"]
+    assert scores.argsort().tolist() == gone
+
+
+def test_thinet_keeps_its_order_where_contributions_cancel():
+    # Units 0 and 1 cancel: once 0 has gone, the damage falls when 1 goes too.
+    model = linear_net([[1], [1], [1]], [[1, -1.01, 30]])
+    data = torch.ones(8, 1, dtype=torch.float64) + gaussian(8, 1).abs()
+    layout = find_groups(model, data)
+    removal = least_damage_order(readers(model, layout, data)["0"], 3)
+    assert removal.order.tolist() == [0, 1, 2]
+    assert removal.cost.argsort().tolist() == [0, 1, 2]
+    assert removal.cost.unique().numel() == 3
+
+
+def test_codes_removes_what_cuts_the_data_alike():
+    # 0 and 1 cut the data alike, 2 is the mirror image of 3, 4 is never active.
+    model = linear_net([[1, 0], [2, 0], [0, 1], [0, -3], [0, 0], [1, 1]], [[1, 1, 1, 1, 1, 1]])
+    data = gaussian(500, 2)
+    scores = sl.score(model, "codes", data=data)["0"]
+    order = scores.sort(stable=True).indices.tolist()
+    assert set(order[:3]) == {4, 0, 2}  # of a pair, the smaller norm goes
+    assert (scores[[4, 0, 2]] < 1e-6).all() and (scores[[1, 3, 5]] > 0.1).all()
+
+
+def test_codes_scores_are_shares_of_differing_codes():
+    model, data = linear_net([[1, 0.3], [0.4, 1]], [[1, 1]]), gaussian(300, 2)
+    codes = sl.region_codes(model, data)
+    bits = codes.unpack(next(iter(codes.layers)))
+    differ = (bits[:, 0] != bits[:, 1]).double().mean().item()
+    scores = sl.score(model, "codes", data=data)["0"]
+    assert scores.min().item() == pytest.approx(min(differ, 1 - differ), abs=1e-6)
+
+
+def test_spline_takes_other_settings():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 2))
+    plain = sl.score(model, example=torch.zeros(1, 40))["0"]
+    found = {}
+    for components in (1, 16, 0.5, 1.0):
+        name = f"spline {components}"
+        sl.CRITERIA[name] = functools.partial(sl.criteria.spline, components=components)
+        try:
+            found[components] = sl.score(model, name, example=torch.zeros(1, 40))["0"]
+        finally:
+            del sl.CRITERIA[name]
+    assert torch.equal(found[16], plain)
+    for one, other in itertools.combinations(found.values(), 2):
+        assert not torch.equal(one, other)
+
+
+def test_in_place_activations_change_no_score():
+    inside, outside = convnet(), convnet()
+    for module in outside.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    for criterion in sl.CRITERIA:
+        options = {"data": images(), "labels": torch.arange(64) % 4}
+        one, other = (sl.score(model, criterion, **options) for model in (inside, outside))
+        assert all(torch.equal(one[name], other[name]) for name in one), criterion
+    small = [sl.prune(m, 0.5, data=images(), compensate=True) for m in (inside, outside)]
+    with torch.no_grad():
+        assert torch.equal(small[0](images()), small[1](images()))
+
+
+@pytest.mark.parametrize("criterion", list(sl.CRITERIA))
+def test_every_criterion_scores_every_unit_alike_twice(criterion):
+    model, labels = convnet(), torch.arange(64) % 4
+    scores = sl.score(model, criterion, data=images(), labels=labels)
+    assert {name: len(s) for name, s in scores.items()} == {"0": 6, "3": 8, "6": 10}
+    assert all(torch.isfinite(s).all() and s.std() > 0 for s in scores.values())
+    again = sl.score(model, criterion, data=images(), labels=labels)
+    assert all(torch.equal(scores[name], again[name]) for name in scores)
+
+
+def test_magnitude_bn_and_fpgm_by_hand():
+    model = convnet(norm=True)
+    weight = model[3].weight.detach().flatten(1)
+    scores = sl.score(model, "magnitude", example=images(1))
+    norms = weight.abs().sum(1)
+    torch.testing.assert_close(scores["3"], norms / norms.mean())
+    scores = sl.score(model, "bn", example=images(1))
+    torch.testing.assert_close(scores["3"], model[4].weight.detach().abs())
+    scores = sl.score(model, "fpgm", example=images(1))
+    distance = torch.stack([sum((a - b).norm() for b in weight) for a in weight])
+    torch.testing.assert_close(scores["3"], distance / distance.mean(), rtol=1e-4, atol=1e-4)
+
+
+def test_fpgm_sees_signs():
+    model = dense_mlp()
+    with torch.no_grad():
+        model[0].weight[0] = -model[0].weight[1]
+    before = sl.score(model, "fpgm", example=torch.zeros(1, 6))["0"]
+    with torch.no_grad():
+        model[0].weight[0] *= -1
+    assert not torch.allclose(before, sl.score(model, "fpgm", example=torch.zeros(1, 6))["0"])
+
+
+def test_bn_leaves_groups_without_batch_norm_whole():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 5), nn.ReLU()),
+        nn.Linear(5, 2),
+    )
+    alive(model)
+    assert list(sl.score(model, "bn", example=torch.zeros(2, 6))) == ["0"]
+    small = sl.prune(model, 0.5, "bn", example=torch.zeros(2, 6))
+    assert (small[0].out_features, small[3].out_features) == (4, 5)
+    with pytest.raises(ValueError, match="judge no layer"):
+        sl.score(dense_mlp(), "bn", example=torch.zeros(2, 6))
+
+
+def test_spline_removes_the_rescaled_duplicate_first():
+    model = dense_mlp()
+    with torch.no_grad():
+        for target, source, factor in ((3, 7, 0.5), (9, 2, -2.0)):
+            model[0].weight[target] = factor * model[0].weight[source]
+            model[0].bias[target] = factor * model[0].bias[source]
+    scores = sl.score(model, "spline", example=torch.zeros(1, 6))["0"]
+    lowest = set(scores.argsort()[:2].tolist())
+    assert lowest == {3, 2}  # of each pair the weaker one
+    assert scores[list(lowest)].max() < 1e-3 < scores.sort().values[2]
+
+
+def test_a_criterion_of_ones_own():
+    sl.CRITERIA["alternating"] = lambda context, group: torch.arange(group.units) % 2
+    try:
+        small = sl.prune(dense_mlp(), 0.5, "alternating", example=torch.zeros(1, 6))
+        assert (small[0].out_features, small[2].out_features) == (8, 6)
+        sl.CRITERIA["wrong"] = lambda context, group: torch.zeros(group.units + 1)
+        with pytest.raises(ValueError, match="'wrong' gave scores of shape"):
+            sl.score(dense_mlp(), "wrong", example=torch.zeros(1, 6))
+    finally:
+        del sl.CRITERIA["alternating"]
+        sl.CRITERIA.pop("wrong", None)
