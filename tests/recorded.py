@@ -1,0 +1,186 @@
+"""Small valid records, made up by hand: what tests of tables and figures look at.
+
+All numbers are round, so that a test can say what it expects: a dense network of 100 channels,
+1,000 weights and 1,000,000 multiply-accumulates that costs 1 PFLOP, unless a test asks for
+others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from splinelib import experiments
+
+ACCURACY, COST, SECONDS = 0.9, 1.0, 60.0
+SIZE = {"channels": 100, "parameters": 1000, "macs": 1_000_000, "latency": 0.01, "batch_size": 16}
+PROVENANCE = {
+    "commit": "0123456789abcdef",
+    "uncommitted_changes": False,
+    "hardware": {"processor": "a processor", "cores": 4, "threads": 1, "gpu": None},
+    "versions": {"python": "3.11.0", "torch": "2.11.0"},
+    "finished": "2026-01-02T03:04:05Z",
+}
+
+
+def record(
+    *tickets: dict,
+    accuracy: float = ACCURACY,
+    history: Sequence[float] | None = None,
+    drawn_after: int | None = None,
+    settled_epoch: int | None = None,
+    masks: Sequence[dict] = (),
+    name: str | None = None,
+    **settings,
+) -> dict:
+    """A record of a run with these tickets.
+
+    Parameters
+    ----------
+    *tickets : dict
+        As `ticket` makes them.
+    accuracy : float
+        Test accuracy of the dense network, in [0, 1].
+    history : sequence of float, optional
+        Its test accuracy after every epoch. Default: `accuracy` all the way.
+    drawn_after : int, optional
+        Epoch, from 0, after which tickets are drawn. Default: when the codes settled, or the last
+        epoch that the protocol allows.
+    settled_epoch : int, optional
+        When the codes settled. Default: never.
+    masks : sequence of dict
+        What the record says of the rule on masks, as `masks` makes it.
+    name : str, optional
+        Default: the protocol's own.
+    **settings
+        `Protocol`'s; without them VGG-16 of quarter width on CIFAR-10, 8 epochs. ``channels``,
+        ``parameters``, ``macs``, ``latency``, ``pflop``, ``seconds``, ``provenance`` and
+        ``shape`` are those of the dense network instead.
+    """
+    of_dense = {key: settings.pop(key) for key in (*SIZE, *_OTHERS) if key in settings}
+    shape = settings.pop("shape", [3, 32, 32])
+    few = {"network": "vgg16", "dataset": "cifar10", "width": 0.25, "epochs": 8}
+    protocol = experiments.Protocol(**few | settings)
+    if drawn_after is None:
+        allowed = protocol.last_draw
+        drawn_after = allowed if settled_epoch is None else min(settled_epoch, allowed)
+    early = settled_epoch is not None and drawn_after == settled_epoch
+    dense = _result(protocol, {"accuracy": accuracy, "history": history} | of_dense, 0)
+    return {
+        "schema": 1,
+        "name": name or protocol.name,
+        "command": experiments.command(protocol, [experiments.Ticket.of(t) for t in tickets], name),
+        "protocol": asdict(protocol),
+        "dataset": {
+            **{"train": 50_000, "validation": 0, "test": 10_000, "classes": 10},
+            "shape": list(shape),
+        },
+        "dense": dense,
+        "early_bird": {
+            "settled_epoch": settled_epoch,
+            "drawn_after": drawn_after,
+            "reason": "early bird" if early else "latest epoch allowed",
+            "probe": 256,
+            "distances": [None, *[0.1] * (protocol.epochs - 1)],
+            "matrix": [
+                [0.1 * (a != b) for a in range(protocol.epochs)] for b in range(protocol.epochs)
+            ],
+            "per_layer": [{}, *[{"features.0": 0.1}] * (protocol.epochs - 1)],
+            "seconds": 1.0,
+            "masks": list(masks),
+        },
+        "tickets": [_ticket(protocol, entry, drawn_after) for entry in tickets],
+    }
+
+
+def ticket(method: str, ratio: float, accuracy: float = ACCURACY, **results) -> dict:
+    """A ticket of `record`; what it does not say is completed there.
+
+    Parameters
+    ----------
+    method : str
+        As for `Ticket.parse`: ``"spline@residual+refit"``, ``"lottery:magnitude"``, ...
+    ratio : float
+        Share of the units removed.
+    accuracy : float
+        On the test images at the end, in [0, 1].
+    **results
+        ``before`` (accuracy right after the cut; default 0.1), ``history`` (test accuracy after
+        each epoch of its own), ``drawn_after``, ``widths``, ``dense_latency``, and
+        ``channels``, ``parameters``, ``macs``, ``latency``, ``pflop``, ``seconds``, ``provenance``.
+    """
+    drawn = experiments.Ticket.parse(method, ratio)
+    return {**asdict(drawn), "accuracy": accuracy, **results}
+
+
+def masks(criterion: str, ratio: float, settled_epoch: int | None) -> dict:
+    """When the masks of a criterion at a ratio settled, as a record has it."""
+    return {"criterion": criterion, "ratio": ratio, "settled_epoch": settled_epoch, "rows": []}
+
+
+def one_shot(of: dict, *entries: tuple[str, float, float], **changed) -> dict:
+    """A one-shot record of the run `of`, its entries as (method, ratio, accuracy)."""
+    made = []
+    for method, ratio, accuracy in entries:
+        drawn = asdict(experiments.Ticket.parse(method, ratio))
+        del drawn["rule"]
+        sizes = {"parameters": 500, "macs": 500_000}
+        made.append({**drawn, "test_accuracy": accuracy, **sizes, "seconds": 2.0})
+    whole = {
+        "schema": 1,
+        "kind": "one-shot",
+        "name": of["name"],
+        "command": f"python -m splinelib oneshot {of['name']}",
+        "run": {"command": of["command"], "commit": of["dense"]["provenance"]["commit"]},
+        "calibration": of["protocol"]["calibration"],
+        "dense_accuracy": of["dense"]["test_accuracy"],
+        "entries": made,
+        "provenance": PROVENANCE,
+    }
+    return whole | changed
+
+
+_OTHERS = ("pflop", "seconds", "provenance")
+
+
+def _ticket(protocol: experiments.Protocol, given: Mapping, drawn_after: int) -> dict:
+    drawn = experiments.Ticket.of(given)
+    after = given.get("drawn_after", protocol.epochs - 1 if drawn.lottery else drawn_after)
+    return {
+        **asdict(drawn),
+        "drawn_after": after,
+        "scoring_seconds": 1.0,
+        "accuracy_before_training": given.get("before", 0.1),
+        "widths": given.get("widths", {"features.0": [100, 50], "classifier": [10, 10]}),
+        "dense_latency": given.get("dense_latency", SIZE["latency"]),
+        "timed_in_turns": True,
+        **_result(protocol, given, 0 if drawn.lottery else after + 1),
+    }
+
+
+def _result(protocol: experiments.Protocol, given: Mapping, start: int) -> dict:
+    """What dense networks and tickets have in common; rows from epoch `start` on."""
+    reached = given.get("history") or [given["accuracy"]] * (protocol.epochs - start)
+    if len(reached) != protocol.epochs - start:
+        raise ValueError(f"{len(reached)} accuracies for {protocol.epochs - start} epochs.")
+    cost, seconds = given.get("pflop", COST), given.get("seconds", SECONDS)
+    rows = [
+        {
+            "epoch": epoch,
+            "learning_rate": protocol.lr
+            / 10 ** sum(epoch >= protocol.epochs * s for s in (0.5, 0.75)),
+            "loss": 1.0,
+            "train_accuracy": accuracy,
+            "test_accuracy": accuracy,
+            "seconds": seconds / len(reached),
+        }
+        for epoch, accuracy in enumerate(reached, start)
+    ]
+    return {
+        "test_accuracy": given["accuracy"],
+        "history": rows,
+        "size": {key: given.get(key, value) for key, value in SIZE.items()},
+        "flops": {"dense": cost * 1e15},
+        "pflop": cost,
+        "units": cost / 0.05,
+        "seconds": seconds,
+        "provenance": given.get("provenance", PROVENANCE),
+    }
