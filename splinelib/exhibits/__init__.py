@@ -1,4 +1,8 @@
-"""Records and measurements as the tables and figures that chapters show.
+"""Records and measurements as the tables and figures that the chapters show.
 
-This package is on top: it uses every other, and none uses it.
+A chapter chooses records and calls an exhibit; what is counted, and how it is drawn and told, is
+here, where tests can reach it. Functions take records, as `experiments.records` gives them, or what
+`experiments.across_seeds` makes of them, and return a table, a figure or plain numbers. What was not
+recorded is said to be missing, in the table or as a ValueError, and never made up. This package is
+on top of the library: it may use everything, and nothing in the library imports it.
 """

@@ -1,0 +1,148 @@
+"""Reproduce: for each record the command, the time, the machine and the file itself.
+
+What a record says of itself is text of whoever sent it. All of it is escaped before it is a page.
+"""
+
+import base64
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .. import experiments
+from ..plotting import Table
+from ..records import published_tables
+from . import wording
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One record as a block of a page; see `of_run` and `of_one_shot`."""
+
+    markup: str
+    name: str
+
+    def __repr__(self) -> str:
+        return f"Sheet({self.name!r})"
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+
+def of_run(record: dict) -> Sheet:
+    """The sheet of a training run, which links of other pages lead to.
+
+    Parameters
+    ----------
+    record : dict
+        As `experiments.records` gives them.
+    """
+    entries = [record["dense"], *record["tickets"]]
+    epochs = sum(len(entry["history"]) for entry in entries)
+    minutes = sum(entry["seconds"] for entry in entries) / 60
+    facts = {
+        "trained": f"dense and {len(record['tickets'])} tickets, {minutes:.0f} minutes for "
+        f"{epochs} epochs",
+        "accuracy": f"dense {record['dense']['test_accuracy']:.2%}",
+    }
+    origins = [entry["provenance"] for entry in entries]
+    return _sheet(record, wording.anchor(record["name"]), facts, origins)
+
+
+def of_one_shot(record: dict) -> Sheet:
+    """The sheet of one-shot curves.
+
+    Parameters
+    ----------
+    record : dict
+        As `oneshot.records` gives them.
+    """
+    minutes = sum(entry["seconds"] for entry in record["entries"]) / 60
+    facts = {
+        "pruned": f"{len(record['entries'])} networks in {minutes:.0f} minutes",
+        "accuracy": f"dense {record['dense_accuracy']:.2%}",
+    }
+    anchor = wording.anchor(record["name"], "oneshot")
+    return _sheet(record, anchor, facts, [record["provenance"]])
+
+
+def _sheet(record: dict, anchor: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
+    facts = {**facts, **origin(origins)}
+    listed = "".join(
+        f"<dt>{html.escape(key)}</dt><dd>{html.escape(text)}</dd>" for key, text in facts.items()
+    )
+    name = record["name"]
+    return Sheet(
+        f'<div class="record" id="{html.escape(anchor, quote=True)}">'
+        f"<p><strong>{html.escape(name)}</strong> ({download(record)})</p>"
+        f"<pre>{html.escape(record['command'])}</pre><dl>{listed}</dl></div>",
+        name,
+    )
+
+
+def download(record: dict) -> str:
+    """The record as a file in the page itself, as a link that works without a network."""
+    text = base64.b64encode(json.dumps(record, indent=1).encode()).decode()
+    name = html.escape(f"{record['name']}.json", quote=True)
+    return f'<a download="{name}" href="data:application/json;base64,{text}">{name}</a>'
+
+
+def origin(origins: Sequence[dict]) -> dict[str, str]:
+    """Machines, versions and commits of a record's networks, each once, and when it was finished.
+
+    Parameters
+    ----------
+    origins : sequence of dict
+        The ``provenance`` of each network, in the order in which they were made, at least one.
+
+    Returns
+    -------
+    dict of str to str
+        Plain text, not yet escaped.
+    """
+    versions = [
+        ", ".join(f"{name} {version}" for name, version in one["versions"].items())
+        for one in origins
+    ]
+    return {
+        "machine": _each_once(machine(one["hardware"]) for one in origins),
+        "versions": _each_once(versions),
+        "commit": _each_once((one["commit"] or "unknown")[:12] for one in origins),
+        "finished": origins[-1]["finished"][:10],
+    }
+
+
+def machine(hardware: dict) -> str:
+    """What a network was trained on: the GPU or the processor, and how many at once.
+
+    Examples
+    --------
+    >>> machine({"gpu": None, "processor": "a processor", "threads": 2, "cores": 4})
+    'a processor, 2 of 4 cores'
+    >>> machine({"gpu": "a GPU", "processes": 8})
+    '8 processes, each on a GPU'
+    """
+    name = hardware["gpu"] or (
+        f"{hardware['processor']}, {hardware['threads']} of {hardware['cores']} cores"
+    )
+    processes = hardware.get("processes", 1)
+    return name if processes == 1 else f"{processes} processes, each on {name}"
+
+
+def _each_once(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))
+
+
+def nothing() -> Sheet:
+    """What stands in the place of sheets where nothing was recorded."""
+    return Sheet(f"<p>{wording.NOTHING.capitalize()}.</p>", "nothing")
+
+
+def other_tables() -> Table:
+    """The tables of ``data/published``: file, rows, and where each comes from."""
+    rows = []
+    for name in published_tables():
+        table = experiments.published(name)
+        sources = dict.fromkeys(str(row["source"]) for row in table)
+        rows.append([f"{name}.csv", len(table), "; ".join(sources)])
+    return wording.table(rows, ["file", "rows", "source"], "Tables in data/published")
