@@ -160,15 +160,14 @@ def bills(
     named = [(FEWER, spread) for spread in contest.fewer]
     named += [(wording.in_figures(s.method), s) for s in (contest.dense, *drawn)]
     named += [(NARROW, spread) for spread in contest.narrow]
-    lines = [
-        (name, *bill(contest, spread, place))
+    curves = [
+        (name, [bill(contest, spread, place) for place in _places(contest, spread)])
         for name, spread in named
-        for place in _places(contest, spread)
     ]
 
     def picture(ax, palette) -> None:
         told = set()
-        for name, x, y in lines:
+        for name, x, y in [(name, *curve) for name, seeds in curves for curve in seeds]:
             colour = palette.muted if name == FEWER else palette.series(name)
             ax.plot(x, y, color=colour, linewidth=1, label=None if name in told else name)
             ax.plot(x[-1], y[-1], "o", color=colour)
@@ -179,19 +178,21 @@ def bills(
 
     return plotting.figure(
         picture,
-        alt=_alt(lines),
+        alt=_alt(curves),
         caption=f"{wording.title(contest.runs)}: test accuracy after each epoch, "
         f"{ratio:.0%} of the units removed",
     )
 
 
-def _alt(lines: Sequence[tuple[str, np.ndarray, list[float]]]) -> str:
-    """The figure in words: where the bill of each kind of network ends, as means."""
+def _alt(curves: Sequence[tuple[str, Sequence[tuple[np.ndarray, list[float]]]]]) -> str:
+    """The figure in words: where the bill of each network ends, as means over its seeds."""
+    ends: dict[str, list[str]] = {}
+    for name, seeds in curves:
+        if seeds:
+            spent, reached = np.mean([(x[-1], y[-1]) for x, y in seeds], 0)
+            ends.setdefault(name, []).append(f"{reached:.1f} % for {spent:.2f}")
     told = ["Test accuracy of each network against the training FLOPs spent on it so far."]
-    for name in dict.fromkeys(name for name, _, _ in lines):
-        ends = [(x[-1], y[-1]) for other, x, y in lines if other == name]
-        spent, reached = np.mean(ends, 0)
-        told.append(f"{name}: ends at {reached:.1f} % for {spent:.2f}.")
+    told += [f"{name}: ends at {wording.listed(texts)}." for name, texts in ends.items()]
     return " ".join(told)
 
 

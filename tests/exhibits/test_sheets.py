@@ -1,0 +1,93 @@
+"""Sheets of records: complete, and never a way into the page."""
+
+import base64
+import copy
+import json
+
+import pytest
+from recorded import PROVENANCE, one_shot, record, ticket
+from shown import Elements, rows
+
+from splinelib.exhibits import sheets, wording
+
+EVIL = 'x"><img src=x onerror=alert(1)>'
+
+
+def test_a_sheet_says_how_a_record_was_made():
+    made = record(ticket("spline", 0.5, seconds=240), accuracy=0.875, seconds=60)
+    seen = Elements(sheets.of_run(made)._repr_html_())
+    ids = [attributes["id"] for _, attributes in seen.elements if "id" in attributes]
+    assert ids == ["record-cifar10-vgg16-w0.25-e8-s0"]
+    assert wording.link(made["name"]).endswith(f"#{ids[0]}")
+    assert made["command"] in seen.text
+    # 8 epochs dense, and 4 of the ticket
+    assert "dense and 1 tickets, 5 minutes for 12 epochs" in seen.text
+    assert "dense 87.50%" in seen.text
+    assert "a processor, 1 of 4 cores" in seen.text
+    assert "python 3.11.0, torch 2.11.0" in seen.text
+    assert "0123456789ab" in seen.text and "0123456789abc" not in seen.text
+    assert "2026-01-02" in seen.text
+
+
+def test_the_sheet_of_one_shot_curves():
+    curve = one_shot(record(accuracy=0.8), *[("spline", ratio, 0.5) for ratio in (0.1, 0.3)])
+    curve["entries"][0]["seconds"] = 118.0
+    seen = Elements(sheets.of_one_shot(curve)._repr_html_())
+    assert seen.elements[0] == ("div", {"class": "record", "id": f"oneshot-{curve['name']}"})
+    assert "2 networks in 2 minutes" in seen.text and "dense 80.00%" in seen.text
+
+
+def test_the_file_in_the_page_is_the_record():
+    made = record(ticket("spline", 0.5))
+    ((tag, attributes),) = Elements(sheets.download(made)).elements
+    head, _, data = attributes["href"].partition(",")
+    assert (tag, attributes["download"]) == ("a", f"{made['name']}.json")
+    assert head == "data:application/json;base64"
+    assert json.loads(base64.b64decode(data)) == made
+
+
+@pytest.mark.parametrize("kind", ["run", "oneshot"])
+def test_what_a_record_says_stays_text(kind):
+    """Every string of a record that reaches the page, one after another and all at once."""
+    origin = copy.deepcopy(PROVENANCE)
+    origin["hardware"] |= {"processor": EVIL}
+    origin |= {"versions": {EVIL: EVIL}, "commit": EVIL, "finished": EVIL}
+    made = record(ticket("spline", 0.5, provenance=origin), name=EVIL, provenance=origin)
+    made["command"] = EVIL
+    if kind == "oneshot":
+        curve = one_shot(made, ("spline", 0.5, 0.4), command=EVIL, provenance=origin)
+        seen = Elements(sheets.of_one_shot(curve)._repr_html_())
+    else:
+        seen = Elements(sheets.of_run(made)._repr_html_())
+    tags = [tag for tag, _ in seen.elements]
+    assert set(tags) == {"div", "p", "strong", "a", "pre", "dl", "dt", "dd"}
+    assert not any(name.startswith("on") for _, given in seen.elements for name in given)
+    attributes = dict(seen.elements)
+    assert attributes["div"]["id"] == f"{'record' if kind == 'run' else kind}-{EVIL}"
+    assert attributes["a"]["download"] == f"{EVIL}.json"
+    assert seen.text.count(EVIL) >= 6  # name, file, command, processor, both halves of a version
+
+
+def test_a_gpu_with_a_name_that_is_markup_stays_text():
+    origin = {**PROVENANCE, "hardware": {**PROVENANCE["hardware"], "gpu": EVIL, "processes": 2}}
+    seen = Elements(sheets.of_run(record(provenance=origin))._repr_html_())
+    assert f"2 processes, each on {EVIL}" in seen.text
+    assert "img" not in [tag for tag, _ in seen.elements]
+
+
+def test_machines_and_commits_are_named_once():
+    later = {**PROVENANCE, "commit": None, "finished": "2026-02-03T00:00:00Z"}
+    told = sheets.origin([PROVENANCE, PROVENANCE, later])
+    assert told["machine"] == "a processor, 1 of 4 cores"
+    assert told["commit"] == "0123456789ab; unknown"
+    assert told["finished"] == "2026-02-03"
+
+
+def test_other_tables_name_their_sources():
+    shown = {row[0]: row[1:] for row in rows(sheets.other_tables())}
+    assert "Early-Bird Tickets" in shown["early_bird_vgg16_cifar100.csv"][1]
+    assert int(shown["early_bird_vgg16_cifar100.csv"][0]) == 18
+
+
+def test_nothing_is_said_in_words():
+    assert sheets.nothing()._repr_html_() == "<p>Nothing has been recorded yet.</p>"
