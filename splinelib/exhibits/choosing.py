@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .. import experiments
-from ..reports import Spread
+from ..experiments.reports import Spread
 
 
 def of_dataset(records: Sequence[dict], prefix: str) -> list[dict]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from .. import experiments
 from ..experiments import Protocol
+from ..experiments.reports import Spread
 from ..plotting import Table
-from ..reports import Spread
 from . import choosing, costs, rivals, wording
 
 # How many times less than a lottery ticket the paper says that training costs.

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .. import plotting
+from ..experiments.reports import Spread
 from ..plotting import Cell, Figure, Table
-from ..reports import Spread
 from . import choosing, wording
 
 # One row of costs over seeds and one of accuracies in [0, 1], both (seeds, networks).

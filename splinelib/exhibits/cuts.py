@@ -1,15 +1,17 @@
 """One-shot records of one network, seed by seed: what a cut loses, and how long it takes.
 
-A group is the one-shot records of a protocol over its seeds, as `oneshot.across_seeds` gives them.
+A group is the one-shot records of a protocol over its seeds, as `earnings.across_seeds` gives them.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from .. import experiments, oneshot
-from ..tables import Cell, Table, over_seeds, table
-from . import one_shot, phrases
+from .. import experiments
+from ..experiments import earnings, oneshot
+from ..plotting.tables import Cell, Table, table
+from ..text import over_seeds
+from . import one_shot, wording
 
 
 def entries(group: Sequence[dict]) -> list[list[dict]]:
@@ -24,7 +26,7 @@ def dense_accuracy(group: Sequence[dict]) -> float:
 
 def is_complete(group: Sequence[dict], ratio: float = 0.5) -> bool:
     """Whether a random order was cut at all stages, so that others can be compared with it."""
-    curves = [oneshot.series(entries(group), *key) for key in one_shot.STAGES.values()]
+    curves = [earnings.series(entries(group), *key) for key in one_shot.STAGES.values()]
     return all("random" in found and ratio in found["random"][0] for found in curves)
 
 
@@ -42,7 +44,7 @@ def points_lost(group: Sequence[dict]) -> dict[str, dict[float, np.ndarray]]:
         criterion -> ratio -> array, shape (networks,).
     """
     before = np.array([record["dense_accuracy"] for record in group])
-    curves = oneshot.series(entries(group), *one_shot.STAGES[one_shot.LAST])
+    curves = earnings.series(entries(group), *one_shot.STAGES[one_shot.LAST])
     return {
         name: dict(zip(ratios, 100 * (before - accuracy.T), strict=True))
         for name, (ratios, accuracy) in curves.items()
@@ -60,7 +62,7 @@ def lost_table(
 ) -> Table:
     """Points of test accuracy that a refitted cut loses; what was not recorded is said to be so."""
     points = points_lost(group)
-    link = phrases.sheet(group[0]["name"], "oneshot")
+    link = wording.link(group[0]["name"], "oneshot")
 
     def cell(name: str, ratio: float) -> Cell:
         lost = points.get(name, {}).get(ratio)
@@ -112,7 +114,7 @@ def price(group: Sequence[dict], criteria: Sequence[str]) -> Table:
     ValueError
         No criterion has both in all records.
     """
-    link = phrases.sheet(group[0]["name"], "oneshot")
+    link = wording.link(group[0]["name"], "oneshot")
     found = {name: seconds(group, name) for name in criteria}
     rows = [
         [name, *(Cell(taken, "record", link) for taken in both)]
@@ -149,10 +151,10 @@ def first_cut(record: dict) -> str:
     times = [entry["seconds"] for entry in rest]
     hardware = record["provenance"]["hardware"]
     name, processor, criterion = map(
-        phrases.as_text, (record["name"], hardware["processor"], first["criterion"])
+        wording.as_text, (record["name"], hardware["processor"], first["criterion"])
     )
     return (
-        f"[{name}]({phrases.sheet(record['name'], 'oneshot')}), {processor}, threads: "
+        f"[{name}]({wording.link(record['name'], 'oneshot')}), {processor}, threads: "
         f"{hardware['threads']}. The first cut, *{criterion}* at {first['ratio']:.0%}, scoring "
         f"included: **{first['seconds']:.0f} s**. Each of the other orders and ratios after it: "
         f"**{min(times):.0f} to {max(times):.0f} s**."

@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import experiments, plotting, watch, widgets
-from ..reports import Spread
-from ..tables import Cell, Table, over_seeds, table
-from . import phrases, settling
+from .. import experiments, plotting
+from ..experiments import watch
+from ..experiments.reports import Spread
+from ..plotting import widgets
+from ..plotting.tables import Cell, Table, table
+from ..text import over_seeds
+from . import settling, wording
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,7 @@ def two_rules(twice: Twice) -> Table:
     """Accuracy of the tickets that either rule drew, and the difference seed by seed."""
     rows = []
     for pair in twice.pairs:
-        link = phrases.sheet(pair.names[0])
+        link = wording.link(pair.names[0])
         means = [f"{100 * np.mean(accuracy):.1f}" for accuracy in (pair.codes, pair.masks)]
         rows.append(
             [

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import plotting
-from ..svg import Figure
-from ..tables import Table, over_seeds, table
+from ..plotting.svg import Figure
+from ..plotting.tables import Table, table
+from ..text import over_seeds
 
 
 def by_epoch(

@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from .. import oneshot, plotting, widgets
-from ..svg import Figure
-from ..tables import Cell, Table, over_seeds, table
-from . import phrases
+from .. import plotting
+from ..experiments import earnings
+from ..plotting import widgets
+from ..plotting.svg import Figure
+from ..plotting.tables import Cell, Table, table
+from ..text import over_seeds
+from . import wording
 
 # What is done beside the cut: scope and compensation of each.
 STAGES = {
@@ -34,7 +37,7 @@ def at_stage(runs: Runs, stage: str, criteria: Sequence[str] | None = None) -> d
     ValueError
         Nothing was recorded at this stage of any criterion that is asked for.
     """
-    found = oneshot.series(runs, *STAGES[stage])
+    found = earnings.series(runs, *STAGES[stage])
     shown = {
         name: found[name] for name in (found if criteria is None else criteria) if name in found
     }
@@ -99,7 +102,7 @@ def fan(runs: Runs, dense: float, criteria: Sequence[str] | None = None, ratio: 
         alt=lambda stage: f"Accuracy against the share removed, for each criterion; {gap(stage)}.",
         format=gap,
         caption="How far apart the best and the worst of "
-        f"{phrases.number(len(found[FIRST]))} criteria are, stage by stage{over}",
+        f"{wording.number(len(found[FIRST]))} criteria are, stage by stage{over}",
     )
 
 
@@ -126,14 +129,14 @@ def points_earned(
     ValueError
         There is no such criterion, or no random order.
     """
-    ratios, found = oneshot.contributions(runs)
+    ratios, found = earnings.contributions(runs)
     names = [name for name in (found if criteria is None else criteria) if name in found]
     if not names:
         raise ValueError("no criterion has results at all stages, so nothing can be shared out.")
     return names, {
         ratio: {
             step: np.array([100 * found[name][step][:, at].mean() for name in names])
-            for step in oneshot.STEPS
+            for step in earnings.STEPS
         }
         for at, ratio in enumerate(ratios)
     }

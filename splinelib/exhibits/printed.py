@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from .. import plotting
 from ..experiments import Protocol
+from ..experiments.reports import Spread
 from ..plotting import Cell, Figure, Table
-from ..reports import Spread
 from ..training import PUBLISHED_UNIT_PFLOP
 from . import choosing, wording
 

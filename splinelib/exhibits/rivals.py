@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import experiments, plotting
+from ..experiments.reports import Spread
 from ..plotting import Figure, Table
-from ..reports import Spread
 from . import choosing, costs, wording
 
 # Names in figures; "narrow" and "dense" have colours of their own.

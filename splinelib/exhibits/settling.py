@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import experiments, plotting
-from ..svg import Figure
-from ..tables import Cell, Table, table
-from . import phrases
+from ..plotting.svg import Figure
+from ..plotting.tables import Cell, Table, table
+from . import wording
 
 # Of the released code of the paper, and of Early-Bird Tickets: how many epochs a rule looks back.
 LOOKBACK = {"codes": 3, "mask": 4}
@@ -185,7 +185,7 @@ def movement(settling: Settling, ratio: float = 0.5) -> Figure:
         xlabel="epoch",
         ylabel="distance to the epoch before",
         alt=f"{settling.title}: distance to the epoch before, epochs 2 to {settling.epochs}: "
-        f"{phrases.first_to_last(steps)}. {_most_and_least(steps)}",
+        f"{wording.first_to_last(steps)}. {_most_and_least(steps)}",
         caption=f"{settling.title}; seeds: {len(settling.names)}. Codes, and masks at "
         f"{100 * ratio:g} %. Read from the records.",
     )
@@ -223,7 +223,7 @@ def between_epochs(record: dict) -> Figure:
         matrix,
         mark=fired,
         alt=f"Distance of every two epochs, {len(matrix)} in all. The learning rate falls after "
-        f"{phrases.listed([str(epoch) for epoch in falls]) if falls else 'none'}; mean distance "
+        f"{wording.listed([str(epoch) for epoch in falls]) if falls else 'none'}; mean distance "
         f"of two epochs: {means}.",
         caption=f"{record['name']}: distance of every two epochs; dashed where the rule fires. "
         f"Distance from the last epoch: {told}.",

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import experiments
+from ..experiments import published_tables
 from ..plotting import Table
-from ..records import published_tables
 from . import wording
 
 

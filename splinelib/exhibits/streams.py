@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from .. import experiments, models
-from ..groups import find_groups
-from ..layout import Group
+from ..channels.groups import find_groups
+from ..channels.layout import Group
 from ..plotting import Table
 from . import wording
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import experiments, plotting
+from ..experiments.reports import Spread
 from ..plotting import Cell, Table
-from ..reports import Spread
 from . import choosing, wording
 
 

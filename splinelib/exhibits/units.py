@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from .. import plotting, widgets
-from ..svg import Figure
+from .. import plotting
+from ..plotting import widgets
+from ..plotting.svg import Figure
 
 _SHAPES = "xo<^vDPX*s"
 _TICKS = [0.3, 0.5, 0.7, 1, 1.4]

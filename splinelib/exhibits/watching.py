@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .. import plotting, widgets
-from ..early_bird import EarlyBird, MaskEarlyBird
-from ..svg import Figure
-from ..tables import Table, table
-from . import phrases, settling
+from .. import plotting
+from ..codes.early_bird import EarlyBird, MaskEarlyBird
+from ..plotting import widgets
+from ..plotting.svg import Figure
+from ..plotting.tables import Table, table
+from . import settling, wording
 
 Masks = Mapping[tuple[str, float], Sequence[MaskEarlyBird]]  # of a criterion, at a ratio
 
@@ -103,7 +104,7 @@ def matrix_so_far(detector: EarlyBird, caption: str, frames: int = 16, start: in
     return widgets.scrub(
         draw,
         values=range(1, epochs + 1, max(1, epochs // frames)),
-        label=f"epoch: distance to the last {phrases.number(detector.lookback)}",
+        label=f"epoch: distance to the last {wording.number(detector.lookback)}",
         alt=told,
         format=lambda epoch: f"{epoch}: {reading(epoch)}",
         start=start,
@@ -135,7 +136,7 @@ def layers_moved(detector: EarlyBird) -> Figure:
         ylabel="distance to the epoch before",
         marks={"early bird": found + 1} if found is not None else None,
         alt=f"Distance to the epoch before by layer, epochs 2 to {len(steps) + 1}: "
-        f"{phrases.first_to_last(moved)}. Mean over these epochs: {means}.",
+        f"{wording.first_to_last(moved)}. Mean over these epochs: {means}.",
         caption="How far the codes move in one epoch, in four of the layers.",
     )
 
