@@ -15,6 +15,8 @@ import warnings
 import numpy as np
 import torch
 import torch_pruning as tp
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -286,19 +288,12 @@ class _Ties:
             self.right.append(first + np.arange(channels))
 
     def _components(self) -> np.ndarray:
-        """Smallest channel number of each channel's connected component."""
-        labels = np.arange(self.count)
-        if not self.left:
-            return labels
-        left, right = np.concatenate(self.left), np.concatenate(self.right)
-        while True:
-            before = labels.copy()
-            lowest = np.minimum(labels[left], labels[right])
-            np.minimum.at(labels, left, lowest)
-            np.minimum.at(labels, right, lowest)
-            labels = labels[labels]
-            if np.array_equal(before, labels):
-                return labels
+        """Number of the connected component of each channel."""
+        left, right = (
+            np.concatenate([np.empty(0, int), *side]) for side in (self.left, self.right)
+        )
+        ties = coo_array((np.ones(len(left)), (left, right)), shape=(self.count, self.count))
+        return connected_components(ties, directed=False)[1]
 
     def groups(self) -> tuple[dict[str, Group], dict[str, str]]:
         """Units with the same members make a group; barred ones are listed with the reason."""

@@ -56,7 +56,7 @@ def gather(
     # NCCL moves tensors on its GPU only, gloo those of the host
     device = torch.device("cuda" if dist.get_backend(group) == "nccl" else "cpu")
     name = hashlib.blake2b(json.dumps(list(codes.layers.items())).encode(), digest_size=7)
-    known = codes._inputs is not None
+    known = codes.inputs is not None
     mine = torch.tensor([len(codes), int(name.hexdigest(), 16), known], device=device)
     heads = [torch.empty_like(mine) for _ in range(ranks)]
     dist.all_gather(heads, mine, group=group)
@@ -71,10 +71,10 @@ def gather(
         order = np.array([starts[r] + k for k, r in sorted(rounds)], np.int64)[:total]
     else:
         order = np.arange(sum(counts))[:total]
-    inputs = [codes._inputs.reshape(-1, 1)] if all(knowing) else []
+    inputs = [codes.inputs.reshape(-1, 1)] if all(knowing) else []
     gathered = [
         _gathered(array.view(np.int64), counts, destination, group, device)
-        for array in [*inputs, *codes._packed.values()]
+        for array in [*inputs, *codes.packed.values()]
     ]
     if destination is not None and dist.get_rank(group) != destination:
         return None

@@ -30,6 +30,10 @@ class RegionCodes:
     ----------
     layers : dict of str to tuple of int
         Shape of one input's code in each spline layer, in order of execution.
+    packed : mapping of str to ndarray of uint64, shape (N, words)
+        The bits of each layer; see `bits`.
+    inputs : ndarray of int64, shape (N,), or None
+        A number for each row that says what was coded, if that is known; see `digests`.
     """
 
     def __init__(
@@ -39,8 +43,8 @@ class RegionCodes:
         inputs: np.ndarray | None = None,
     ):
         self.layers = {name: tuple(shape) for name, shape in layers.items()}
-        self._packed = packed
-        self._inputs = inputs  # a number for each row that says what was coded, if known
+        self.packed = packed
+        self.inputs = inputs
 
     @classmethod
     def from_bool(cls, codes: dict[str, Tensor | np.ndarray]) -> "RegionCodes":
@@ -54,7 +58,7 @@ class RegionCodes:
         )
 
     def __len__(self) -> int:
-        return len(next(iter(self._packed.values()))) if self._packed else 0
+        return len(next(iter(self.packed.values()))) if self.packed else 0
 
     def __repr__(self) -> str:
         units = sum(math.prod(s) for s in self.layers.values())
@@ -64,17 +68,17 @@ class RegionCodes:
         """The codes of some rows: a slice, an index array or a boolean mask."""
         rows = np.asarray(rows) if not isinstance(rows, slice) else rows
         rows = rows[None] if not isinstance(rows, slice) and rows.ndim == 0 else rows
-        inputs = None if self._inputs is None else self._inputs[rows]
-        return RegionCodes(self.layers, {n: p[rows] for n, p in self._packed.items()}, inputs)
+        inputs = None if self.inputs is None else self.inputs[rows]
+        return RegionCodes(self.layers, {n: p[rows] for n, p in self.packed.items()}, inputs)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all packed codes."""
-        return sum(p.nbytes for p in self._packed.values())
+        return sum(p.nbytes for p in self.packed.values())
 
     def unpack(self, name: str) -> Tensor:
         """Codes of one layer, bool, shape (N, *unit_shape)."""
-        packed = self._packed[self._known(name)]
+        packed = self.packed[self._known(name)]
         return torch.from_numpy(bits.unpack_array(packed, self.layers[name]))
 
     def _known(self, name: str) -> str:
@@ -106,8 +110,8 @@ class RegionCodes:
         """
         self._check_comparable(other)
         distances = {}
-        for name, mine in self._packed.items():
-            count = bits.differing(mine, other._packed[name])
+        for name, mine in self.packed.items():
+            count = bits.differing(mine, other.packed[name])
             distances[name] = count / (len(self) * math.prod(self.layers[name]))
         return distances if per_layer else float(np.mean(list(distances.values())))
 
@@ -120,7 +124,7 @@ class RegionCodes:
         total = np.zeros((len(self), len(self)))
         for layer in names:
             width = math.prod(self.layers[layer])
-            total += bits.differing_pairs(self._packed[layer]) / width
+            total += bits.differing_pairs(self.packed[layer]) / width
         return total / len(names)
 
     def agreement(self, name: str) -> np.ndarray:
@@ -156,7 +160,7 @@ class RegionCodes:
         >>> RegionCodes.from_bool({"a": bits}).agreement("a")[0]
         array([1.  , 0.75, 0.5 ])
         """
-        packed, shape = self._packed[self._known(name)], self.layers[name]
+        packed, shape = self.packed[self._known(name)], self.layers[name]
         if len(self) == 0:
             raise ValueError("agreement needs the codes of at least one input")
         # (C, H, W) has its channels first, (bits, C, H, W) second, a feature vector last
@@ -181,7 +185,7 @@ class RegionCodes:
         names = list(self.layers) if names is None else [self._known(name) for name in names]
         labels = np.zeros(len(self), np.int64)
         for name in names:
-            packed = np.ascontiguousarray(self._packed[name])
+            packed = np.ascontiguousarray(self.packed[name])
             rows = packed.view(np.dtype((np.void, packed.shape[1] * WORD)))
             _, layer = np.unique(rows.ravel(), return_inverse=True)
             _, labels = np.unique(labels * (layer.max(initial=0) + 1) + layer, return_inverse=True)
@@ -194,9 +198,9 @@ class RegionCodes:
     def save(self, path: str | os.PathLike) -> None:
         """Write the codes to an ``.npz`` file, atomically."""
         header = {"version": _VERSION, "layers": [[n, list(s)] for n, s in self.layers.items()]}
-        arrays = {f"layer_{i}": packed for i, packed in enumerate(self._packed.values())}
-        if self._inputs is not None:
-            arrays["inputs"] = self._inputs
+        arrays = {f"layer_{i}": packed for i, packed in enumerate(self.packed.values())}
+        if self.inputs is not None:
+            arrays["inputs"] = self.inputs
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
 
@@ -253,8 +257,8 @@ class RegionCodes:
         return {
             "version": _VERSION,
             "layers": [[name, list(shape)] for name, shape in self.layers.items()],
-            "packed": [torch.from_numpy(p.view(np.int64)) for p in self._packed.values()],
-            "inputs": None if self._inputs is None else torch.from_numpy(self._inputs),
+            "packed": [torch.from_numpy(p.view(np.int64)) for p in self.packed.values()],
+            "inputs": None if self.inputs is None else torch.from_numpy(self.inputs),
         }
 
     @classmethod
@@ -290,8 +294,8 @@ class RegionCodes:
                 f"codes of {len(self)} inputs cannot be compared with codes of {len(other)}: "
                 "extract both from the same inputs, at least one"
             )
-        known = self._inputs is not None and other._inputs is not None
-        if known and not np.array_equal(self._inputs, other._inputs):
+        known = self.inputs is not None and other.inputs is not None
+        if known and not np.array_equal(self.inputs, other.inputs):
             raise ValueError(
                 "these codes come from different inputs: a distance needs the same inputs, in "
                 "the same order"

@@ -90,7 +90,7 @@ def settlings(records: Sequence[dict]) -> list[Settling]:
     list of Settling
         One for each protocol, in order of first appearance, with the masks that all its seeds have.
     """
-    watched = [record for record in records if record["early_bird"].get("masks")]
+    watched = [record for record in records if record["early_bird"]["masks"]]
     by_name = {record["name"]: record for record in watched}
     found = []
     for dense, *_ in experiments.across_seeds(watched):

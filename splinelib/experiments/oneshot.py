@@ -167,7 +167,7 @@ def curves(
         raise ValueError(f"There is no recorded run {run!r}. Recorded: {known}.")
     recorded = read_record(source)
     path = records_folder / FOLDER / f"{run}.json"
-    with locked(path.with_suffix(".lock")):
+    with locked(checkpoints / f"{run}.{FOLDER}.lock"):
         record = read(path) if path.exists() else _new(recorded)
         done = {Ticket.of(entry) for entry in record["entries"]}
         todo = [ticket for ticket in tickets if ticket not in done]

@@ -207,8 +207,7 @@ class Ticket:
     def of(cls, entry: dict) -> "Ticket":
         """The ticket that an entry of a record is the result of."""
         settings = (entry[key] for key in ("criterion", "ratio", "scope", "compensate"))
-        rule = "end" if entry.get("lottery") else "codes"  # of records from before there were rules
-        return cls(*settings, entry.get("rule", rule))
+        return cls(*settings, entry.get("rule", "codes"))  # one-shot curves have no rule
 
     @property
     def lottery(self) -> bool:

@@ -62,9 +62,7 @@ class Spread:
         self.seeds.append(record["protocol"]["seed"])
         self.names.append(record["name"])
         last = len(dense["history"]) - 1
-        # Tickets of before there were rules are all drawn where the run says.
-        epoch = last if result is dense else record["early_bird"]["drawn_after"]
-        self.drawn_after.append(result.get("drawn_after", epoch))
+        self.drawn_after.append(last if result is dense else result["drawn_after"])
         self.accuracy.append(result["test_accuracy"])
         before = result.get("accuracy_before_training", result["test_accuracy"])
         self.accuracy_before.append(before)
@@ -74,7 +72,7 @@ class Spread:
         if result is dense:
             self.latency.append(1.0)
         else:
-            known = result.get("timed_in_turns", False)
+            known = result["timed_in_turns"]
             share = size["latency"] / result["dense_latency"]
             self.latency.append(share if known else math.nan)
         self.cost.append(result["pflop"] / dense["pflop"])

@@ -12,10 +12,35 @@ SCHEMA = 1
 
 
 def read_record(path: str | os.PathLike) -> dict:
-    """Read the record of a run and check it; raises as `records.read_json` does."""
-    record = read_json(path, SCHEMA, RECORD)
-    record["protocol"] = _LATER | record["protocol"]
-    return record
+    """Read the record of a run, check it, and bring it up to date.
+
+    Raises
+    ------
+    DamagedFile
+        As for `store.read_json`.
+    """
+    return brought_up_to_date(read_json(path, SCHEMA, RECORD))
+
+
+def brought_up_to_date(record: dict) -> dict:
+    """A record of any time as one of today would say it; the only place that knows of old ones.
+
+    What old records lack is filled in: a setting that was not there yet with what they ran with;
+    the rule and the epoch by which a ticket was drawn; that their latencies were not taken in
+    turns; and that no masks were watched.
+    """
+    bird = {"masks": [], **record["early_bird"]}
+    tickets = [
+        {
+            "rule": "end" if ticket.get("lottery") else "codes",
+            "drawn_after": bird["drawn_after"],
+            "timed_in_turns": False,
+            **ticket,
+        }
+        for ticket in record["tickets"]
+    ]
+    protocol = _LATER | record["protocol"]
+    return {**record, "protocol": protocol, "early_bird": bird, "tickets": tickets}
 
 
 def records(folder: str | os.PathLike | None = None) -> list[dict]:

@@ -9,10 +9,9 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,7 +25,7 @@ from ..data.loading import public_name
 from ..files import replacing
 from ..text import differences
 from ..training.checkpoint import read_checkpoint
-from ..training.loop import evaluate, train
+from ..training.loop import Trained, evaluate, train
 from . import watch
 from .origin import provenance
 from .protocol import Protocol, Ticket, command
@@ -108,9 +107,8 @@ def run_tickets(
     records_folder, checkpoints = folders(folder)
     path, work = records_folder / f"{name}.json", checkpoints / name
     with ExitStack() as held:
-        lock = locked(records_folder / f"{name}.lock")
-        parallel.first(lambda: held.enter_context(lock))
-        record = parallel.first(lambda: read_record(path) if path.exists() else None)
+        _enter(held, checkpoints / f"{name}.lock")
+        record = _read_if_there(path)
         if record is not None:
             _check_same(path, record, protocol)
             done = {Ticket.of(entry) for entry in record["tickets"]}
@@ -119,15 +117,26 @@ def run_tickets(
                 return record
             _check_drawable(name, tickets, record, protocol, work)
         runner = _Runner(protocol, work, root, progress)
-        parallel.first(partial(runner.rehearse, tickets))
+        runner.rehearse(tickets)
         if record is None:
             record = runner.dense(name)
-            record = parallel.first(partial(_write, path, record, name, protocol))
+            record = _write(path, record, name, protocol)
             _check_drawable(name, tickets, record, protocol, work)
         for ticket in tickets:
             record["tickets"].append(runner.ticket(ticket, record["early_bird"]))
-            record = parallel.first(partial(_write, path, record, name, protocol))
+            record = _write(path, record, name, protocol)
     return record
+
+
+@parallel.first_only
+def _enter(held: ExitStack, path: Path) -> None:
+    """Hold the lock of a run until `held` is left."""
+    held.enter_context(locked(path))
+
+
+@parallel.first_only
+def _read_if_there(path: Path) -> dict | None:
+    return read_record(path) if path.exists() else None
 
 
 def _check_drawable(
@@ -138,13 +147,18 @@ def _check_drawable(
     They may have been deleted, or be of before a run kept what this rule draws from.
     """
     files = {watch.source(ticket, record["early_bird"], protocol) for ticket in tickets}
-    missing = parallel.first(lambda: sorted(f for f in files if not (work / f).exists()))
-    if missing:
+    if missing := _missing(work, files):
         raise ValueError(
             f"The dense network of {name} is recorded, but not the checkpoint that these tickets "
             f"are drawn from ({', '.join(missing)}). To add tickets, make a record of another name "
             "(--name)."
         )
+
+
+@parallel.first_only
+def _missing(folder: Path, names: Iterable[str]) -> list[str]:
+    """Those of some files that a folder lacks."""
+    return sorted(name for name in names if not (folder / name).exists())
 
 
 class _Runner:
@@ -188,6 +202,7 @@ class _Runner:
     def size(self, model: nn.Module) -> dict:
         return asdict(measure(_as_trained(model), self.inputs(_FEW)))
 
+    @parallel.first_only
     def rehearse(self, tickets: Sequence[Ticket]) -> None:
         """Score and select on the untrained network: what cannot work says so before training."""
         watch.check_watched(tickets)
@@ -206,33 +221,33 @@ class _Runner:
         model = self.build()
         watcher = Watch(self.protocol, self.work, self.inputs, self.accuracy)
         trained = self.train(model, "dense.pt", f"{name} dense", watcher)
+        return self._dense_record(trained, watcher)
+
+    @parallel.first_only  # it alone has watched, and takes the time
+    def _dense_record(self, trained: Trained, watcher: Watch) -> dict:
         ledger = FlopsLedger({"dense": trained.flops})
-        # Only rank 0 has watched, and it alone takes the time.
-        return parallel.first(
-            lambda: {
-                "dataset": {
-                    "train": len(self.dataset.train_images),
-                    "validation": 0 if self.held_out is None else len(self.held_out[0]),
-                    "test": len(self.dataset.test_images),
-                    "classes": len(self.dataset.classes),
-                    "shape": list(self.dataset.shape),
-                },
-                "dense": _result(trained.history, self.size(trained.model), ledger),
-                "early_bird": watcher.report(trained.history),
-                "tickets": [],
-            }
-        )
+        return {
+            "dataset": {
+                "train": len(self.dataset.train_images),
+                "validation": 0 if self.held_out is None else len(self.held_out[0]),
+                "test": len(self.dataset.test_images),
+                "classes": len(self.dataset.classes),
+                "shape": list(self.dataset.shape),
+            },
+            "dense": _result(trained.history, self.size(trained.model), ledger),
+            "early_bird": watcher.report(trained.history),
+            "tickets": [],
+        }
 
     def ticket(self, ticket: Ticket, readings: dict) -> dict:
         """Draw one ticket from the dense network at the epoch that its rule chose, and train it.
 
         Only the rule on codes passes inputs through the network; masks are read off its weights.
         """
-        file = self.work / watch.source(ticket, readings, self.protocol)
-        draw = parallel.first(lambda: read_checkpoint(file))
+        draw = self._read_draw(watch.source(ticket, readings, self.protocol))
         dense = self.build()
         dense.load_state_dict(draw["model"])
-        small, drawn = parallel.first(lambda: self.draw(dense, ticket))
+        small, drawn = self.draw(dense, ticket)
         small = small.to(device())
         spent = self.protocol.epochs if ticket.lottery else draw["epoch"] + 1
         start = 0 if ticket.lottery else spent
@@ -249,17 +264,22 @@ class _Runner:
         ledger.add("detection", detection)
         ledger.add("scoring", drawn.pop("scoring_flops"))
         ledger.add("ticket", trained.flops)
+        head = {**asdict(ticket), "drawn_after": spent - 1, **drawn}
+        return head | self._ticket_result(dense, trained, ledger)
 
-        def entry() -> dict:
-            size = self.size(trained.model)
-            both = [_as_trained(dense), _as_trained(trained.model)]
-            dense_latency, size["latency"] = latencies(both, self.inputs(_FEW))
-            result = _result(trained.history, size, ledger)
-            timing = {"dense_latency": dense_latency, "timed_in_turns": True}
-            return {**asdict(ticket), "drawn_after": spent - 1, **drawn, **timing, **result}
+    @parallel.first_only
+    def _read_draw(self, file: str) -> dict:
+        return read_checkpoint(self.work / file)
 
-        return parallel.first(entry)
+    @parallel.first_only
+    def _ticket_result(self, dense: nn.Module, trained: Trained, ledger: FlopsLedger) -> dict:
+        size = self.size(trained.model)
+        both = [_as_trained(dense), _as_trained(trained.model)]
+        dense_latency, size["latency"] = latencies(both, self.inputs(_FEW))
+        timing = {"dense_latency": dense_latency, "timed_in_turns": True}
+        return timing | _result(trained.history, size, ledger)
 
+    @parallel.first_only
     def draw(self, dense: nn.Module, ticket: Ticket) -> tuple[nn.Module, dict]:
         """The pruned network before training, on the CPU; from its file if it was drawn before."""
         path, notes = self.work / f"{ticket.name}.drawn.pt", self.work / f"{ticket.name}.json"
@@ -319,6 +339,7 @@ def _widths(dense: nn.Module, small: nn.Module) -> dict[str, list[int]]:
     }
 
 
+@parallel.first_only
 def _write(path: Path, record: dict, name: str, protocol: Protocol) -> dict:
     """Complete a record with its head, check it, and write it in one go; the whole record."""
     head = {

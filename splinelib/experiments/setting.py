@@ -1,7 +1,6 @@
 """What a run computes with: its images, its network before training, its device."""
 
 import os
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,18 +22,24 @@ def prepare(
     held_out : pair of Tensor, or None
         Images and labels, where `Protocol.validation` asks for some.
     """
-    loaded: list[Dataset] = []
-    load = partial(data.load, protocol.dataset, root, protocol.image_size)
-    # What has to be downloaded or decoded first, one process gets for all.
-    parallel.first(lambda: loaded.append(load()))
-    whole = loaded[0] if loaded else load()
-    whole = whole.subset(protocol.train_size, protocol.test_size)
+    whole = _load(protocol, root).subset(protocol.train_size, protocol.test_size)
     held_out = None
     if protocol.validation:
         kept, out = whole.split(protocol.validation, protocol.seed)
         held_out = (whole.train_images[out], whole.train_labels[out])
         whole = whole.subset(train=kept)
     return whole.near(device()), held_out
+
+
+def _load(protocol: Protocol, root: str | os.PathLike | None) -> Dataset:
+    loaded: list[Dataset] = []
+
+    @parallel.first_only  # what has to be downloaded or decoded first, one process gets for all
+    def load() -> None:
+        loaded.append(data.load(protocol.dataset, root, protocol.image_size))
+
+    load()
+    return loaded[0] if loaded else data.load(protocol.dataset, root, protocol.image_size)
 
 
 def device() -> torch.device:

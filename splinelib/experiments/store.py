@@ -8,8 +8,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from .. import data
 from ..errors import DamagedFile, SplineError
@@ -126,32 +128,26 @@ def _compact(text: str) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go of when the process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
-        try:
-            try:
-                import fcntl
-            except ImportError:  # Windows
-                import msvcrt
+    """Hold a lock that the system lets go of when the process ends, however it ends.
 
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Its holder may have taken the file away between our opening and our locking it.
-                here = os.stat(path) if path.exists() else None
-                if here is None or not os.path.samestat(here, os.fstat(file.fileno())):
-                    raise BlockingIOError("the lock has just changed hands")
-        except OSError as error:
-            raise RunLocked(
-                f"Another process is writing the record {path.stem}. Wait until it is done, or "
-                "give this run another name (--name)."
-            ) from error
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows does not remove what is open
-                path.unlink()
+    Raises
+    ------
+    RunLocked
+        Another process, or another thread of this one, holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise RunLocked(
+            f"Another process is writing the record {path.stem}. Wait until it is done, or "
+            "give this run another name (--name)."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def folders(folder: str | os.PathLike | None) -> tuple[Path, Path]:

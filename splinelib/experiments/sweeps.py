@@ -6,7 +6,6 @@ record, so a sweep that was stopped goes on where it was, and one run that fails
 """
 
 import itertools
-import json
 import os
 import threading
 import time
@@ -25,6 +24,7 @@ from ..scores.criteria import CRITERIA
 from . import watch
 from .protocol import Protocol, Ticket
 from .reports import compare
+from .run_records import read_record
 from .runner import run_tickets
 from .store import folders
 
@@ -328,9 +328,9 @@ def _check_backend(jobs: int | None) -> None:
 def _recorded(path: Path, tickets: Sequence[Ticket]) -> int:
     """How many networks of a run are recorded: the dense one, and so many of its tickets."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["tickets"]
-        return 1 + len({Ticket.of(entry) for entry in entries} & set(tickets))
-    except (OSError, ValueError, KeyError, TypeError):
+        made = {Ticket.of(entry) for entry in read_record(path)["tickets"]}
+        return 1 + len(made & set(tickets))
+    except (OSError, ValueError):
         return 0  # not there, or damaged, which the run itself will say
 
 

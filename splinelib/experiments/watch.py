@@ -160,7 +160,7 @@ def source(ticket: Ticket, readings: dict, protocol: Protocol) -> str:
         return "dense.pt"
     if ticket.rule == "codes":
         return "draw.pt"
-    rules = {(m["criterion"], m["ratio"]): m for m in readings.get("masks", [])}
+    rules = {(m["criterion"], m["ratio"]): m for m in readings["masks"]}
     check_watched([ticket], rules)
     settled = rules[ticket.criterion, ticket.ratio]["settled_epoch"]
     epoch = protocol.last_draw if settled is None else min(settled, protocol.last_draw)

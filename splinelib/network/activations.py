@@ -7,6 +7,7 @@ listed beside them for callers who want them read as a cut where their input cha
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -124,6 +125,7 @@ def _index_bits(index: Tensor, bits: int) -> Tensor:
 
 
 def argument(args: tuple, kwargs: dict, position: int, name: str, default=None):
+    """An argument of a call that may have come by position or by name."""
     if len(args) > position:
         return args[position]
     return kwargs.get(name, default)
@@ -134,119 +136,149 @@ def _tuple(value, dims: int) -> tuple[int, ...]:
     return value * dims if len(value) == 1 else value
 
 
-def _max_pool(name: str, func: Callable, args: tuple, kwargs: dict) -> tuple[Activation, tuple]:
-    dims, adaptive = int(name[name.index("pool") + 4]), name.startswith("adaptive")
-    x = argument(args, kwargs, 0, "input")
-    if adaptive:
-        size = _tuple(argument(args, kwargs, 1, "output_size"), dims)
-        spatial = x.shape[-dims:]
-        size = tuple(o or s for o, s in zip(size, spatial, strict=True))
-        window = tuple(
-            max((i + 1) * s // o + ((i + 1) * s % o > 0) - i * s // o for i in range(o))
-            for o, s in zip(size, spatial, strict=True)
-        )
-        pool = {"dims": dims, "adaptive": True, "window": window, "args": (size,)}
-    else:
-        window = _tuple(argument(args, kwargs, 1, "kernel_size"), dims)
-        stride = argument(args, kwargs, 2, "stride")
-        stride = window if stride is None or stride == [] else _tuple(stride, dims)
-        padding = _tuple(argument(args, kwargs, 3, "padding", 0), dims)
-        dilation = _tuple(argument(args, kwargs, 4, "dilation", 1), dims)
-        ceil = argument(args, kwargs, 5, "ceil_mode", False)
-        pool = {
-            "dims": dims,
-            "adaptive": False,
-            "window": window,
-            "stride": stride,
-            "padding": padding,
-        }
-        pool |= {"dilation": dilation, "args": (window, stride, padding, dilation, ceil)}
-
-    def call(z: Tensor):
-        rest = {k: v for k, v in kwargs.items() if k != "input"}
-        return func(z, *args[1:], **rest)
-
-    return Activation("max_pool", (), (), call, pool), (x,)
+Reading = tuple[Activation, tuple] | None  # what a call does, and its tensor inputs
 
 
-def _pointwise(kind: str, breakpoints, slopes, call) -> Activation:
-    return Activation(kind, tuple(breakpoints), tuple(slopes), call)
+@dataclass(frozen=True)
+class Call:
+    """A call of a torch function, whose arguments may have come by position or by name."""
+
+    func: Callable
+    args: tuple
+    kwargs: dict
+
+    def get(self, position: int, name: str, default=None):
+        """One argument."""
+        return argument(self.args, self.kwargs, position, name, default)
+
+    @property
+    def input(self) -> Tensor:
+        return self.get(0, "input")
 
 
-def parse(func: Callable, args: tuple, kwargs: dict) -> tuple[Activation, tuple] | None:
-    """Read a call as an activation: (what it does, its tensor inputs), or None."""
-    name = canonical(func)
-    if name not in ACTIVATIONS:
-        return None
-    if "max_pool" in name:
-        return _max_pool(name, func, args, kwargs)
-    x = argument(args, kwargs, 0, "input")
-    if name in {"maximum", "minimum", "max", "min", "fmax", "fmin"}:
-        other = argument(args, kwargs, 1, "other")
-        if not isinstance(other, Tensor):
-            return None  # a maximum over a dimension: reported as not understood
-        larger = name in {"maximum", "max", "fmax"}
-        call = torch.maximum if larger else torch.minimum
-        slopes = (0.0, 1.0) if larger else (1.0, 0.0)
-        return _pointwise("maximum" if larger else "minimum", (0.0,), slopes, call), (x, other)
-    if name in {"relu"}:
-        return _pointwise("relu", (0.0,), (0.0, 1.0), F.relu), (x,)
-    if name in {"abs", "absolute"}:
-        return _pointwise("abs", (0.0,), (-1.0, 1.0), torch.abs), (x,)
-    if name in {"leaky_relu", "rrelu"}:
-        if name == "leaky_relu":
-            a = argument(args, kwargs, 1, "negative_slope", 0.01)
-        else:  # in evaluation the slope is the mean of the range it is drawn from
-            low = argument(args, kwargs, 1, "lower", 1 / 8)
-            a = (low + argument(args, kwargs, 2, "upper", 1 / 3)) / 2
-        return _pointwise("leaky_relu", (0.0,), (a, 1.0), lambda z: F.leaky_relu(z, a)), (x,)
-    if name == "prelu":
-        weight = argument(args, kwargs, 1, "weight")
-        shape = [1, -1] + [1] * (x.dim() - 2) if weight.numel() > 1 else [1] * x.dim()
-        slope = weight.detach().reshape(shape)
-        return _pointwise("prelu", (0.0,), (slope, 1.0), lambda z: F.prelu(z, weight)), (x,)
-    if name == "hardsigmoid":
-        return _pointwise("hardsigmoid", (-3.0, 3.0), (0.0, 1 / 6, 0.0), F.hardsigmoid), (x,)
-    if name == "threshold":
-        at, value = (argument(args, kwargs, i, n) for i, n in ((1, "threshold"), (2, "value")))
-        if at != value:
-            return None  # it jumps: not a continuous spline
-        return _pointwise("relu", (float(at),), (0.0, 1.0), lambda z: z.clamp(min=at)), (x,)
-    if name == "relu6":
-        low, high = 0.0, 6.0
-    elif name == "hardtanh":
-        low = argument(args, kwargs, 1, "min_val", -1.0)
-        high = argument(args, kwargs, 2, "max_val", 1.0)
-    elif name in {"clamp", "clip"}:
-        low, high = (argument(args, kwargs, i, n) for i, n in ((1, "min"), (2, "max")))
-    else:
-        low = argument(args, kwargs, 1, "min") if name == "clamp_min" else None
-        high = argument(args, kwargs, 1, "max") if name == "clamp_max" else None
+def _pointwise(call: Call, kind: str, breakpoints, slopes, function: Callable) -> Reading:
+    return Activation(kind, tuple(breakpoints), tuple(slopes), function), (call.input,)
+
+
+def _leaky_relu(call: Call, slope: float) -> Reading:
+    return _pointwise(call, "leaky_relu", (0.0,), (slope, 1.0), lambda z: F.leaky_relu(z, slope))
+
+
+def _rrelu(call: Call) -> Reading:
+    """In evaluation the slope is the mean of the range that it is drawn from."""
+    return _leaky_relu(call, (call.get(1, "lower", 1 / 8) + call.get(2, "upper", 1 / 3)) / 2)
+
+
+def _prelu(call: Call) -> Reading:
+    weight, dims = call.get(1, "weight"), call.input.dim()
+    shape = [1, -1] + [1] * (dims - 2) if weight.numel() > 1 else [1] * dims
+    slope = weight.detach().reshape(shape)
+    return _pointwise(call, "prelu", (0.0,), (slope, 1.0), lambda z: F.prelu(z, weight))
+
+
+def _threshold(call: Call) -> Reading:
+    at = call.get(1, "threshold")
+    if at != call.get(2, "value"):
+        return None  # it jumps: not a continuous spline
+    return _pointwise(call, "relu", (float(at),), (0.0, 1.0), lambda z: z.clamp(min=at))
+
+
+def _clamp(call: Call, low, high) -> Reading:
+    """A value held between two bounds, either of which may be None."""
     if isinstance(low, Tensor) or isinstance(high, Tensor) or (low is None and high is None):
         return None
     if low is not None and high is not None and low >= high:
         return None
-    breakpoints, slopes = [], [1.0]
-    if low is not None:
-        breakpoints, slopes = [float(low)], [0.0, 1.0]
-    if high is not None:
-        breakpoints, slopes = [*breakpoints, float(high)], [*slopes, 0.0]
-    kind = {(True, False): "relu", (False, True): "clamp_max"}.get(
-        (low is not None, high is not None), "hardtanh"
+    kind = "relu" if high is None else "clamp_max" if low is None else "hardtanh"
+    breakpoints = [float(bound) for bound in (low, high) if bound is not None]
+    slopes = [*([] if low is None else [0.0]), 1.0, *([] if high is None else [0.0])]
+    return _pointwise(call, kind, breakpoints, slopes, lambda z: z.clamp(low, high))
+
+
+def _extremum(call: Call, larger: bool) -> Reading:
+    other = call.get(1, "other")
+    if not isinstance(other, Tensor):
+        return None  # a maximum over a dimension: reported as not understood
+    kind, function = ("maximum", torch.maximum) if larger else ("minimum", torch.minimum)
+    slopes = (0.0, 1.0) if larger else (1.0, 0.0)
+    return Activation(kind, (0.0,), slopes, function), (call.input, other)
+
+
+def _max_pool(call: Call, dims: int) -> Reading:
+    window = _tuple(call.get(1, "kernel_size"), dims)
+    stride = call.get(2, "stride")
+    stride = window if stride is None or stride == [] else _tuple(stride, dims)
+    padding = _tuple(call.get(3, "padding", 0), dims)
+    dilation = _tuple(call.get(4, "dilation", 1), dims)
+    pool = {
+        "dims": dims,
+        "adaptive": False,
+        "window": window,
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "args": (window, stride, padding, dilation, call.get(5, "ceil_mode", False)),
+    }
+    return _pooled(call, pool)
+
+
+def _adaptive_max_pool(call: Call, dims: int) -> Reading:
+    size = _tuple(call.get(1, "output_size"), dims)
+    spatial = call.input.shape[-dims:]
+    size = tuple(o or s for o, s in zip(size, spatial, strict=True))
+    window = tuple(
+        max((i + 1) * s // o + ((i + 1) * s % o > 0) - i * s // o for i in range(o))
+        for o, s in zip(size, spatial, strict=True)
     )
-    return _pointwise(kind, breakpoints, slopes, lambda z: z.clamp(low, high)), (x,)
+    return _pooled(call, {"dims": dims, "adaptive": True, "window": window, "args": (size,)})
 
 
-ACTIVATIONS = {
-    *("relu", "leaky_relu", "rrelu", "prelu", "relu6", "hardtanh", "hardsigmoid", "threshold"),
-    *("clamp", "clip", "clamp_min", "clamp_max", "abs", "absolute"),
-    *("maximum", "minimum", "max", "min", "fmax", "fmin"),
-    *("max_pool1d", "max_pool2d", "max_pool3d"),
-    *("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices"),
-    *("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d"),
-    *("adaptive_max_pool1d_with_indices", "adaptive_max_pool2d_with_indices"),
-    "adaptive_max_pool3d_with_indices",
+def _pooled(call: Call, pool: dict) -> Reading:
+    rest = {key: value for key, value in call.kwargs.items() if key != "input"}
+
+    def function(z: Tensor):
+        return call.func(z, *call.args[1:], **rest)
+
+    return Activation("max_pool", (), (), function, pool), (call.input,)
+
+
+# Function, by its `canonical` name -> how its call is read: where it bends, and its slopes.
+ACTIVATIONS: dict[str, Callable[[Call], Reading]] = {
+    "relu": lambda call: _pointwise(call, "relu", (0.0,), (0.0, 1.0), F.relu),
+    "abs": lambda call: _pointwise(call, "abs", (0.0,), (-1.0, 1.0), torch.abs),
+    "absolute": lambda call: _pointwise(call, "abs", (0.0,), (-1.0, 1.0), torch.abs),
+    "leaky_relu": lambda call: _leaky_relu(call, call.get(1, "negative_slope", 0.01)),
+    "rrelu": _rrelu,
+    "prelu": _prelu,
+    "hardsigmoid": lambda call: _pointwise(
+        call, "hardsigmoid", (-3.0, 3.0), (0.0, 1 / 6, 0.0), F.hardsigmoid
+    ),
+    "threshold": _threshold,
+    "relu6": lambda call: _clamp(call, 0.0, 6.0),
+    "hardtanh": lambda call: _clamp(
+        call, call.get(1, "min_val", -1.0), call.get(2, "max_val", 1.0)
+    ),
+    "clamp": lambda call: _clamp(call, call.get(1, "min"), call.get(2, "max")),
+    "clip": lambda call: _clamp(call, call.get(1, "min"), call.get(2, "max")),
+    "clamp_min": lambda call: _clamp(call, call.get(1, "min"), None),
+    "clamp_max": lambda call: _clamp(call, None, call.get(1, "max")),
+    **dict.fromkeys(("maximum", "max", "fmax"), partial(_extremum, larger=True)),
+    **dict.fromkeys(("minimum", "min", "fmin"), partial(_extremum, larger=False)),
+    **{
+        f"{kind}max_pool{dims}d{suffix}": partial(read, dims=dims)
+        for kind, read in (("", _max_pool), ("adaptive_", _adaptive_max_pool))
+        for dims in (1, 2, 3)
+        for suffix in ("", "_with_indices")
+    },
 }
+
+
+def parse(func: Callable, args: tuple, kwargs: dict) -> Reading:
+    """Read a call as an activation: (what it does, its tensor inputs), or None."""
+    read = ACTIVATIONS.get(canonical(func))
+    return None if read is None else read(Call(func, args, kwargs))
+
+
 # Smooth activations that a caller may ask to be read as a cut where they change sign.
 SMOOTH = {
     *("gelu", "silu", "elu", "selu", "celu", "softplus", "mish", "hardswish"),
@@ -254,15 +286,16 @@ SMOOTH = {
 }
 
 
-def parse_any(func: Callable, args: tuple, kwargs: dict) -> tuple[Activation, tuple] | None:
+def parse_any(func: Callable, args: tuple, kwargs: dict) -> Reading:
     """`parse`, and smooth activations as a cut at zero."""
     name = canonical(func)
     if name not in SMOOTH:
         return parse(func, args, kwargs)
-    rest = {k: v for k, v in kwargs.items() if k not in {"input", "inplace"}}
+    rest = {key: value for key, value in kwargs.items() if key not in {"input", "inplace"}}
 
-    def call(z: Tensor) -> Tensor:
+    def function(z: Tensor) -> Tensor:
         return func(z, *args[1:], **rest)
 
-    x = argument(args, kwargs, 0, "input")
-    return Activation(name, (0.0,), (), call, smooth=True), (x,)
+    return Activation(name, (0.0,), (), function, smooth=True), (
+        argument(args, kwargs, 0, "input"),
+    )

@@ -10,7 +10,7 @@ caller replace or observe the activations of any later run, at next to no cost.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -25,8 +25,9 @@ from .modes import evaluating
 # Rows of the recorded run. More than one, so that a leading size that a model
 # read from its input (``x.view(x.size(0), -1)``) can be told from a constant.
 _ROWS = 3
+
 _AFFINE = {
-    *("conv1d", "conv2d", "conv3d", "linear", "bilinear_affine", "batch_norm"),
+    *("conv1d", "conv2d", "conv3d", "linear", "batch_norm"),
     *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
     *("add", "radd", "sub", "rsub", "subtract", "neg", "sum", "mean", "cumsum"),
     *("cat", "concat", "concatenate", "stack", "hstack", "vstack", "chunk", "split", "unbind"),
@@ -34,28 +35,9 @@ _AFFINE = {
     *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
     *("flatten", "view", "reshape", "permute", "transpose", "swapaxes", "movedim", "unflatten"),
     *("squeeze", "unsqueeze", "contiguous", "clone", "expand", "expand_as", "view_as", "flip"),
-    *(
-        "repeat",
-        "roll",
-        "pad",
-        "pixel_shuffle",
-        "pixel_unshuffle",
-        "unfold",
-        "t",
-        "channel_shuffle",
-    ),
-    *(
-        "getitem",
-        "get",
-        "to",
-        "float",
-        "double",
-        "type_as",
-        "detach",
-        "requires_grad",
-        "index_select",
-    ),
-    *("upsample", "interpolate", "identity", "alias", "type", "cpu", "cuda", "contiguous_format"),
+    *("repeat", "roll", "pad", "pixel_shuffle", "pixel_unshuffle", "unfold", "t"),
+    *("channel_shuffle", "getitem", "get", "to", "float", "double", "type_as", "detach"),
+    *("requires_grad", "index_select", "upsample", "interpolate", "type", "cpu", "cuda"),
 }
 # Affine as long as only one operand depends on the input.
 _PRODUCTS = {"mul", "rmul", "multiply", "matmul", "rmatmul", "mm", "bmm", "addmm", "einsum", "dot"}
@@ -65,13 +47,26 @@ _DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"}
 _QUERIES = {"size", "dim", "numel", "is_floating_point", "stride", "is_contiguous", "ndimension"}
 
 
+def _cutting(smooth: str) -> set[str]:
+    """Names of the functions that count as activations."""
+    return set(ACTIVATIONS) | (SMOOTH if smooth == "sign" else set())
+
+
 class Interceptor(TorchFunctionMode):
-    """Hand every activation call to ``handle(activation, inputs)``; its result, unless None,
-    takes the place of the call's own."""
+    """Hand every activation call of what runs inside to a function.
+
+    Parameters
+    ----------
+    handle : callable
+        ``handle(activation, inputs)``. Unless it returns None, its result takes the place of the
+        call's own.
+    smooth : {"raise", "sign", "ignore"}
+        ``"sign"``: smooth activations are handed on too, as a cut at zero.
+    """
 
     def __init__(self, handle: Callable, smooth: str = "raise"):
         super().__init__()
-        self._handle, self._names = handle, ACTIVATIONS | (SMOOTH if smooth == "sign" else set())
+        self._handle, self._names = handle, _cutting(smooth)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -184,7 +179,7 @@ class Graph:
 class _Recorder(TorchFunctionMode):
     def __init__(self, smooth: str):
         super().__init__()
-        self.graph, self.stack, self.smooth = Graph(), [], smooth
+        self.graph, self.stack, self.cutting = Graph(), [], _cutting(smooth)
         self.values: dict[int, int] = {}  # id(tensor) -> value
         self.alive: list[Tensor] = []  # so that no id is used twice
 
@@ -195,64 +190,59 @@ class _Recorder(TorchFunctionMode):
         self.graph.shapes[index] = tuple(tensor.shape)
         return index
 
+    def known(self, item) -> bool:
+        """Whether this is a tensor that depends on the input."""
+        return isinstance(item, Tensor) and id(item) in self.values
+
+    def numbered(self, items):
+        """The same, with the number of each tensor that depends on the input in its place."""
+        return tree_map(lambda t: Value(self.values[id(t)]) if self.known(t) else t, items)
+
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = canonical(func)
-        leaves = tree_flatten((args, kwargs))[0]
-        inputs = tuple(
-            self.values[id(t)] for t in leaves if isinstance(t, Tensor) and id(t) in self.values
-        )
-        kept = tree_map(
-            lambda t: (
-                Value(self.values[id(t)]) if isinstance(t, Tensor) and id(t) in self.values else t
-            ),
-            (args, kwargs),
-        )
-        found = None
-        if name in ACTIVATIONS or (self.smooth == "sign" and name in SMOOTH):
-            found = parse_any(func, args, kwargs)
-        if found is not None:
-            found = (
-                found[0],
-                tree_map(
-                    lambda t: (
-                        Value(self.values[id(t)])
-                        if isinstance(t, Tensor) and id(t) in self.values
-                        else t
-                    ),
-                    found[1],
-                ),
-            )
+        inputs = tuple(self.values[id(t)] for t in tree_flatten((args, kwargs))[0] if self.known(t))
+        kept_args, kept_kwargs = self.numbered((args, kwargs))
+        reading = parse_any(func, args, kwargs) if name in self.cutting else None
+        activation, operands = reading or (None, ())
+        operands = self.numbered(operands)
+        if activation is not None:
             self.graph.calls.append(len(self.graph.nodes) if inputs else None)
         result = func(*args, **kwargs)
-        if not inputs or name in _QUERIES:
+        tensors = self.outputs(name, result) if inputs else None
+        if tensors is None:
             return result
-        several = isinstance(result, (tuple, list))
-        tensors = result if several else (result,)
-        if name in {"setitem", "set"}:
-            tensors = ()
-        elif not all(isinstance(t, Tensor) for t in tensors):
-            return result
-        elif not any(t.is_floating_point() for t in tensors):
-            return result  # a shape, an index, a mask: caught where it is used
         module = self.stack[-1] if self.stack else ""
         node = Node(
             func=func,
-            args=kept[0],
-            kwargs=kept[1],
+            args=kept_args,
+            kwargs=kept_kwargs,
             name=name,
             module=module,
             inputs=inputs,
             outputs=tuple(self.value(t) for t in tensors),
-            activation=found[0] if found else None,
-            activation_inputs=found[1] if found else (),
-            problem="" if found else self.problem(name, module, args, kwargs, inputs),
-            several=several,
+            activation=activation,
+            activation_inputs=operands,
+            problem="" if activation else self.problem(name, module, args, kwargs, inputs),
+            several=isinstance(result, tuple | list),
         )
         self.graph.nodes.append(node)
         for index in node.outputs:
             self.graph.maker[index] = node
         return result
+
+    @staticmethod
+    def outputs(name: str, result) -> Sequence[Tensor] | None:
+        """The tensors that a call made, or None for one that made no value of the network."""
+        if name in _QUERIES:
+            return None
+        if name in {"setitem", "set"}:
+            return ()
+        tensors = result if isinstance(result, tuple | list) else (result,)
+        if not all(isinstance(t, Tensor) for t in tensors):
+            return None
+        # A shape, an index, a mask: caught where it is used.
+        return tensors if any(t.is_floating_point() for t in tensors) else None
 
     def problem(self, name: str, module: str, args, kwargs, inputs) -> str:
         where = f"module {module!r}" if module else "the model's own forward"

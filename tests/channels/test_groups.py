@@ -128,6 +128,9 @@ class Quantised(nn.Module):
     """Stands for the modules of torch.ao.nn.quantized, which need an engine to be made."""
 
 
+Quantised.__module__ = "torch.ao.nn.quantized.dynamic.modules.linear"
+
+
 def test_frozen_layers_stay_frozen_quantised_and_compiled_ones_are_refused():
     model, data = dense_mlp(), torch.randn(64, 6)
     model.requires_grad_(False)

@@ -8,6 +8,7 @@ from runs import METHODS, plan_of
 
 from splinelib import experiments
 from splinelib.experiments import Ticket, compare, reports, run
+from splinelib.experiments.run_records import brought_up_to_date
 
 
 def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
@@ -20,7 +21,8 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
     del other["tickets"][1]["drawn_after"]  # as in records of before there were rules
     longer = copy.deepcopy(record)
     longer["protocol"]["epochs"] += 1
-    first, second = experiments.across_seeds([other, longer, record])
+    old = brought_up_to_date(other)
+    first, second = experiments.across_seeds([old, longer, record])
     assert first[0].method == "dense" and len(first) == 1 + len(record["tickets"])
     assert first[0].seeds == [0, 1] and first[0].names == [record["name"], "other"]
     assert first[0].points == [0, 0] and first[0].cost == [1, 1] and first[0].latency == [1, 1]
@@ -42,9 +44,9 @@ def test_seeds_of_one_protocol_are_put_side_by_side(tiny):
     assert all(0 < share < 100 for spread in first for share in spread.latency)
     for ticket in longer["tickets"]:
         del ticket["timed_in_turns"]
-    (old,) = experiments.across_seeds([longer])
+    (old,) = experiments.across_seeds([brought_up_to_date(longer)])
     assert all(np.isnan(share) for spread in old[1:] for share in spread.latency)
-    assert " nan" not in reports.compare([longer])
+    assert " nan" not in reports.compare([brought_up_to_date(longer)])
     # record by record, the missing ticket left out
     spline, refitted = (
         [t["test_accuracy"] for t in record["tickets"] if Ticket.of(t).method == name]
