@@ -1,6 +1,6 @@
 """Numbers and settings in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def over_seeds(values: Sequence[float], pattern: str = "{:g}") -> str:
@@ -37,7 +37,18 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def check_choice(what: str, value, known) -> None:
+def check_choice(what: str, value: object, known: Iterable) -> None:
+    """Refuse a value that is none of those known, with the list of them.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> check_choice("scope", "layerwise", ("global", "layerwise"))
+    """
+    known = list(known)
     if value not in known:
         listed = ", ".join(repr(choice) for choice in known)
-        raise ValueError(f"unknown {what} {value!r}; choose one of {listed}")
+        raise ValueError(f"There is no {what} {value!r}. Known: {listed}.")

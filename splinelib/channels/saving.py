@@ -6,7 +6,7 @@ to the weights that the dense network started from.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,19 +18,31 @@ from .surgery import cut, cut_copy
 _FORMAT, _VERSION = "splinelib pruned network", 1
 
 
-def remembered(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict:
-    """What was kept, in terms of the dense network even if the model was pruned before."""
+def remembered(
+    model: nn.Module, kept: dict[str, dict[str, Tensor]], added_biases: Sequence[str] = ()
+) -> dict:
+    """What a network cut out of `model` remembers, for good.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        What was cut. If it was pruned before, the dense network is what is remembered.
+    kept : dict
+        Module -> role -> channels that stayed.
+    added_biases : sequence of str
+        Layers that got a bias which they did not have.
+    """
     before = getattr(model, "pruning_record", None)
     if before is None:
         state = model.state_dict(keep_vars=True)
         shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        return {"kept": kept, "shapes": shapes, "added_biases": []}
+        return {"kept": kept, "shapes": shapes, "added_biases": [*added_biases]}
     merged = {name: dict(sides) for name, sides in before["kept"].items()}
     for name, sides in kept.items():
         for role, indices in sides.items():
             old = merged.setdefault(name, {}).get(role)
             merged[name][role] = indices if old is None else old[indices]
-    return {**before, "kept": merged, "added_biases": list(before["added_biases"])}
+    return {**before, "kept": merged, "added_biases": [*before["added_biases"], *added_biases]}
 
 
 def save_pruned(model: nn.Module, path: str | os.PathLike) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 
 from .. import pruning
 from ..data.loading import public_name
-from ..pruning.choices import COMPENSATIONS, SCOPES
+from ..pruning.choices import COMPENSATIONS, SCOPES, check_ratio
+from ..text import check_choice
 from ..training.recipe import Recipe
 
 # What decides when a ticket is drawn -> what stands before its criterion in text.
@@ -171,20 +172,11 @@ class Ticket:
     rule: str = "codes"
 
     def __post_init__(self):
-        if self.criterion not in pruning.CRITERIA:
-            raise ValueError(
-                f"There is no criterion {self.criterion!r}. Known: {', '.join(pruning.CRITERIA)}."
-            )
-        if not 0 <= self.ratio < 1:
-            raise ValueError(f"A ratio is a share of units in [0, 1), not {self.ratio}.")
-        if self.scope not in SCOPES:
-            raise ValueError(f"A scope is one of {', '.join(SCOPES)}, not {self.scope!r}.")
-        if self.compensate not in COMPENSATIONS:
-            raise ValueError(
-                f"compensate is False, 'fold', 'refit' or 'distil', not {self.compensate!r}."
-            )
-        if self.rule not in RULES:
-            raise ValueError(f"A rule is one of {', '.join(RULES)}, not {self.rule!r}.")
+        check_choice("criterion", self.criterion, pruning.CRITERIA)
+        check_ratio(self.ratio)
+        check_choice("scope", self.scope, SCOPES)
+        check_choice("compensation", self.compensate, COMPENSATIONS)
+        check_choice("rule", self.rule, RULES)
         if self.lottery and self.compensate:
             raise ValueError(
                 "A lottery ticket starts from its initial weights: there is nothing to compensate. "

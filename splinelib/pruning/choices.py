@@ -1,20 +1,39 @@
 """What can be asked of a pruning, and how a wrong request is refused."""
 
+from numbers import Real
+
 from torch import Tensor
 
-from ..scores.criteria import CRITERIA
+from ..scores.criteria import CRITERIA, facts
 from ..text import check_choice
+from .compensation import METHODS
 
 SCOPES = ("global", "layerwise", "residual")
-COMPENSATIONS = (False, "fold", "refit", "distil")
+COMPENSATIONS = (False, *METHODS)
 _NEEDS_DATA = (
     "{} fits least squares on calibration inputs: pass data=, for instance 2,048 training images"
 )
 
 
+def check_needs(criterion: str, data: Tensor | None, labels: Tensor | None) -> None:
+    """Refuse a criterion without the calibration inputs, or their classes, that it needs."""
+    needs = facts(CRITERIA[criterion]).needs
+    if needs and data is None:
+        raise ValueError(
+            f"The criterion {criterion!r} looks at activations: pass calibration inputs as data=, "
+            "for instance 1,024 training images."
+        )
+    if "labels" in needs and labels is None:
+        raise ValueError(
+            f"The criterion {criterion!r} looks at the gradient of the loss: pass labels= beside "
+            "data=, the class of each calibration input."
+        )
+
+
 def checked_compensation(compensate: bool | str, data: Tensor | None) -> bool | str:
+    """The compensation asked for by name, or False; True is the best known."""
     compensate = "refit" if compensate is True else compensate
-    check_choice("compensate", compensate, COMPENSATIONS)
+    check_choice("compensation", compensate, COMPENSATIONS)
     if compensate and data is None:
         raise ValueError(_NEEDS_DATA.format(f"compensate={compensate!r}"))
     return compensate
@@ -32,15 +51,17 @@ def checked_request(ratio, criterion, scope, compensate, round_to, data) -> bool
 
 
 def check_ratio(ratio: float) -> None:
-    if not isinstance(ratio, (int, float)) or isinstance(ratio, bool):
-        raise TypeError(f"ratio should be a number in [0, 1), not {ratio!r}")
+    """Refuse what is no share of units that could go."""
+    if not isinstance(ratio, Real) or isinstance(ratio, bool):
+        raise TypeError(f"A ratio is a number in [0, 1), not {ratio!r}.")
     if not 0 <= ratio < 1:
         raise ValueError(
-            f"ratio should be in [0, 1), it is {ratio}: it is the share of units that goes, and "
-            "a network without units is none"
+            f"A ratio is a share of units to remove in [0, 1), not {ratio}: a network without "
+            "units is none."
         )
 
 
 def check_round_to(round_to: int) -> None:
+    """Refuse what is no number of units to keep a multiple of."""
     if not isinstance(round_to, int) or isinstance(round_to, bool) or round_to < 1:
         raise ValueError(f"round_to should be a whole number of at least 1, not {round_to!r}")

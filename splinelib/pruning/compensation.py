@@ -14,7 +14,7 @@ Three ways, all convex fits on unlabelled calibration inputs, none with any trai
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -43,11 +43,12 @@ def fold(
     kept: dict[str, dict[str, Tensor]],
     data: Tensor,
     seed: int = 0,
+    outputs: Mapping[str, Outputs] | None = None,
 ) -> list[str]:
     """Fold dropped channels into the kept ones, in place; see the module's text.
 
     Parameters and result as for `refit`. Every layer is treated on its own, from what the
-    dense network computes.
+    dense network computes; `outputs` are not looked at.
     """
     modules = dict(small.named_modules())
     names = [n for n in layout.order if "in" in kept.get(n, {})]
@@ -268,3 +269,10 @@ def _absorb(layer: nn.Module, norm: nn.Module | None, constant: Tensor) -> bool:
         constant.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad
     )
     return True
+
+
+# Compensation -> ``method(dense, small, layout, kept, data, seed, outputs=outputs)``, which changes
+# the small network and gives the layers that got a bias which they did not have.
+METHODS: dict[str, Callable[..., list[str]]] = {"fold": fold, "refit": refit, "distil": distil}
+# Those that look at the outputs of the dense network's layers.
+REFITTING = frozenset({"refit", "distil"})

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ..calibration.observing import Outputs
 from ..channels.layout import Layout
 from ..channels.saving import remembered
 from ..channels.surgery import cut_copy, dropped_channels, held, kept_channels, silenced
 from ..network.modes import check_inputs
-from . import compensation
 from .choices import checked_compensation
+from .compensation import METHODS
 from .distillation import check_classifier
 from .scoring import layout_for
 
@@ -127,25 +128,23 @@ def shrink(
 
 
 def compensated(
-    model, layout: Layout, masks: dict, data, compensate, seed: int, outputs=None
+    model: nn.Module,
+    layout: Layout,
+    masks: Mapping[str, Tensor],
+    data: Tensor | None,
+    compensate: bool | str,
+    seed: int,
+    outputs: Mapping[str, Outputs] | None = None,
 ) -> nn.Module:
+    """`shrink`, after all checks; `outputs` as for `compensation.refit`."""
     if compensate == "distil":
         check_classifier(model, layout, data)
-    small, kept = _shrink(model, layout, masks)
-    given = model, small, layout, kept, data, seed
-    if compensate == "fold":
-        small.pruning_record["added_biases"] += compensation.fold(*given)
-    elif compensate:
-        work = getattr(compensation, compensate)
-        small.pruning_record["added_biases"] += work(*given, outputs=outputs)
-    return small
-
-
-def _shrink(model: nn.Module, layout: Layout, masks: dict) -> tuple[nn.Module, dict]:
     kept = kept_channels(model, dropped_channels(layout, masks))
-    small = cut_copy(model, kept)
-    small.pruning_record = remembered(model, kept)
-    return small, kept
+    small, biased = cut_copy(model, kept), []
+    if compensate:
+        biased = METHODS[compensate](model, small, layout, kept, data, seed, outputs=outputs)
+    small.pruning_record = remembered(model, kept, biased)
+    return small
 
 
 def _checked_masks(layout: Layout, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,9 +3,10 @@
 from torch import Tensor, nn
 
 from ..channels.layout import Layout
-from ..scores.criteria import CRITERIA, lsq
+from ..scores.criteria import CRITERIA, facts, lsq
 from ..text import check_choice
-from .choices import SCOPES, checked_request
+from .choices import SCOPES, check_needs, checked_request
+from .compensation import REFITTING
 from .masking import compensated
 from .scoring import Scores, context_for, group_scores, residual_scores
 from .selection import select
@@ -69,6 +70,7 @@ def prune(
     Linear(in_features=2, out_features=4, bias=True)
     """
     compensate = checked_request(ratio, criterion, scope, compensate, round_to, data)
+    check_needs(criterion, data, labels)
     pruner = Pruner(model, data, example, seed, labels)
     return pruner.prune(ratio, criterion, scope, compensate, round_to)
 
@@ -137,6 +139,7 @@ class Pruner:
         """
         check_choice("criterion", criterion, CRITERIA)
         check_choice("scope", scope, SCOPES)
+        check_needs(criterion, self._context.data, self._context.labels)
         key = criterion, scope == "residual"
         if key not in self._scores:
             if scope != "residual":
@@ -159,17 +162,13 @@ class Pruner:
         """Select, shrink, and compensate if asked to; everything as for the function `prune`."""
         context = self._context
         compensate = checked_request(ratio, criterion, scope, compensate, round_to, context.data)
-        refits = compensate in ("refit", "distil")
-        if refits:
-            context.expect_outputs()
+        check_needs(criterion, context.data, context.labels)
+        refits = compensate in REFITTING
+        if (criterion, scope == "residual") not in self._scores:
+            reads = scope == "residual" or "readers" in facts(CRITERIA[criterion]).needs
+            context.note(readers=reads, outputs=refits)
         scores = self.scores(criterion, scope)
         masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
-        return compensated(
-            context.model,
-            context.layout,
-            masks,
-            context.data,
-            compensate,
-            context.seed,
-            context.outputs() if refits else None,
-        )
+        outputs = context.outputs() if refits else None
+        given = context.model, context.layout, masks, context.data, compensate, context.seed
+        return compensated(*given, outputs)

@@ -13,6 +13,7 @@ from ..scores.criteria import CRITERIA
 from ..scores.least_squares import residual_along
 from ..scores.removal import Removal, prices
 from ..text import check_choice
+from .choices import check_needs
 
 
 class Scores(dict[str, Tensor]):
@@ -41,12 +42,12 @@ def score(
     criterion : str
         A name in `CRITERIA`.
     data : Tensor, shape (N, ...), optional
-        Calibration inputs; `lsq`, `thinet`, `codes` and `snip` need them.
+        Calibration inputs; some criteria need them (`criteria.facts`).
     example : Tensor, shape (1, ...), optional
         An input to trace the model with; ``data[:1]`` if it is not given.
     seed : int
     labels : Tensor, shape (N,), int64, optional
-        Classes of the calibration inputs; `snip` needs them.
+        Classes of the calibration inputs, for criteria that need them.
     layout : Layout, optional
         What `find_groups` found, or ``layout`` of earlier scores: the model is then not traced
         again, which is what takes longest for a criterion that needs no data.
@@ -73,6 +74,7 @@ def score(
     {'0': 8}
     """
     check_choice("criterion", criterion, CRITERIA)
+    check_needs(criterion, data, labels)
     return group_scores(context_for(model, data, example, seed, labels, layout), criterion)
 
 

@@ -12,7 +12,8 @@ from ..calibration.observing import Outputs, RowSample, batches, observe
 from ..channels.layout import Group, Layout
 from ..network.modes import evaluating
 from .hyperplanes import folded
-from .least_squares import Reader, readers
+from .least_squares import Reader
+from .least_squares import readers as group_readers
 
 
 class Context:
@@ -41,8 +42,8 @@ class Context:
     ):
         self.model, self.layout, self.data, self.seed = model, layout, data, seed
         self.labels = labels
+        self._readers: dict[str, list[Reader]] | None = None
         self._outputs: dict[str, Outputs] | None = None
-        self._expects_outputs = False
         self.generator = torch.Generator().manual_seed(seed)
         self.modules = dict(model.named_modules())
 
@@ -78,36 +79,42 @@ class Context:
             offsets.append(bias[indices].sum(1))
         return torch.cat(normals, 1), torch.stack(offsets).sum(0)
 
+    def note(self, readers: bool = False, outputs: bool = False) -> None:
+        """Run the dense network over the calibration inputs, once for all that is asked for here.
+
+        Nothing happens for what has been noted before. What is not noted beforehand is when it is
+        first looked at, in a pass of its own.
+
+        Parameters
+        ----------
+        readers, outputs : bool
+            What `readers` and `outputs` give.
+        """
+        readers, outputs = readers and self._readers is None, outputs and self._outputs is None
+        if not (readers or outputs):
+            return
+        found = {}
+        if outputs:
+            found = dense_outputs(self.model, self.layout, len(self._inputs), self.seed)
+        if readers:
+            self._readers = group_readers(self.model, self.layout, self._inputs, self.seed, found)
+        else:
+            observe(self.model, self._inputs, [(name, o.hook) for name, o in found.items()])
+        if outputs:
+            self._outputs = found
+
     def readers(self, group: Group) -> list[Reader]:
         """What the layers that read the group's units see on the calibration inputs."""
+        self.note(readers=True)
         return self._readers[group.name]
-
-    @functools.cached_property
-    def _readers(self) -> dict[str, list[Reader]]:
-        outputs = None
-        if self._expects_outputs and self._outputs is None:
-            outputs = self._dense_outputs()
-        found = readers(self.model, self.layout, self._inputs, self.seed, outputs)
-        self._outputs = outputs or self._outputs
-        return found
-
-    def expect_outputs(self) -> None:
-        """Have the pass that `readers` makes, if it is still to come, note `outputs` as well."""
-        self._expects_outputs = True
 
     def outputs(self) -> dict[str, Outputs]:
         """What the layers say on the calibration inputs, as `compensation.refit` takes it."""
-        if self._outputs is None:
-            outputs = self._dense_outputs()
-            observe(self.model, self._inputs, [(name, o.hook) for name, o in outputs.items()])
-            self._outputs = outputs
+        self.note(outputs=True)
         return self._outputs
 
-    def _dense_outputs(self) -> dict[str, Outputs]:
-        return dense_outputs(self.model, self.layout, len(self._inputs), self.seed)
-
     def activity(self, group: Group) -> Tensor:
-        """Sides of the units' hyperplanes that the data lie on; see `redundancy.activity`."""
+        """Sides of the units' hyperplanes that the data lie on; see the function `activity`."""
         return self._activity[group.name]
 
     @functools.cached_property

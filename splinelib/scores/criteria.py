@@ -2,10 +2,13 @@
 
 A criterion is a function ``criterion(context, group) -> (U,)``: a score for each unit of one
 group, higher being kept longer, or None for a group that it cannot judge. `CRITERIA` names
-those that `score` and `prune` know; users add theirs.
+those that `score` and `prune` know; users add theirs. Beside its name each says what it needs and
+where it is from.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,7 +21,74 @@ from .removal import prices
 
 Criterion = Callable[[Context, Group], Tensor | None]
 
+CRITERIA: dict[str, Criterion] = {}
 
+# What a criterion may need: calibration inputs, their classes, and what the layers that read the
+# units see of the inputs.
+NEEDS = ("data", "labels", "readers")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What there is to know of a criterion before it is asked; see `facts`.
+
+    Attributes
+    ----------
+    needs : frozenset of str
+        Some of `NEEDS`.
+    source : str
+        Where it is from; empty if nobody said.
+    """
+
+    needs: frozenset[str] = frozenset()
+    source: str = ""
+
+
+def register(name: str, needs: Collection[str] = (), source: str = "") -> Callable:
+    """Put the criterion that is defined below into `CRITERIA`.
+
+    Parameters
+    ----------
+    name : str
+    needs, source
+        As in `Facts`.
+
+    Raises
+    ------
+    ValueError
+        A need that is not known.
+
+    Examples
+    --------
+    >>> @register("newest first", source="ours")
+    ... def newest_first(context, group):
+    ...     return -torch.arange(group.units, dtype=torch.float64)
+    >>> facts(CRITERIA.pop("newest first")).source
+    'ours'
+    """
+    if unknown := [need for need in needs if need not in NEEDS]:
+        raise ValueError(f"There is no need {unknown[0]!r}. Known: {', '.join(NEEDS)}.")
+
+    def put(criterion: Criterion) -> Criterion:
+        criterion.facts = Facts(frozenset(needs), source)
+        CRITERIA[name] = criterion
+        return criterion
+
+    return put
+
+
+def facts(criterion: Criterion) -> Facts:
+    """What was said of a criterion when it was registered.
+
+    Of one with other settings (`functools.partial`) it is what was said of the original, and
+    nothing of a function that was put into `CRITERIA` by hand.
+    """
+    while isinstance(criterion, functools.partial):
+        criterion = criterion.func
+    return getattr(criterion, "facts", Facts())
+
+
+@register("spline", source="ours, after You et al., TMLR 2022, whose formula was not released")
 def spline(
     context: Context, group: Group, rho: float = RHO, components: int | float | None = None
 ) -> Tensor:
@@ -59,6 +129,7 @@ def spline(
     return merging_distance(*context.hyperplanes(group), rho, components)
 
 
+@register("codes", needs=["data"], source="ours")
 def codes(context: Context, group: Group) -> Tensor:
     """Share of the data on which a unit's code differs from its closest unit's.
 
@@ -76,35 +147,11 @@ def codes(context: Context, group: Group) -> Tensor:
     return order.cost / 2
 
 
-def magnitude(context: Context, group: Group) -> Tensor:
-    """L1 norm of a unit's incoming weights (Li et al., ICLR 2017).
-
-    As a share of the group's mean, so that layers can be compared; where several layers
-    make the unit, the mean of their shares.
-    """
-    return _mean_share([rows.abs().sum(1) for rows in context.rows(group)])
-
-
-def l2(context: Context, group: Group) -> Tensor:
-    """L2 norm of a unit's incoming weights, as a share of the group's mean; see `magnitude`."""
-    return _mean_share([rows.norm(dim=1) for rows in context.rows(group)])
-
-
-def bn(context: Context, group: Group) -> Tensor | None:
-    """Batch-norm scale |gamma| (network slimming, Liu et al., ICCV 2017).
-
-    With one threshold for the whole network it draws Early-Bird Tickets (You et al., ICLR
-    2020). The mean over the batch norms that a unit passes. Groups without any are left whole.
-    """
-    scales = context.batch_norms(group)
-    return torch.stack(scales).mean(0) if scales else None
-
-
-def random(context: Context, group: Group) -> Tensor:
-    """Uniform random numbers from the context's seed."""
-    return torch.rand(group.units, generator=context.generator)
-
-
+@register(
+    "lsq",
+    needs=["data", "readers"],
+    source="ours, after optimal brain compression, Frantar and Alistarh, NeurIPS 2022",
+)
 def lsq(context: Context, group: Group) -> Tensor:
     """What a unit adds to the least-squares residual of a greedy removal.
 
@@ -115,6 +162,44 @@ def lsq(context: Context, group: Group) -> Tensor:
     return prices(least_squares_order(context.readers(group), group.units))
 
 
+@register("magnitude", source="Li et al., ICLR 2017")
+def magnitude(context: Context, group: Group) -> Tensor:
+    """L1 norm of a unit's incoming weights (Li et al., ICLR 2017).
+
+    As a share of the group's mean, so that layers can be compared; where several layers
+    make the unit, the mean of their shares.
+    """
+    return _mean_share([rows.abs().sum(1) for rows in context.rows(group)])
+
+
+@register("l2", source="Li et al., ICLR 2017, with the Euclidean norm")
+def l2(context: Context, group: Group) -> Tensor:
+    """L2 norm of a unit's incoming weights, as a share of the group's mean; see `magnitude`."""
+    return _mean_share([rows.norm(dim=1) for rows in context.rows(group)])
+
+
+@register("bn", source="network slimming, Liu et al., ICCV 2017")
+def bn(context: Context, group: Group) -> Tensor | None:
+    """Batch-norm scale |gamma| (network slimming, Liu et al., ICCV 2017).
+
+    With one threshold for the whole network it draws Early-Bird Tickets (You et al., ICLR
+    2020). The mean over the batch norms that a unit passes. Groups without any are left whole.
+    """
+    scales = context.batch_norms(group)
+    return torch.stack(scales).mean(0) if scales else None
+
+
+@register("fpgm", source="He et al., CVPR 2019")
+def fpgm(context: Context, group: Group) -> Tensor:
+    """Distance to the geometric median, signs kept (He et al., CVPR 2019).
+
+    The sum of a filter's Euclidean distances to all filters of its layer, as a share of the
+    group's mean; where several layers make the unit, the mean of their shares.
+    """
+    return _mean_share([torch.cdist(rows, rows).sum(1) for rows in context.rows(group)])
+
+
+@register("thinet", needs=["data", "readers"], source="ThiNet, Luo, Wu and Lin, ICCV 2017")
 def thinet(context: Context, group: Group) -> Tensor:
     """What the next layers lose when a unit goes with those below it (ThiNet, ICCV 2017).
 
@@ -126,6 +211,7 @@ def thinet(context: Context, group: Group) -> Tensor:
     return least_damage_order(context.readers(group), group.units).cost
 
 
+@register("snip", needs=["data", "labels"], source="SNIP, Lee, Ajanthan and Torr, ICLR 2019")
 def snip(context: Context, group: Group) -> Tensor:
     """Connection sensitivity ``|g * w|`` summed over a unit's incoming weights.
 
@@ -135,30 +221,13 @@ def snip(context: Context, group: Group) -> Tensor:
     return torch.stack([rows.sum(1) for rows in context.sensitivities(group)]).mean(0)
 
 
-def fpgm(context: Context, group: Group) -> Tensor:
-    """Distance to the geometric median, signs kept (He et al., CVPR 2019).
-
-    The sum of a filter's Euclidean distances to all filters of its layer, as a share of the
-    group's mean; where several layers make the unit, the mean of their shares.
-    """
-    return _mean_share([torch.cdist(rows, rows).sum(1) for rows in context.rows(group)])
+@register("random", source="chance")
+def random(context: Context, group: Group) -> Tensor:
+    """Uniform random numbers from the context's seed."""
+    return torch.rand(group.units, generator=context.generator)
 
 
 def _mean_share(values: list[Tensor]) -> Tensor:
     """Mean over the producing layers of each layer's values divided by their mean."""
     floor = torch.finfo(values[0].dtype).tiny
     return torch.stack([value / value.mean().clamp(min=floor) for value in values]).mean(0)
-
-
-CRITERIA: dict[str, Criterion] = {
-    "spline": spline,
-    "codes": codes,
-    "lsq": lsq,
-    "magnitude": magnitude,
-    "l2": l2,
-    "bn": bn,
-    "fpgm": fpgm,
-    "thinet": thinet,
-    "snip": snip,
-    "random": random,
-}

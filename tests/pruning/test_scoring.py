@@ -24,7 +24,7 @@ def test_common_residual_keeps_the_order_of_the_criterion():
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"criterion": "beauty", "example": images(1)}, "unknown criterion 'beauty'.*'spline'"),
+        ({"criterion": "beauty", "example": images(1)}, "no criterion 'beauty'.*'spline'"),
         ({}, "pass data="),
         ({"criterion": "lsq", "example": images(1)}, "calibration"),
         ({"data": images(0)}, "row per input"),
