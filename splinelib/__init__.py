@@ -10,7 +10,6 @@ import importlib
 import sys
 
 from . import former
-from .partition import Partition, Plane, partition  # noqa: F401
 
 _HOMES = {
     "errors": [
@@ -26,8 +25,9 @@ _HOMES = {
     "codes.extraction": ["region_codes"],
     "codes.regioncodes": ["RegionCodes"],
     "codes.early_bird": ["EarlyBird", "MaskEarlyBird"],
-    "partition": ["Partition", "Plane", "partition"],
-    "comparison": ["Difference", "difference"],
+    "geometry.plane": ["Plane"],
+    "geometry.partition": ["Partition", "partition"],
+    "geometry.difference": ["Difference", "difference"],
     "channels.groups": ["find_groups"],
     "channels.saving": ["load_pruned", "rewind", "save_pruned"],
     "scores.criteria": ["CRITERIA"],

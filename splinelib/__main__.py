@@ -15,6 +15,7 @@ from .experiments.protocol import Protocol
 from .experiments.reports import compare, summary
 from .experiments.run_records import read_record, record_files
 from .experiments.runner import run
+from .scores.criteria import CRITERIA
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,9 +82,10 @@ def _add_tickets(parser: argparse.ArgumentParser, criteria, ratios) -> None:
         nargs="*",
         default=criteria,
         metavar="CRITERION",
-        help="criteria to draw tickets by; behind one, @layerwise or @residual for another share "
-        "per layer, then +fold, +refit or +distil to compensate; masks: before one to draw when "
-        "its own masks have settled, lottery: to draw at the end and train from initial weights",
+        help=f"criteria to draw tickets by ({', '.join(CRITERIA)}); behind one, @layerwise or "
+        "@residual for another share per layer, then +fold, +refit or +distil to compensate; "
+        "masks: before one to draw when its own masks have settled, lottery: to draw at the end "
+        "and train from initial weights",
     )
     parser.add_argument(
         "--ratios",

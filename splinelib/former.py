@@ -12,8 +12,9 @@ from types import ModuleType
 
 PACKAGE = __package__
 
-# Former module -> where its public names are now. `splinelib.partition` is not among them: that
-# name is the function's.
+# Former module -> where its public names are now. `splinelib.partition` is not among them, since
+# that name is the function's; nor are `subdivision` and `propagation`, the machinery of the exact
+# partition, which has been taken apart.
 HOMES = {
     "affine": ["network.affine"],
     "comparison": ["geometry.difference"],
@@ -30,7 +31,6 @@ HOMES = {
     "oneshot": ["experiments.oneshot", "experiments.earnings"],
     "packing": ["codes.packing", "codes.bits", "codes.digests"],
     "packing_triton": ["codes.packing_triton"],
-    "propagation": ["geometry.propagation"],
     "protocol": ["experiments.protocol"],
     "records": [
         "experiments.store",
@@ -48,7 +48,6 @@ HOMES = {
     ],
     "reports": ["experiments.reports"],
     "saving": ["channels.saving"],
-    "subdivision": ["geometry.mesh", "geometry.signs", "geometry.cutting"],
     "surgery": ["channels.surgery"],
     "svg": ["plotting.svg", "plotting.palette"],
     "sweeps": ["experiments.sweeps"],

@@ -3,7 +3,9 @@
 import itertools
 
 import torch
+import torch.nn.functional as F
 import torchvision
+from hypothesis import strategies as st
 from torch import nn
 
 from splinelib.network.trace import record
@@ -128,3 +130,66 @@ def relative_error(found, expected):
 
 def parameters(model):
     return sum(p.numel() for p in model.parameters())
+
+
+def network(layers, activation=nn.ReLU):
+    """An MLP from a list of (weight rows, biases)."""
+    modules = []
+    for i, (weight, bias) in enumerate(layers):
+        linear = nn.Linear(len(weight[0]), len(weight))
+        linear.weight.data = torch.tensor(weight, dtype=torch.float64)
+        linear.bias.data = torch.tensor(bias, dtype=torch.float64)
+        modules += [linear] if i == len(layers) - 1 else [linear, activation()]
+    return nn.Sequential(*modules)
+
+
+def random_network(widths, seed=0, outputs=1, activation=nn.ReLU):
+    """An MLP with two inputs, float32: He-normal weights, biases that are not zero."""
+    generator = torch.Generator().manual_seed(seed)
+    modules, fan_in = [], 2
+    for width in [*widths, outputs]:
+        linear = nn.Linear(fan_in, width)
+        linear.weight.data = torch.randn(width, fan_in, generator=generator) * (2 / fan_in) ** 0.5
+        linear.bias.data = torch.randn(width, generator=generator) * 0.5
+        modules += [linear, activation()]
+        fan_in = width
+    return nn.Sequential(*modules[:-1])
+
+
+whole = st.integers(-3, 3)
+
+
+@st.composite
+def integer_networks(draw):
+    """Layers for `network` with small whole numbers: lines meet, coincide and run along borders."""
+    fan_in, layers = 2, []
+    for width in draw(st.lists(st.integers(1, 5), min_size=1, max_size=3)):
+        rows = st.lists(whole, min_size=fan_in, max_size=fan_in)
+        layers.append(
+            (
+                draw(st.lists(rows, min_size=width, max_size=width)),
+                draw(st.lists(whole, min_size=width, max_size=width)),
+            )
+        )
+        fan_in = width
+    return [*layers, ([[1] * fan_in], [0])]
+
+
+class Odd(nn.Module):
+    """Residual add, concatenation, hardtanh, PReLU, maximum, batch norm, functions, reuse."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.c = nn.Linear(2, 6), nn.Linear(6, 6), nn.Linear(12, 5)
+        self.norm, self.prelu, self.out = nn.BatchNorm1d(6), nn.PReLU(5), nn.Linear(5, 2)
+        self.norm.running_mean.uniform_(-1, 1)
+        self.norm.running_var.uniform_(0.5, 2)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        x = self.relu(self.norm(self.a(x)))
+        y = x + F.hardtanh(self.b(x), -0.3, 0.4)
+        y = torch.cat([y, torch.maximum(x, 0.5 * y)], 1)
+        y = self.prelu(self.c(y.view(y.size(0), -1)))
+        return self.out(F.relu6(abs(y) - 0.1))

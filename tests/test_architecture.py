@@ -88,6 +88,11 @@ def test_the_table_names_every_package():
     assert beside == GROUND | {"__init__", "__main__", "former"}
 
 
+def test_the_guide_has_a_row_for_every_package():
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", guide, flags=re.M)) == set(PACKAGES)
+
+
 @every_file
 def test_a_file_uses_what_its_package_may_use(path):
     room = room_of(path)

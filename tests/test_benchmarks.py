@@ -29,10 +29,10 @@ def test_the_baseline_draws_the_same_partition(widths):
         starts[part.edge_source[:, 0]] + part.edge_source[:, 1],
         -1 - part.edge_source[:, 1],
     )
-    sides = part._mesh.loops >> 1
+    sides = part.mesh.loops >> 1
     for one, two in zip(order[:200], other[:200], strict=True):
         drawn = polygons.source[one, : polygons.count[one]]
-        expected = unit[sides[part._mesh.ptr[two] : part._mesh.ptr[two + 1]]]
+        expected = unit[sides[part.mesh.ptr[two] : part.mesh.ptr[two + 1]]]
         assert sorted(drawn) == sorted(expected)
 
 

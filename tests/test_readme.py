@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from splinelib.exhibits.wording import number
+from splinelib.scores import CRITERIA
 from tools.chapters import ROOT
 
 TEXTS = ["README.md", "CONTRIBUTING.md"]
@@ -40,6 +42,11 @@ def test_criterion_is_added_as_shown():
         assert mask.tolist() == [True] * 3 + [False] * 3
     finally:
         sl.CRITERIA.pop("newest-first", None)
+
+
+def test_as_many_criteria_are_promised_as_there_are():
+    text = (ROOT / "README.md").read_text()
+    assert f"compare {number(len(CRITERIA))} criteria" in text
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -3,8 +3,7 @@
 import pytest
 import torch
 import torchvision
-from networks import randomised
-from test_partition import Odd
+from networks import Odd, randomised
 from torch import nn
 
 import splinelib as sl

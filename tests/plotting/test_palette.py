@@ -3,7 +3,7 @@
 import numpy as np
 
 from splinelib import plotting
-from splinelib.plotting import svg
+from splinelib.plotting import palette
 
 
 def contrast(one: str, two: str) -> float:
@@ -20,7 +20,7 @@ def contrast(one: str, two: str) -> float:
 
 
 def test_colours_can_be_told_from_the_page():
-    for name, (light, dark) in svg._COLOURS.items():
+    for name, (light, dark) in palette.COLOURS.items():
         if name in ("grid", "surface"):
             continue
         least = 4.5 if name in ("ink", "muted") else 3.0

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .partition import _MAX_REGIONS, Partition, Plane, partition
+from .limits import MAX_REGIONS
+from .partition import Partition, partition
+from .plane import Plane
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def difference(
     other: nn.Module,
     domain=((-1, 1), (-1, 1)),
     plane: Plane | None = None,
-    max_regions: int = _MAX_REGIONS,
+    max_regions: int = MAX_REGIONS,
 ) -> Difference:
     """The exact largest change of the outputs from one network to another.
 

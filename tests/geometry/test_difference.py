@@ -1,4 +1,4 @@
-"""The exact difference of two networks, and what a partition says about its own shape."""
+"""The exact difference of two networks: nowhere more, and somewhere as much."""
 
 import copy
 
@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from test_partition import integer_networks, network, random_network
+from networks import integer_networks, network, random_network
 from torch import nn
 
 import splinelib as sl
-
-DOMAIN = ((-1, 1), (-1, 1))
 
 
 def outputs(model, points):
@@ -133,56 +131,3 @@ def test_bad_input_is_refused():
     broken[0].bias.data[0] = torch.inf
     with pytest.raises(ValueError, match="NaN or infinite"):
         sl.difference(model, broken)
-
-
-# --- what a partition says about its own shape -------------------------------------------
-
-
-@pytest.mark.parametrize("centre", [(0.1, -0.2), (0.95, 0.9), (0.0, 0.0)])
-def test_local_complexity_counts_the_regions_that_a_disc_meets(centre):
-    model = random_network([12, 12], seed=1).double()
-    part = sl.partition(model)
-    radii = [0.0, 0.02, 0.1, 0.3, 1.0, 3.0]
-    counts = part.local_complexity(centre, radii)
-    assert counts[0] == 1 and counts[-1] == len(part)
-    assert (np.diff(counts) >= 0).all()
-    rng = np.random.default_rng(0)
-    for radius, count in zip(radii[1:4], counts[1:4], strict=True):
-        angle, far = rng.uniform(0, 2 * np.pi, 200_000), radius * rng.uniform(0, 1, 200_000) ** 0.5
-        disc = centre + far[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-        seen = len(np.unique(part.locate(disc[(np.abs(disc) <= 1).all(1)])))
-        assert 0.95 * count - 1 <= seen <= count  # sampling misses slivers, never adds
-
-
-def test_local_complexity_on_a_grid_of_known_distances():
-    # lines x = 0 and y = 0.5: four cells, seen from (0.5, 0)
-    layers = [([[1, 0], [0, 1]], [0, -0.5]), ([[1, 1]], [0])]
-    part = sl.partition(network(layers))
-    corner = 0.5**0.5
-    radii = [0.4, 0.5, corner - 1e-9, corner + 1e-9]
-    assert part.local_complexity((0.5, 0), radii).tolist() == [1, 3, 3, 4]
-
-
-def test_local_complexity_refuses_what_makes_no_disc():
-    part = sl.partition(random_network([8]))
-    with pytest.raises(ValueError, match="outside"):
-        part.local_complexity((2, 0), [0.1])
-    with pytest.raises(ValueError, match="one point"):
-        part.local_complexity([(0, 0)], [0.1])
-    for radii in ([-1], [np.nan], 0.1):
-        with pytest.raises(ValueError, match="radii"):
-            part.local_complexity((0, 0), radii)
-
-
-def test_degrees_and_regions_after_each_layer():
-    model = random_network([10, 8, 6], seed=2).double()
-    part = sl.partition(model)
-    pairs = {tuple(sorted(p)) for p in part.neighbours.tolist() if min(p) >= 0}
-    degree = [sum(region in pair for pair in pairs) for region in range(len(part))]
-    assert part.degrees.tolist() == degree
-    counts = part.regions_after()
-    assert list(counts) == part.layers
-    modules = list(model)
-    for depth, count in zip((2, 4, 6), counts.values(), strict=True):
-        head = nn.Sequential(*modules[:depth], nn.Linear(modules[depth].in_features, 1).double())
-        assert count == len(sl.partition(head))

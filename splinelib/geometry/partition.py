@@ -3,97 +3,32 @@
 The network runs once, layer by layer, on the vertices of a growing subdivision. Between two
 activations it is affine, so its values along an edge follow from those at the edge's ends:
 where a pre-activation changes sign a vertex is put, and every cell in which it does is cut.
-All units of a layer cut all cells at once (`subdivision.Mesh.cut`).
+All units of a layer cut all cells at once (`cutting.cut`).
 """
 
 import copy
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from .codes.regioncodes import RegionCodes
-from .network.layers import layers_of
-from .network.modes import check_weights
-from .network.trace import record
-from .propagation import EPS, ULPS, LayerCode, Propagation
-from .subdivision import Mesh, extended, reduce_or
-
-_MAX_REGIONS = 5_000_000
-
-
-@dataclass(frozen=True)
-class Plane:
-    """A plane through input space: (u, v) -> origin + u * right + v * up.
-
-    Attributes
-    ----------
-    origin, right, up : Tensor, float64, shape of one input
-    """
-
-    origin: Tensor
-    right: Tensor
-    up: Tensor
-
-    @classmethod
-    def through(cls, x0: Tensor, x1: Tensor, x2: Tensor) -> "Plane":
-        """The plane with (0, 0) -> x0, (1, 0) -> x1 and (0, 1) -> x2.
-
-        Parameters
-        ----------
-        x0, x1, x2 : Tensor, shape of one input, without a batch dimension
-
-        Raises
-        ------
-        ValueError
-            If the shapes differ, a value is not finite, or the points lie on one line.
-        """
-        points = [torch.as_tensor(x).detach().double().cpu() for x in (x0, x1, x2)]
-        if len({tuple(p.shape) for p in points}) != 1:
-            shapes = ", ".join(str(tuple(p.shape)) for p in points)
-            raise ValueError(f"the three points must have one shape, not {shapes}")
-        if not all(torch.isfinite(p).all() for p in points):
-            raise ValueError("the three points must be finite")
-        right, up = points[1] - points[0], points[2] - points[0]
-        gram = torch.stack([right.flatten(), up.flatten()])
-        singular = torch.linalg.svdvals(gram)
-        if len(singular) < 2 or singular[1] <= 1e-7 * singular[0]:
-            raise ValueError("the three points lie on one line: they span no plane")
-        return cls(points[0], right, up)
-
-    def __call__(self, uv) -> Tensor:
-        """Inputs at plane coordinates, float64, shape (N, *input_shape), for uv (N, 2)."""
-        uv = torch.as_tensor(np.asarray(uv, np.float64))
-        shape = (-1, *[1] * self.origin.dim())
-        u, v = uv[:, 0].reshape(shape), uv[:, 1].reshape(shape)
-        return self.origin + u * self.right + v * self.up
-
+from ..codes.regioncodes import RegionCodes
+from ..network.layers import layers_of
+from ..network.modes import check_weights
+from ..network.trace import record
+from .boundary import decision_segments, join_segments
+from .cell_codes import CellCodes
+from .limits import MAX_REGIONS
+from .locating import border_distances, locate
+from .mesh import Mesh
+from .plane import Plane
+from .propagation import propagate
 
 _IDENTITY = Plane(
     torch.zeros(2).double(), torch.tensor([1.0, 0.0]).double(), torch.tensor([0.0, 1.0]).double()
 )
-
-
-class _Codes(Mapping):
-    """Packed codes of all layers, each written out when it is asked for.
-
-    On a plane most units of a convolutional network never change sign: their bits are kept once.
-    """
-
-    def __init__(self, layers: dict[str, LayerCode]):
-        self.layers = layers
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.layers[name].packed()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.layers)
-
-    def __len__(self) -> int:
-        return len(self.layers)
 
 
 @dataclass
@@ -114,13 +49,18 @@ class Partition:
         coincide one of the first layer; ``(-1, side)`` on the border, sides numbered 0 below,
         1 right, 2 above, 3 left.
     codes : RegionCodes
-        One row per region.
+        One row per region; its `packed` is a `CellCodes`.
     outputs : ndarray of float64, shape (V, C)
         The network's output at the vertices; it is affine on each region.
     layers : list of str
         Names of the spline layers, for `edge_source`.
-    domain : tuple
+    domain : ((float, float), (float, float))
+        Range of the two plane coordinates.
     plane : Plane or None
+    mesh : Mesh
+        Vertices, edges and regions with their half-edges.
+    output_sizes : ndarray of float64, shape (C,)
+        Bounds of the absolute values of the terms that each output sums, for tolerances.
     """
 
     vertices: np.ndarray
@@ -131,11 +71,11 @@ class Partition:
     layers: list[str]
     domain: tuple[tuple[float, float], tuple[float, float]]
     plane: Plane | None
-    _mesh: Mesh = field(repr=False)
-    _sizes: np.ndarray = field(repr=False)  # of the terms that each output sums, as for tolerances
+    mesh: Mesh = field(repr=False)
+    output_sizes: np.ndarray = field(repr=False)
 
     def __len__(self) -> int:
-        return len(self._mesh)
+        return len(self.mesh)
 
     def __repr__(self) -> str:
         return (
@@ -146,24 +86,23 @@ class Partition:
     @cached_property
     def regions(self) -> list[np.ndarray]:
         """For each region the indices of its vertices, counter-clockwise."""
-        return np.split(self._mesh.corners(), self._mesh.ptr[1:-1])
+        return np.split(self.mesh.corners(), self.mesh.ptr[1:-1])
 
     @cached_property
     def areas(self) -> np.ndarray:
         """Area of each region in plane coordinates, float64, shape (R,)."""
-        return self._mesh.areas()
+        return self.mesh.areas()
 
     @cached_property
     def neighbours(self) -> np.ndarray:
         """Region left and right of each edge, int, shape (E, 2); -1 outside the domain."""
-        return self._mesh.owner().reshape(-1, 2)
+        return self.mesh.owner().reshape(-1, 2)
 
     @cached_property
     def centroids(self) -> np.ndarray:
         """Mean of each region's vertices, which lies inside it, float64, shape (R, 2)."""
-        points = self.vertices[self._mesh.corners()]
-        sizes = np.diff(self._mesh.ptr)
-        return np.add.reduceat(points, self._mesh.ptr[:-1], axis=0) / sizes[:, None]
+        points, ptr = self.vertices[self.mesh.corners()], self.mesh.ptr
+        return np.add.reduceat(points, ptr[:-1], axis=0) / np.diff(ptr)[:, None]
 
     @cached_property
     def degrees(self) -> np.ndarray:
@@ -179,9 +118,10 @@ class Partition:
         """
         labels, counts = np.zeros(len(self), np.int64), {}
         for name in self.layers:
-            varying = self.codes._packed.layers[name]
-            layer = RegionCodes({name: varying.bits.shape}, {name: varying.words}).labels()
-            _, labels = np.unique(labels * (layer.max() + 1) + layer, return_inverse=True)
+            varying = self.codes.packed.layers[name]
+            if len(varying.bits):  # else the layer cuts nothing
+                layer = RegionCodes({name: varying.bits.shape}, {name: varying.words}).labels()
+                _, labels = np.unique(labels * (layer.max() + 1) + layer, return_inverse=True)
             counts[name] = int(labels.max()) + 1
         return counts
 
@@ -224,12 +164,7 @@ class Partition:
         home = self.locate(centre[None])[0]
         if home < 0:
             raise ValueError(f"the centre {tuple(centre.tolist())} lies outside {self.domain}")
-        start, end = self.vertices[self.edges[:, 0]], self.vertices[self.edges[:, 1]]
-        along = end - start
-        t = ((centre - start) * along).sum(1) / (along * along).sum(1)
-        nearest = start + np.clip(t, 0, 1)[:, None] * along
-        to_edge = np.hypot(*(nearest - centre).T)
-        distance = np.minimum.reduceat(to_edge[self._mesh.loops >> 1], self._mesh.ptr[:-1])
+        distance = border_distances(self.mesh, centre)
         distance[home] = 0.0
         return np.searchsorted(np.sort(distance), radii, side="right")
 
@@ -243,8 +178,8 @@ class Partition:
         A : ndarray of float64, shape (R, C, 2)
         b : ndarray of float64, shape (R, C)
         """
-        ptr, corners = self._mesh.ptr[:-1], self._mesh.corners()
-        cell, sizes = self._mesh.cell_of_entry(), np.diff(self._mesh.ptr)
+        ptr, corners = self.mesh.ptr[:-1], self.mesh.corners()
+        cell, sizes = self.mesh.cell_of_entry(), np.diff(self.mesh.ptr)
         p = self.vertices[corners] - self.centroids[cell]
         mean = np.add.reduceat(self.outputs[corners], ptr, axis=0) / sizes[:, None]
         f = self.outputs[corners] - mean[cell]
@@ -272,20 +207,7 @@ class Partition:
         ValueError
             If the network has several outputs and no classes are given, or an index is wrong.
         """
-        count = self.outputs.shape[1]
-        if isinstance(classes, str) and classes == "top" and count > 1:
-            pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
-            return np.concatenate([self._top(i, j) for i, j in pairs])
-        if classes is None and count > 2:
-            raise ValueError(
-                f"the network has {count} outputs: say which two, classes=(i, j), or 'top'"
-            )
-        if classes is None and count == 1:
-            return self._zero_lines(0)[0]
-        i, j = (0, 1) if classes is None else classes
-        if not (0 <= i < count and 0 <= j < count and i != j):
-            raise ValueError(f"classes must be two different outputs below {count}")
-        return self._zero_lines(i, j)[0]
+        return decision_segments(self.mesh, self.outputs, self.output_sizes, classes)
 
     def decision_polylines(self, classes: tuple[int, int] | str | None = None) -> list[np.ndarray]:
         """The decision boundary as polylines, each as long as it goes without a fork.
@@ -312,7 +234,7 @@ class Partition:
         ([2, 2], 4.0)
         """
         slack = 1e-12 * max(map(np.ptp, self.domain))
-        return _joined(self.decision_boundary(classes), slack)
+        return join_segments(self.decision_boundary(classes), slack)
 
     def decision_length(self, classes: tuple[int, int] | str | None = None) -> float:
         """Length of the decision boundary in plane coordinates; `classes` as above."""
@@ -333,7 +255,7 @@ class Partition:
         Returns
         -------
         units : ndarray of int, shape (K,)
-            Flat indices into the layer's code; a unit more may be among them.
+            Flat indices into the layer's code; a few that do not vary may be among them.
         bits : ndarray of bool, shape (R, K)
 
         Raises
@@ -343,48 +265,8 @@ class Partition:
         """
         if name not in self.layers:
             raise KeyError(f"no spline layer {name!r}; there are {', '.join(self.layers)}")
-        code = self.codes._packed.layers[name]
+        code = self.codes.packed.layers[name]
         return code.bits, code.varying()
-
-    def _top(self, i: int, j: int) -> np.ndarray:
-        """Where outputs i and j are equal and no other is larger."""
-        segments, values = self._zero_lines(i, j)
-        lead = values[:, :, [i]] - np.delete(values, [i, j], axis=2)  # (S, 2, others)
-        start, end = lead[:, 0], lead[:, 1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            root = start / (start - end)
-        low = np.where((start < 0) & (end >= 0), root, 0.0).max(1, initial=0.0)
-        high = np.where((start >= 0) & (end < 0), root, 1.0).min(1, initial=1.0)
-        high[((start < 0) & (end < 0)).any(1)] = 0.0
-        along = segments[:, 1] - segments[:, 0]
-        clipped = np.stack(
-            [segments[:, 0] + low[:, None] * along, segments[:, 0] + high[:, None] * along], 1
-        )
-        return clipped[low < high]
-
-    def _zero_lines(self, *which: int) -> tuple[np.ndarray, np.ndarray]:
-        """Segments where an output is zero, or two are equal; and all outputs at their ends."""
-        mesh = Mesh(
-            *(a.copy() for a in (self.vertices, self._mesh.drift, self.edges, self.edge_source)),
-            *(a.copy() for a in (self._mesh.loops, self._mesh.ptr)),
-        )
-        tolerance = ULPS * EPS * self._sizes[list(which)].sum(keepdims=True)
-        values = self.outputs[:, which[:1]].copy()
-        if len(which) == 2:
-            values -= self.outputs[:, which[1:]]
-        signs = mesh.signs(values, tolerance)
-        drawn = len(self.layers)
-        births, _ = mesh.cut(values, signs, tolerance, drawn)
-        outputs = extended(births, self.outputs)
-        chords = mesh.edges[mesh.source[:, 0] == drawn]
-        # An edge of the partition itself on which f vanishes, without vanishing beside it.
-        along = np.flatnonzero((values[self.edges, 0] == 0).all(1))
-        corners = self._mesh.corners()
-        anywhere = reduce_or(signs.pos[corners] | signs.neg[corners], self._mesh.ptr).any(1)
-        beside = self.neighbours[along]
-        solid = ((beside < 0) | anywhere[beside]).all(1)
-        ends = np.concatenate([chords, self.edges[along[solid]]])
-        return mesh.xy[ends], outputs[ends]
 
     def locate(self, points) -> np.ndarray:
         """The region that each point lies in, int, shape (M,); -1 outside the domain.
@@ -397,80 +279,7 @@ class Partition:
         points = np.asarray(points, np.float64)
         if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
             raise ValueError("points must be finite, of shape (M, 2)")
-        return _walk(self, points)
-
-
-def _joined(segments: np.ndarray, slack: float) -> list[np.ndarray]:
-    """Polylines of segments (S, 2, 2); ends that are closer than slack are one point."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
-
-    ends = segments.reshape(-1, 2)
-    if not len(ends):
-        return []
-    one, two = cKDTree(ends).query_pairs(slack, output_type="ndarray").T
-    near = coo_array((np.ones(len(one)), (one, two)), shape=(len(ends), len(ends)))
-    _, point = connected_components(near, directed=False)
-    place = ends[np.unique(point, return_index=True)[1]]
-    sides = np.unique(np.sort(point.reshape(-1, 2), axis=1), axis=0)
-    sides = sides[sides[:, 0] != sides[:, 1]]
-    at: list[list[int]] = [[] for _ in place]
-    for side, (a, b) in enumerate(sides.tolist()):
-        at[a].append(side)
-        at[b].append(side)
-    left, lines = [True] * len(sides), []
-    # From ends and forks first; what is left then are closed curves.
-    starts = sorted(range(len(at)), key=lambda p: len(at[p]) == 2)
-    for start in starts:
-        for side in at[start]:
-            line, here = [start], start
-            while left[side]:
-                left[side] = False
-                here = int(sides[side].sum()) - here
-                line.append(here)
-                following = [s for s in at[here] if left[s]]
-                if len(at[here]) == 2 and following:
-                    side = following[0]
-            if len(line) > 1:
-                lines.append(place[line])
-    return lines
-
-
-def _walk(part: Partition, points: np.ndarray) -> np.ndarray:
-    """From the region with the nearest centroid, step over the edge most in the way."""
-    from scipy.spatial import cKDTree
-
-    mesh, (xs, ys) = part._mesh, part.domain
-    owner, sizes = mesh.owner(), np.diff(mesh.ptr)
-    slack = 1e-12 * max(np.ptp(xs), np.ptp(ys))
-    low, high = np.array([xs[0], ys[0]]), np.array([xs[1], ys[1]])
-    inside = ((points >= low - slack) & (points <= high + slack)).all(1)
-    found = np.where(inside, cKDTree(part.centroids).query(points)[1], -1)
-    todo = np.flatnonzero(inside)
-    for _ in range(len(part) + 8):
-        if not len(todo):
-            break
-        cell = found[todo]
-        many = sizes[cell]
-        ptr = np.concatenate([[0], np.cumsum(many)])
-        entry = np.repeat(mesh.ptr[cell] - ptr[:-1], many) + np.arange(ptr[-1])
-        half = mesh.loops[entry]
-        a = mesh.xy[mesh.start(half)]
-        b = mesh.xy[mesh.start(half ^ 1)]
-        p = np.repeat(points[todo], many, axis=0)
-        along = b - a
-        side = along[:, 0] * (p[:, 1] - a[:, 1]) - along[:, 1] * (p[:, 0] - a[:, 0])
-        side /= np.hypot(along[:, 0], along[:, 1])
-        worst = np.minimum.reduceat(side, ptr[:-1])
-        out = worst < -slack
-        which = np.flatnonzero(side == np.repeat(worst, many))
-        which = which[np.searchsorted(which, ptr[:-1])]
-        beyond = owner[half[which] ^ 1]
-        out &= beyond >= 0
-        found[todo[out]] = beyond[out]
-        todo = todo[out]
-    return found
+        return locate(self.mesh, self.centroids, points)
 
 
 def _check_domain(domain) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -489,7 +298,7 @@ def partition(
     model: nn.Module,
     domain=((-1, 1), (-1, 1)),
     plane: Plane | None = None,
-    max_regions: int = _MAX_REGIONS,
+    max_regions: int = MAX_REGIONS,
 ) -> Partition:
     """The exact partition that a network makes of a rectangle of a plane.
 
@@ -559,19 +368,19 @@ def partition(
     graph.check_piecewise_affine()
     layers = layers_of(graph)
     with torch.no_grad():
-        outputs, sizes, codes = Propagation(mesh, surface, max_regions).run(graph)
+        outputs, sizes, codes = propagate(graph, mesh, surface, max_regions)
     return Partition(
         vertices=mesh.xy,
         edges=mesh.edges,
         edge_source=mesh.source,
         codes=RegionCodes(
             {la.name: la.unit_shape for la in layers},
-            _Codes(dict(zip([la.name for la in layers], codes, strict=True))),
+            CellCodes(dict(zip([la.name for la in layers], codes, strict=True))),
         ),
         outputs=outputs,
         layers=[la.name for la in layers],
         domain=domain,
         plane=plane,
-        _mesh=mesh,
-        _sizes=sizes,
+        mesh=mesh,
+        output_sizes=sizes,
     )

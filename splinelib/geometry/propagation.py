@@ -1,0 +1,74 @@
+"""A recorded network run on a whole rectangle of a plane at once.
+
+On the rectangle every value inside the network is a constant plus a combination of a few basis
+functions: the two coordinates, and the output of each unit that bends there. Of a convolution's
+tens of thousands of units few do; all others are affine in those that came before. So a value is
+kept as its coefficients, which go through the network's layers like a few more inputs, and only
+the basis functions are kept at the vertices. Where a unit's sign is the same all over the
+rectangle is decided from bounds first, and at the vertices only where those do not tell.
+"""
+
+import numpy as np
+
+from ..network.trace import Graph
+from .affine_layers import apply_affine
+from .cell_codes import LayerCode
+from .mesh import Mesh
+from .plane import Plane
+from .pointwise import apply_pointwise
+from .pooling import apply_pooling
+from .state import State
+
+
+def propagate(
+    graph: Graph, mesh: Mesh, plane: Plane, max_regions: int
+) -> tuple[np.ndarray, np.ndarray, list[LayerCode]]:
+    """Cut a mesh until a network is affine on every cell.
+
+    Parameters
+    ----------
+    graph : Graph
+        The recorded network, in float64 and piecewise affine.
+    mesh : Mesh
+        A rectangle of one cell, in plane coordinates; it is cut in place.
+    plane : Plane
+    max_regions : int
+        Refuse to make more cells.
+
+    Returns
+    -------
+    outputs : ndarray of float64, shape (V, C)
+        The network's flattened output at the vertices.
+    sizes : ndarray of float64, shape (C,)
+        Bounds of the absolute values of the terms that each output sums, for tolerances.
+    codes : list of LayerCode
+        One for each layer with an activation, on the final cells.
+
+    Raises
+    ------
+    UndecidablePartition, RegionLimitExceeded
+    """
+    state = State(mesh, plane, max_regions)
+    last_use = graph.last_use()
+    for position, node in enumerate(graph.nodes):
+        dead = [i for i in node.inputs if last_use.get(i, -1) <= position]
+        if node.activation is None:
+            apply_affine(state, node)
+        elif node.activation.pool:
+            apply_pooling(state, node)
+        else:
+            apply_pointwise(state, node, dead)
+        for index in [i for i in state.values if last_use.get(i, -1) <= position]:
+            del state.values[index]
+    _spread_codes(state)
+    outputs = state.values[graph.output]
+    values = state.basis.evaluate(outputs.functions, outputs.flat_rows())
+    return values, outputs.flat_size(), state.codes
+
+
+def _spread_codes(state: State) -> None:
+    """Give every final cell the code that each layer gave to the cell it was part of."""
+    ancestor = np.arange(len(state.mesh))
+    for code, parent in zip(reversed(state.codes), reversed(state.parents), strict=True):
+        code.words = code.words[ancestor]
+        ancestor = parent[ancestor]

@@ -1,0 +1,57 @@
+"""A model comes back as it was; what cannot be computed with is refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from splinelib.errors import PruningError
+from splinelib.network.modes import check_inputs, check_weights, device_of, evaluating
+
+
+def test_every_module_gets_its_own_mode_back_whatever_happens_inside():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.BatchNorm1d(2)).train()
+    model[1].eval()
+    with pytest.raises(KeyError), evaluating(model):
+        assert not any(module.training for module in model.modules())
+        raise KeyError
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+
+
+def test_a_weight_that_is_no_number_is_named():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    check_weights(model)
+    model[1].running_var[1] = torch.inf
+    with pytest.raises(ValueError, match=r"'1\.running_var'"):
+        check_weights(model)
+    large = nn.Linear(2, 1)
+    large.weight.data.fill_(3e38)  # finite, though their sum is not
+    check_weights(large)
+    with pytest.raises(TypeError, match="function"):
+        check_weights(lambda x: x)
+
+
+def test_the_device_is_that_of_the_first_tensor():
+    assert device_of(nn.Linear(1, 1, device="meta")).type == "meta"
+    assert device_of(nn.BatchNorm1d(1, affine=False)).type == "cpu"
+    assert device_of(nn.ReLU()).type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "match"),
+    [
+        ([1.0], TypeError, "not list"),
+        (torch.zeros(3), ValueError, "shape"),
+        (torch.zeros(0, 3), ValueError, "N >= 1"),
+        (torch.full((1, 2), torch.nan), ValueError, "NaN"),
+        (torch.zeros(1, 2, dtype=torch.uint8), ValueError, "to_float"),
+    ],
+)
+def test_inputs_that_no_model_takes_are_refused(inputs, error, match):
+    with pytest.raises(error, match=match):
+        check_inputs(nn.Linear(2, 1), inputs)
+
+
+def test_inputs_come_to_the_device_of_the_model():
+    assert check_inputs(nn.Linear(2, 1, device="meta"), torch.zeros(1, 2)).device.type == "meta"
+    with pytest.raises(PruningError, match="no parameters"):
+        check_inputs(nn.ReLU(), torch.zeros(1, 2))
