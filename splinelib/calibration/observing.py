@@ -122,8 +122,8 @@ class Outputs:
 
     def hook(self, layer: nn.Module, _, output: Tensor) -> None:
         """A forward hook for the layer: note the chosen rows of this batch."""
-        said = output_rows(layer, output, self.sample.next(rows_shape(layer, output)))
-        self._parts.append(_chosen(said, self.channels))
+        rows = output_rows(layer, output, self.sample.next(rows_shape(layer, output)))
+        self._parts.append(_chosen(rows, self.channels))
 
     def values(self, channels: Tensor | None = None) -> Tensor:
         """What was said in those of the channels, shape (R, channels)."""

@@ -173,13 +173,13 @@ def _dependency_graph(model: nn.Module, example: Tensor) -> tuple:
 
 def _batch_norms(graph, modules: dict[str, nn.Module], order: list[str]) -> dict[str, str]:
     names = {module: name for name, module in modules.items()}
-    found = {}
+    norms = {}
     for name in order:
         node = graph.module2node.get(modules[name])
         readers = node.outputs if node else []
         if len(readers) == 1 and isinstance(readers[0].module, _BatchNorm):
-            found[name] = names[readers[0].module]
-    return found
+            norms[name] = names[readers[0].module]
+    return norms
 
 
 def _is_depthwise(module: nn.Module) -> bool:
@@ -311,11 +311,11 @@ class _Ties:
             elif producers:
                 key = tuple(sorted((block, len(indices)) for block, indices in unit.items()))
                 alike.setdefault(key, []).append(unit)
-        found = [self._group(key, members) for key, members in alike.items()]
+        ordered = [self._group(key, members) for key, members in alike.items()]
         position = {name: i for i, name in enumerate(self.order)}
-        found.sort(key=lambda g: (position[g.name], g.producers[0].indices[0, 0].item()))
+        ordered.sort(key=lambda g: (position[g.name], g.producers[0].indices[0, 0].item()))
         groups: dict[str, Group] = {}
-        for group in found:
+        for group in ordered:
             name, k = group.name, 2
             while name in groups:
                 name, k = f"{group.name}#{k}", k + 1

@@ -88,10 +88,10 @@ class Layout:
         modules = dict(model.named_modules())
         for name, shape in self.sizes.items():
             weight = getattr(modules.get(name), "weight", None)
-            found = None if weight is None else tuple(weight.shape)
-            if found != shape:
+            here = None if weight is None else tuple(weight.shape)
+            if here != shape:
                 raise ValueError(
                     f"these scores or masks belong to another model: layer {name!r} should have "
-                    f"a weight of shape {shape}, here it is {found or 'missing'}; "
+                    f"a weight of shape {shape}, here it is {here or 'missing'}; "
                     "score the model that you want to prune"
                 )

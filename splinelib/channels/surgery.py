@@ -188,7 +188,7 @@ def _copies_plainly(kind: type) -> bool:
 
 def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
     """The tensors that a module will have, by name."""
-    found = []
+    tensors = []
     for key in ("weight", "bias", "running_mean", "running_var"):
         old = getattr(module, key, None)
         if old is None:
@@ -203,8 +203,8 @@ def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Te
             new = new.contiguous(memory_format=torch.channels_last)
         if isinstance(old, nn.Parameter):
             new = nn.Parameter(new, requires_grad=old.requires_grad)
-        found.append((key, new))
-    return found
+        tensors.append((key, new))
+    return tensors
 
 
 def _resize(module: nn.Module, sides: dict[str, Tensor]) -> None:

@@ -50,8 +50,8 @@ def with_tickets(records: Sequence[dict]) -> list[list[dict]]:
         As `by_protocol`: the protocol with the most seeds of its first ticket first, and of
         equally many that of the largest dense network, in multiply-accumulates.
     """
-    found = [(spreads(runs), runs) for runs in by_protocol(records)]
-    drawn = [(group, runs) for group, runs in found if group[1:]]
+    pairs = [(spreads(runs), runs) for runs in by_protocol(records)]
+    drawn = [(group, runs) for group, runs in pairs if group[1:]]
     drawn.sort(key=lambda both: (-len(both[0][1].seeds), -both[0][0].macs[0]))
     return [runs for _, runs in drawn]
 

@@ -115,10 +115,10 @@ def price(group: Sequence[dict], criteria: Sequence[str]) -> Table:
         No criterion has both in all records.
     """
     link = wording.link(group[0]["name"], "oneshot")
-    found = {name: seconds(group, name) for name in criteria}
+    spent = {name: seconds(group, name) for name in criteria}
     rows = [
         [name, *(Cell(taken, "record", link) for taken in both)]
-        for name, both in found.items()
+        for name, both in spent.items()
         if both
     ]
     if not rows:

@@ -103,17 +103,17 @@ def drawn_twice(records: Sequence[dict]) -> list[Twice]:
         In order of first appearance; protocols without a pair are left out.
     """
     by_name = {record["name"]: record for record in records}
-    found = []
+    protocols = []
     for dense, *tickets in experiments.across_seeds(records):
         if pairs := _pairs(tickets):
             record = by_name[dense.names[0]]
             falls = settling.rate_falls(record)
-            found.append(
+            protocols.append(
                 Twice(
                     settling.title(record), falls[0] if falls else None, list(dense.accuracy), pairs
                 )
             )
-    return found
+    return protocols
 
 
 def _pairs(tickets: Sequence[Spread]) -> list[Pair]:

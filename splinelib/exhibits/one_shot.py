@@ -37,9 +37,9 @@ def at_stage(runs: Runs, stage: str, criteria: Sequence[str] | None = None) -> d
     ValueError
         Nothing was recorded at this stage of any criterion that is asked for.
     """
-    found = earnings.series(runs, *STAGES[stage])
+    curves = earnings.series(runs, *STAGES[stage])
     shown = {
-        name: found[name] for name in (found if criteria is None else criteria) if name in found
+        name: curves[name] for name in (curves if criteria is None else criteria) if name in curves
     }
     if not shown:
         wanted = "" if criteria is None else f" of {', '.join(criteria)}"
@@ -80,14 +80,14 @@ def fan(runs: Runs, dense: float, criteria: Sequence[str] | None = None, ratio: 
     ratio : float
         Where the criteria are told to be so many points apart.
     """
-    found = {stage: at_stage(runs, stage, criteria) for stage in STAGES}
+    curves = {stage: at_stage(runs, stage, criteria) for stage in STAGES}
 
     def gap(stage: str) -> str:
-        return f"{stage}: {points_apart(found[stage], ratio):.1f} points apart at {ratio:.0%}"
+        return f"{stage}: {points_apart(curves[stage], ratio):.1f} points apart at {ratio:.0%}"
 
     def frame(stage: str) -> Figure:
         return plotting.accuracy_against(
-            found[stage],
+            curves[stage],
             xlabel="share of units removed",
             dense=dense,
             limits=(0, 1.02),
@@ -97,12 +97,12 @@ def fan(runs: Runs, dense: float, criteria: Sequence[str] | None = None, ratio: 
     over = f". Mean and range over {len(runs)} networks." if len(runs) > 1 else "."
     return widgets.scrub(
         frame,
-        values=list(found),
+        values=list(curves),
         label="what is done",
         alt=lambda stage: f"Accuracy against the share removed, for each criterion; {gap(stage)}.",
         format=gap,
         caption="How far apart the best and the worst of "
-        f"{wording.number(len(found[FIRST]))} criteria are, stage by stage{over}",
+        f"{wording.number(len(curves[FIRST]))} criteria are, stage by stage{over}",
     )
 
 
@@ -129,13 +129,13 @@ def points_earned(
     ValueError
         There is no such criterion, or no random order.
     """
-    ratios, found = earnings.contributions(runs)
-    names = [name for name in (found if criteria is None else criteria) if name in found]
+    ratios, gained = earnings.contributions(runs)
+    names = [name for name in (gained if criteria is None else criteria) if name in gained]
     if not names:
         raise ValueError("no criterion has results at all stages, so nothing can be shared out.")
     return names, {
         ratio: {
-            step: np.array([100 * found[name][step][:, at].mean() for name in names])
+            step: np.array([100 * gained[name][step][:, at].mean() for name in names])
             for step in earnings.STEPS
         }
         for at, ratio in enumerate(ratios)
@@ -245,8 +245,8 @@ def lead_of_order(runs: Runs, criteria: Sequence[str] | None = None, ratio: floa
     """
     first, last = (at_stage(runs, stage) for stage in (FIRST, LAST))
 
-    def lead(found: Mapping[str, Curve], name: str) -> str:
-        gained = at_ratio(found, name, ratio) - at_ratio(found, "random", ratio)
+    def lead(curves: Mapping[str, Curve], name: str) -> str:
+        gained = at_ratio(curves, name, ratio) - at_ratio(curves, "random", ratio)
         return over_seeds(100 * gained, "{:+.1f}")
 
     names = [name for name in (criteria or last) if name in last]
@@ -269,8 +269,8 @@ def side_by_side(
             [
                 name,
                 *(
-                    over_seeds(100 * at_ratio(found, name, ratio), "{:.1f}")
-                    for found, ratio in columns
+                    over_seeds(100 * at_ratio(curves, name, ratio), "{:.1f}")
+                    for curves, ratio in columns
                 ),
             ]
             for name in criteria

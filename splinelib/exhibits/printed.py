@@ -28,10 +28,10 @@ def of_published_size(records: Sequence[dict], network: str, dataset: str) -> li
     """
     paper = Protocol()
     of_paper = {"width": paper.width, "epochs": paper.epochs}
-    found = choosing.having(
+    protocols = choosing.having(
         choosing.with_tickets(records), network=network, dataset=dataset, **of_paper
     )
-    return found[0] if found else []
+    return protocols[0] if protocols else []
 
 
 def _at(runs: Sequence[dict], method: str, ratio: float) -> Spread | None:
@@ -41,23 +41,23 @@ def _at(runs: Sequence[dict], method: str, ratio: float) -> Spread | None:
 
 def accuracy(runs: Sequence[dict], method: str, ratio: float) -> Cell:
     """Test accuracy of one network of ours over seeds, in percent, as far as it is recorded."""
-    found = _at(runs, method, ratio)
-    if found is None:
+    spread = _at(runs, method, ratio)
+    if spread is None:
         return Cell(None)
-    return wording.of_seeds([100 * a for a in found.accuracy], found.names, "{:.2f}")
+    return wording.of_seeds([100 * a for a in spread.accuracy], spread.names, "{:.2f}")
 
 
 def cost(runs: Sequence[dict], method: str, ratio: float) -> Cell:
     """Training cost of one ticket of ours over seeds, in the published unit of 0.05 PFLOP."""
-    found = _at(runs, method, ratio)
-    if found is None:
+    spread = _at(runs, method, ratio)
+    if spread is None:
         return Cell(None)
     dense = {record["name"]: record["dense"]["pflop"] for record in runs}
     units = [
         share * dense[name] / PUBLISHED_UNIT_PFLOP
-        for share, name in zip(found.cost, found.names, strict=True)
+        for share, name in zip(spread.cost, spread.names, strict=True)
     ]
-    return wording.of_seeds(units, found.names, "{:.0f}")
+    return wording.of_seeds(units, spread.names, "{:.0f}")
 
 
 def retraining(rows: Sequence[dict], records: Sequence[dict], dataset: str) -> Table:
@@ -92,12 +92,12 @@ def _retraining_row(row: dict, records: Sequence[dict]) -> list:
     runs = of_published_size(records, row["network"], row["dataset"])
     dense = row["method"] == "dense"
     names = ("dense",) if dense else OURS
-    mine = [accuracy(runs, name, float(row["ratio"])) for name in names]
+    ours = [accuracy(runs, name, float(row["ratio"])) for name in names]
     return [
         row["network"],
         "dense" if dense else f"{row['ratio']:.0%}",
         Cell(f"{row['accuracy_percent']:.1f} ± {row['uncertainty_percent']}", "published"),
-        *mine,
+        *ours,
         *([""] if dense else []),
     ]
 
@@ -122,11 +122,11 @@ def price_list(rows: Sequence[dict], records: Sequence[dict], network: str, data
         What the table is of; ours are those at full width over all epochs.
     """
     ratios = _ratios(rows)
-    found = {(row["method"], row["ratio"]): row for row in rows}
+    by_method = {(row["method"], row["ratio"]): row for row in rows}
     runs = of_published_size(records, network, dataset)
 
     def published(method: str, key: str) -> list:
-        made = [found.get((method, ratio)) for ratio in ratios]
+        made = [by_method.get((method, ratio)) for ratio in ratios]
         return [Cell(None) if row is None else row[key] for row in made]
 
     shown = [

@@ -92,10 +92,10 @@ def contest(runs: Sequence[dict], records: Sequence[dict]) -> Contest:
     def never_pruned(setting: str) -> list[Spread]:
         free = {setting: None, "latest_draw": None, "seed": 0}
         own = runs[0]["protocol"]
-        found = [(spread, named[spread.names[0]]["protocol"]) for spread in dense]
+        protocols = [(spread, named[spread.names[0]]["protocol"]) for spread in dense]
         return [
             spread
-            for spread, other in found
+            for spread, other in protocols
             if other | free == own | free and other[setting] < own[setting]
         ]
 

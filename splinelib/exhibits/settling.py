@@ -92,15 +92,15 @@ def settlings(records: Sequence[dict]) -> list[Settling]:
     """
     watched = [record for record in records if record["early_bird"]["masks"]]
     by_name = {record["name"]: record for record in watched}
-    found = []
+    collected = []
     for dense, *_ in experiments.across_seeds(watched):
         same = [by_name[name] for name in dense.names]
         read = [_distances(record) for record in same]
         shared = [key for key in read[0] if all(key in rows for rows in read)]
         distances = {key: [rows[key] for rows in read] for key in shared}
         epochs = len(read[0]["codes"])
-        found.append(Settling(title(same[0]), dense.names, epochs, distances))
-    return found
+        collected.append(Settling(title(same[0]), dense.names, epochs, distances))
+    return collected
 
 
 def _distances(record: dict) -> dict:
@@ -112,15 +112,15 @@ def _distances(record: dict) -> dict:
     return rows
 
 
-def typical(found: Sequence[Settling]) -> list[Settling]:
+def typical(settlings: Sequence[Settling]) -> list[Settling]:
     """The protocol of most seeds and that of most epochs; one if they are the same.
 
     Between protocols of as many seeds the longer one is taken, and of as many epochs the last.
     """
-    if not found:
+    if not settlings:
         return []
-    most_seeds = sorted(found, key=lambda one: (len(one.names), one.epochs))[-1]
-    most_epochs = sorted(found, key=lambda one: one.epochs)[-1]
+    most_seeds = sorted(settlings, key=lambda one: (len(one.names), one.epochs))[-1]
+    most_epochs = sorted(settlings, key=lambda one: one.epochs)[-1]
     return [most_seeds] if most_seeds is most_epochs else [most_seeds, most_epochs]
 
 
@@ -314,8 +314,8 @@ def thresholds(
         codes = name == "codes"
         back = LOOKBACK["codes" if codes else "mask"]
         settings = [*((limit, back) for limit in limits), (shorter, 2)]
-        found = [[first_settled(run, *setting, codes) for run in runs] for setting in settings]
-        rows.append([name, *map(over_runs, found)])
+        epochs = [[first_settled(run, *setting, codes) for run in runs] for setting in settings]
+        rows.append([name, *map(over_runs, epochs)])
     return table(
         rows,
         columns=["rule", *map(str, limits), "back 2"],
@@ -333,8 +333,8 @@ def over_runs(epochs: Sequence[int | None]) -> str:
     >>> over_runs([9, 12, 11]), over_runs([9, None]), over_runs([9, 9])
     ('9 to 12', '9 to never', '9')
     """
-    found = sorted(epochs, key=lambda epoch: float("inf") if epoch is None else epoch)
-    return " to ".join(dict.fromkeys((said(found[0]), said(found[-1]))))
+    ordered = sorted(epochs, key=lambda epoch: float("inf") if epoch is None else epoch)
+    return " to ".join(dict.fromkeys((said(ordered[0]), said(ordered[-1]))))
 
 
 def said(epoch: int | None) -> str:

@@ -34,10 +34,10 @@ def accuracies_at_the_cut(runs: Sequence[dict]) -> Table:
 
 def _by_ratio(group: Sequence[Spread], key: str, caption: str) -> Table:
     ratios = choosing.ratios(group)
-    found = {(spread.method, spread.ratio): spread for spread in group}
+    spreads = {(spread.method, spread.ratio): spread for spread in group}
     rows = []
     for method in choosing.methods(group):
-        drawn = [found.get((method, ratio)) for ratio in ratios]
+        drawn = [spreads.get((method, ratio)) for ratio in ratios]
         rows.append([wording.in_tables(method), *(_percent(spread, key) for spread in drawn)])
     return wording.table(rows, _ratio_columns(ratios), caption)
 
@@ -74,8 +74,8 @@ class Pair:
 
     def points(self, group: Sequence[Spread], ratio: float) -> list[float]:
         """The difference in points (hundredths) of each record that has both; see `paired`."""
-        found = experiments.paired(group, self.method, self.other, ratio, self.key)
-        return [100 * difference for difference in found]
+        differences = experiments.paired(group, self.method, self.other, ratio, self.key)
+        return [100 * difference for difference in differences]
 
 
 def differences(runs: Sequence[dict], pairs: Sequence[Pair], caption: str) -> Table:

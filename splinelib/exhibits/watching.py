@@ -128,13 +128,13 @@ def layers_moved(detector: EarlyBird) -> Figure:
     moved = {f"layer {place + 1}": [row[names[place]] for row in steps] for place in chosen}
     moved["mean of all"] = [float(np.mean(list(row.values()))) for row in steps]
     means = ", ".join(f"{name} {np.mean(curve):.2f}" for name, curve in moved.items())
-    found = detector.epoch
+    settled = detector.epoch
     return plotting.curves(
         moved,
         x=np.arange(2, len(steps) + 2),
         xlabel="epoch",
         ylabel="distance to the epoch before",
-        marks={"early bird": found + 1} if found is not None else None,
+        marks={"early bird": settled + 1} if settled is not None else None,
         alt=f"Distance to the epoch before by layer, epochs 2 to {len(steps) + 1}: "
         f"{wording.first_to_last(moved)}. Mean over these epochs: {means}.",
         caption="How far the codes move in one epoch, in four of the layers.",

@@ -43,15 +43,15 @@ def series(
         criterion -> (ratios, accuracies of shape (networks, ratios)): for the criteria and
         ratios that all networks have been pruned with.
     """
-    found: dict[str, list[dict[float, float]]] = {}
+    curves: dict[str, list[dict[float, float]]] = {}
     for number, entries in enumerate(runs):
         for entry in entries:
             if (entry["scope"], entry["compensate"]) == (scope, compensate):
-                curve = found.setdefault(entry["criterion"], [{} for _ in runs])[number]
+                curve = curves.setdefault(entry["criterion"], [{} for _ in runs])[number]
                 curve[entry["ratio"]] = entry.get("accuracy", entry.get("test_accuracy"))
-    shared = {name: sorted(set.intersection(*map(set, many))) for name, many in found.items()}
+    shared = {name: sorted(set.intersection(*map(set, many))) for name, many in curves.items()}
     return {
-        name: (ratios, np.array([[curve[ratio] for ratio in ratios] for curve in found[name]]))
+        name: (ratios, np.array([[curve[ratio] for ratio in ratios] for curve in curves[name]]))
         for name, ratios in shared.items()
         if ratios
     }
@@ -128,19 +128,19 @@ def contributions(
     ValueError
         If no results of a random order are there to start from.
     """
-    found = {taken: series(runs, *key) for key, taken in _TAKEN.items()}
-    if not all("random" in one for one in found.values()):
+    stages = {taken: series(runs, *key) for key, taken in _TAKEN.items()}
+    if not all("random" in one for one in stages.values()):
         needed = ", ".join(f"random{variant}" for variant in VARIANTS)
         raise ValueError(f"contributions start from a random order: compare {needed} too")
-    ratios = sorted(set.intersection(*(set(one["random"][0]) for one in found.values())))
+    ratios = sorted(set.intersection(*(set(one["random"][0]) for one in stages.values())))
     earned = {}
-    for name in found[()]:
+    for name in stages[()]:
         known = {}
-        for taken, one in found.items():
+        for taken, one in stages.items():
             if name in one and set(ratios) <= set(one[name][0]):
                 known[frozenset(taken)] = _at(one["random"], ratios)
                 known[frozenset(("order", *taken))] = _at(one[name], ratios)
-        if len(known) == 2 * len(found):
+        if len(known) == 2 * len(stages):
             earned[name] = split(known)
     return ratios, earned
 

@@ -101,16 +101,16 @@ def across_seeds(records: Sequence[dict]) -> list[list[Spread]]:
         but_for_the_seed(record): {} for record in records
     }
     for record in sorted(records, key=lambda record: record["protocol"]["seed"]):
-        found = groups[but_for_the_seed(record)]
+        spreads = groups[but_for_the_seed(record)]
         entries = [("dense", 0.0, record["dense"])]
         entries += [(Ticket.of(t).method, t["ratio"], t) for t in record["tickets"]]
         for method, ratio, result in entries:
-            found.setdefault((method, ratio), Spread(method, ratio)).add(record, result)
-    for found in groups.values():
-        first = list(dict.fromkeys(method for method, _ in found))
-        for key in sorted(found, key=lambda key: (first.index(key[0]), key[1])):
-            found[key] = found.pop(key)
-    return [list(found.values()) for found in groups.values()]
+            spreads.setdefault((method, ratio), Spread(method, ratio)).add(record, result)
+    for spreads in groups.values():
+        first = list(dict.fromkeys(method for method, _ in spreads))
+        for key in sorted(spreads, key=lambda key: (first.index(key[0]), key[1])):
+            spreads[key] = spreads.pop(key)
+    return [list(spreads.values()) for spreads in groups.values()]
 
 
 def paired(
@@ -262,11 +262,11 @@ def _over_seeds(group: Sequence[Spread]) -> list[tuple[str, ...]]:
 
 
 def _side_by_side(groups: Sequence[Sequence[Spread]], letters: Sequence[str]) -> list[tuple]:
-    found = [{(s.method, s.ratio): s for s in group} for group in groups]
-    keys = dict.fromkeys(key for spreads in found for key in spreads)
+    by_method = [{(s.method, s.ratio): s for s in group} for group in groups]
+    keys = dict.fromkeys(key for spreads in by_method for key in spreads)
     rows = [("", "removed", *letters)]
     for method, ratio in keys:
-        results = [spreads.get((method, ratio)) for spreads in found]
+        results = [spreads.get((method, ratio)) for spreads in by_method]
         cells = ["" if s is None else over_seeds(s.accuracy, "{:.2%}") for s in results]
         rows.append((method, "" if method == "dense" else f"{100 * ratio:g} %", *cells))
     return rows

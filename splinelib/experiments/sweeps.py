@@ -245,25 +245,25 @@ def sweep(
         joblib.delayed(_one)(number, protocol, list(tickets), criteria, options, threads, at_once)
         for number, (protocol, tickets) in enumerate(plan.items())
     ]
-    found: dict[str, Outcome] = {}
+    outcomes: dict[str, Outcome] = {}
     with _bar(plan, folder, progress and parallel.rank() == 0):
         try:
             for outcome in _pool(jobs)(tasks):
-                found[outcome.name] = outcome
+                outcomes[outcome.name] = outcome
         except joblib.externals.loky.process_executor.TerminatedWorkerError as error:
             # Its process was killed, most often for want of memory, and took the pool with it.
             lost = f"a worker process was killed ({str(error).splitlines()[0]})"
             for protocol in plan:
-                found.setdefault(protocol.name, Outcome(protocol.name, "failed", 0.0, lost))
-    return [found[protocol.name] for protocol in plan]
+                outcomes.setdefault(protocol.name, Outcome(protocol.name, "failed", 0.0, lost))
+    return [outcomes[protocol.name] for protocol in plan]
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
     """What a sweep came to: the networks over seeds, then the runs, and what went wrong."""
     lines = []
-    found = [outcome.record for outcome in outcomes if outcome.record is not None]
-    if found:
-        lines += [compare(found), ""]
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
+    if records:
+        lines += [compare(records), ""]
     states = [outcome.state for outcome in outcomes]
     lines.append(
         f"{len(outcomes)} runs: {states.count('made')} made in "

@@ -69,8 +69,8 @@ class Watch:
         if self.drawn_after is None and (settled or epoch == last):
             self._keep("draw.pt", epoch, model)
             self.drawn_after = epoch
-        found = {rule.epoch for rule in self.masks.values()}
-        due = epoch in found or (epoch == last and None in found)
+        settled_epochs = {rule.epoch for rule in self.masks.values()}
+        due = epoch in settled_epochs or (epoch == last and None in settled_epochs)
         if due and epoch <= last and epoch != self.drawn_after:
             self._keep(f"draw-{epoch:03d}.pt", epoch, model)
         return {"detection_seconds": detection, **self.accuracy(model)}

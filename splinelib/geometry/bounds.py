@@ -49,7 +49,7 @@ def survey(
         tiles = _tile_ranges(columns, xy)
         units = units[remaining(*bounds(*tiles, rows[:, units]), units)]
     step = max(64, 2 * BLOCK // len(columns))
-    found, kept = [np.empty((len(columns), 0))], [units[:0]]
+    columns_kept, kept = [np.empty((len(columns), 0))], [units[:0]]
     for start in range(0, len(units), step):
         some = units[start : start + step]
         values = columns @ (rows[1:, some] if len(some) < rows.shape[1] else rows[1:])
@@ -57,11 +57,11 @@ def survey(
         varies = remaining(values.min(0), values.max(0), some)
         if 2 * varies.sum() < len(some):  # else the few more cost less than a copy
             values, some = values[:, varies], some[varies]
-        found.append(values - at if at else values)
+        columns_kept.append(values - at if at else values)
         kept.append(some)
-    if len(found) == 2:
-        return sign, kept[1], found[1]
-    return sign, np.concatenate(kept), np.concatenate(found, axis=1)
+    if len(columns_kept) == 2:
+        return sign, kept[1], columns_kept[1]
+    return sign, np.concatenate(kept), np.concatenate(columns_kept, axis=1)
 
 
 def bounds(low: np.ndarray, high: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -227,8 +227,8 @@ def _number_pairs(mesh: Mesh, chords: Chords, chord: np.ndarray, unit: np.ndarra
     forward = chord[upward] * count + other[upward]  # increasing: chord, then unit
     back = other[~upward] * count + chord[~upward]
     pair[~upward] = np.searchsorted(forward, back)
-    found = np.minimum(pair[~upward], max(len(forward) - 1, 0))
-    if len(back) != len(forward) or not np.array_equal(forward[found], back):
+    nearest = np.minimum(pair[~upward], max(len(forward) - 1, 0))
+    if len(back) != len(forward) or not np.array_equal(forward[nearest], back):
         vertex = chords.start[chord[0]]
         raise undecidable(mesh, "two lines cross in one order only", vertex)
     return pair

@@ -29,12 +29,12 @@ def locate(mesh: Mesh, centroids: np.ndarray, points: np.ndarray) -> np.ndarray:
     low, high = mesh.xy[0], mesh.xy[2]
     slack = 1e-12 * max(high - low)
     inside = ((points >= low - slack) & (points <= high + slack)).all(1)
-    found = np.where(inside, cKDTree(centroids).query(points)[1], -1)
+    cell_of_point = np.where(inside, cKDTree(centroids).query(points)[1], -1)
     todo = np.flatnonzero(inside)
     for _ in range(len(mesh) + 8):
         if not len(todo):
             break
-        cell = found[todo]
+        cell = cell_of_point[todo]
         many = sizes[cell]
         ptr = offsets(many)
         entry = np.repeat(mesh.ptr[cell] - ptr[:-1], many) + np.arange(ptr[-1])
@@ -46,9 +46,9 @@ def locate(mesh: Mesh, centroids: np.ndarray, points: np.ndarray) -> np.ndarray:
         which = which[np.searchsorted(which, ptr[:-1])]
         beyond = owner[half[which] ^ 1]
         out &= beyond >= 0
-        found[todo[out]] = beyond[out]
+        cell_of_point[todo[out]] = beyond[out]
         todo = todo[out]
-    return found
+    return cell_of_point
 
 
 def _left_of(mesh: Mesh, half_edges: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -118,9 +118,9 @@ def _bend(state: State, bends: _Bends, pieces: "Pieces", size, units: int, carri
     row, bit = row[bit < len(bits)], bit[bit < len(bits)]
     first = len(state.basis.numbers)
     whole = extended(added, state.basis.values, heights, carried)
-    mine = whole[:, first : first + len(bends.bent)]
-    mine[old + row, column[bit]] = bends.offset(bits[bit])
-    pieces.apply(mine, bends.bent)
+    bent_values = whole[:, first : first + len(bends.bent)]
+    bent_values[old + row, column[bit]] = bends.offset(bits[bit])
+    pieces.apply(bent_values, bends.bent)
     made = state.basis.grow(whole)
     constant = (bends.sign > 0).ravel()
     return made, LayerCode(state.mesh.any_corner(signs.pos), bits, constant), parent

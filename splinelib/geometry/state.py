@@ -46,8 +46,9 @@ class State:
 
     def operands(self, node: Node) -> list[Combination]:
         """The inputs of an activation; a constant has no functions."""
-        found = [self.values[a.index] for a in node.activation_inputs if isinstance(a, Value)]
-        shape = found[0].rows.shape[1:]
+        operands = [a for a in node.activation_inputs if isinstance(a, Value)]
+        combinations = [self.values[operand.index] for operand in operands]
+        shape = combinations[0].rows.shape[1:]
         result = []
         for item in node.activation_inputs:
             if isinstance(item, Value):

@@ -72,7 +72,7 @@ class SplineLayer:
 
 def layers_of(graph: Graph) -> list[SplineLayer]:
     """The spline layers of a recorded run, in order of execution."""
-    found, seen = [], {}
+    layers, seen = [], {}
     for node in graph.activations():
         activation = node.activation
         operands = [a.index for a in node.activation_inputs if isinstance(a, Value)]
@@ -89,8 +89,8 @@ def layers_of(graph: Graph) -> list[SplineLayer]:
             name = f"{name}#{seen[name]}"
         many = pooled or activation.bits > 1
         code_shape = (activation.bits, *shape) if many else shape
-        found.append(SplineLayer(name, units, tuple(code_shape), activation.kind, node, graph))
-    return found
+        layers.append(SplineLayer(name, units, tuple(code_shape), activation.kind, node, graph))
+    return layers
 
 
 def spline_layers(model: nn.Module, example: Tensor, smooth: str = "raise") -> list[SplineLayer]:

@@ -71,9 +71,9 @@ class Interceptor(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if canonical(func) in self._names:
-            found = parse_any(func, args, kwargs)
-            if found is not None:
-                result = self._handle(*found)
+            reading = parse_any(func, args, kwargs)
+            if reading is not None:
+                result = self._handle(*reading)
                 if result is not None:
                     return result
         return func(*args, **kwargs)

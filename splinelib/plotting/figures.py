@@ -54,10 +54,10 @@ def max_affine(
             ax.plot(*points, ".", color=palette.muted, markersize=4, alpha=0.6)
         for number, line in enumerate(lines):
             ax.plot(x[[0, -1]], line[[0, -1]], color=palette.kept, linewidth=1, alpha=0.7)
-            mine = winner == number
+            winning = winner == number
             ax.plot(
-                np.where(mine, x, np.nan),
-                np.where(mine, top, np.nan),
+                np.where(winning, x, np.nan),
+                np.where(winning, top, np.nan),
                 color=palette.depth(0, 1),
                 linewidth=3,
             )

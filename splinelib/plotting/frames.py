@@ -43,14 +43,14 @@ def _take_definitions(svg: str, frame: int, definitions: dict[str, str]) -> ET.E
             for node in child:
                 name, text = node.get("id"), _text(node)
                 if definitions.setdefault(name, text) != text:  # same name, something else
-                    mine = f"{name}f{frame}"
-                    definitions[mine] = text.replace(f'id="{name}"', f'id="{mine}"', 1)
-                    _rename(root, name, mine)
+                    own = f"{name}f{frame}"
+                    definitions[own] = text.replace(f'id="{name}"', f'id="{own}"', 1)
+                    _rename(root, name, own)
     return root
 
 
-def _rename(root: ET.Element, name: str, mine: str) -> None:
-    references = {f"#{name}": f"#{mine}", f"url(#{name})": f"url(#{mine})"}
+def _rename(root: ET.Element, name: str, new: str) -> None:
+    references = {f"#{name}": f"#{new}", f"url(#{name})": f"url(#{new})"}
     for node in root.iter():
         for key, value in node.items():
             if value in references:

@@ -68,8 +68,8 @@ def draw_partition(
             ax.add_patch(PathPatch(outline, facecolor=fill, linewidth=0, rasterized=raster))
     layers = len(part.layers)
     for layer in range(-1, layers):
-        mine = edges[layer_of == layer]
-        if not len(mine):
+        drawn = edges[layer_of == layer]
+        if not len(drawn):
             continue
         style = {"color": palette.muted, "linewidth": 1.0}
         if layer >= 0:
@@ -80,7 +80,7 @@ def draw_partition(
             }
         if raster:
             style["color"] = palette.solid(style["color"])
-        ax.plot(*_broken(vertices[mine]), solid_capstyle="round", rasterized=raster, **style)
+        ax.plot(*_broken(vertices[drawn]), solid_capstyle="round", rasterized=raster, **style)
     if boundary:
         segments = np.asarray(part.decision_boundary(classes))
         if len(segments):

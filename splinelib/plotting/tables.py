@@ -140,8 +140,8 @@ def _cell(cell: Cell, pattern: str) -> str:
     number = isinstance(cell.value, (int, float, np.number)) and not isinstance(cell.value, bool)
     text = html.escape(pattern.format(cell.value) if number else str(cell.value))
     # A range goes below what it is the range of, so that a table of them stays narrow.
-    found = _RANGE.fullmatch(text)
-    text, spread = found.groups() if found else (text, None)
+    spread_match = _RANGE.fullmatch(text)
+    text, spread = spread_match.groups() if spread_match else (text, None)
     if cell.href:
         text = f'<a href="{html.escape(cell.href, quote=True)}">{text}</a>'
     if cell.note:

@@ -172,9 +172,9 @@ def refit(
 
     def solve(name: str):
         def hook(layer: nn.Module, inputs: tuple) -> None:
-            said = targets.pop(name)
-            target = said.values(stay[name])
-            constant = _solve(layer, inputs[0], said.sample.rows, target, ridge)
+            targeted = targets.pop(name)
+            target = targeted.values(stay[name])
+            constant = _solve(layer, inputs[0], targeted.sample.rows, target, ridge)
             if _absorb(layer, modules.get(layout.batch_norms.get(name)), constant):
                 added.append(name)
 
@@ -211,12 +211,12 @@ def distil(
         return added
     name = layout.order[-1]
     layer = dict(small.named_modules())[name]
-    read, said = [], []
+    read, wanted = [], []
     observe(small, data, [(name, lambda _, inputs, output: read.append(inputs[0]))])
-    observe(dense, data, [(name, lambda _, inputs, output: said.append(output))])
+    observe(dense, data, [(name, lambda _, inputs, output: wanted.append(output))])
     weight, bias = matched_probabilities(
         torch.cat(read).double(),
-        torch.cat(said).double().softmax(1),
+        torch.cat(wanted).double().softmax(1),
         layer.weight.double(),
         layer.weight.new_zeros(len(layer.weight)).double()
         if layer.bias is None

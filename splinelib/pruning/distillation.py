@@ -51,9 +51,9 @@ def matched_probabilities(read, wanted, weight, bias, seed: int) -> tuple[Tensor
     current = start
     for candidate in PULLS:
         current = _logistic(read[fitted], wanted[fitted], start, candidate, current)
-        found = _divergence(read[held_out], wanted[held_out], current)
-        if found < best:
-            best, pull = found, candidate
+        divergence = _divergence(read[held_out], wanted[held_out], current)
+        if divergence < best:
+            best, pull = divergence, candidate
     if pull is not None:
         start = _logistic(read, wanted, start, pull, start)
     return start[:, :-1], start[:, -1]
@@ -93,11 +93,11 @@ def _logistic(read: Tensor, wanted: Tensor, anchor: Tensor, pull: float, start: 
 
         step = _conjugate_gradients(curvature, -gradient, factor)
         slope, length = float((gradient * step).sum()), 1.0
-        while (found := loss(weight + length * step)) > value + 1e-4 * length * slope:
+        while (lower := loss(weight + length * step)) > value + 1e-4 * length * slope:
             length /= 2
             if length < 1e-6:  # rounding is all that is left
                 return weight
-        weight, gain, value = weight + length * step, value - found, found
+        weight, gain, value = weight + length * step, value - lower, lower
         if gain <= 1e-6 * abs(value):
             break
     return weight

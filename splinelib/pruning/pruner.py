@@ -143,12 +143,12 @@ class Pruner:
         key = criterion, scope == "residual"
         if key not in self._scores:
             if scope != "residual":
-                found = group_scores(self._context, criterion)
+                scores = group_scores(self._context, criterion)
             elif CRITERIA[criterion] is lsq:
-                found = self.scores(criterion)  # which are prices of that residual already
+                scores = self.scores(criterion)  # which are prices of that residual already
             else:
-                found = residual_scores(self._context, self.scores(criterion))
-            self._scores[key] = found
+                scores = residual_scores(self._context, self.scores(criterion))
+            self._scores[key] = scores
         return self._scores[key]
 
     def prune(

@@ -93,15 +93,15 @@ class Context:
         readers, outputs = readers and self._readers is None, outputs and self._outputs is None
         if not (readers or outputs):
             return
-        found = {}
+        noted = {}
         if outputs:
-            found = dense_outputs(self.model, self.layout, len(self._inputs), self.seed)
+            noted = dense_outputs(self.model, self.layout, len(self._inputs), self.seed)
         if readers:
-            self._readers = group_readers(self.model, self.layout, self._inputs, self.seed, found)
+            self._readers = group_readers(self.model, self.layout, self._inputs, self.seed, noted)
         else:
-            observe(self.model, self._inputs, [(name, o.hook) for name, o in found.items()])
+            observe(self.model, self._inputs, [(name, o.hook) for name, o in noted.items()])
         if outputs:
-            self._outputs = found
+            self._outputs = noted
 
     def readers(self, group: Group) -> list[Reader]:
         """What the layers that read the group's units see on the calibration inputs."""
@@ -218,8 +218,8 @@ def activity(
             hooks.append((behind, hook(name, member.indices, sample)))
     observe(model, data, hooks)
     result = {}
-    for name, found in parts.items():
-        sides = torch.cat(found, 1)
+    for name, signs in parts.items():
+        sides = torch.cat(signs, 1)
         changes = (sides.any(1) & ~sides.all(1)).float()
         result[name] = (2 * sides.float() - 1) * changes[:, None]
     return result

@@ -119,8 +119,8 @@ class _Watch:
             values, counts = pixels(layer, inputs[0], rows)
             for group in wide:
                 columns = self.channels[group].T
-                mine = values[:, columns].flatten(0, 1)  # (p * m, U)
-                self.moments[group].add(mine, counts=counts.repeat_interleave(len(columns)))
+                observations = values[:, columns].flatten(0, 1)  # (p * m, U)
+                self.moments[group].add(observations, counts=counts.repeat_interleave(len(columns)))
         if narrow:
             for patch in patches(layer, inputs[0], rows):
                 for group in narrow:

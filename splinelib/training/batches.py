@@ -91,10 +91,10 @@ class Batches:
             if start and len(batch) < 2 * parallel.processes():
                 yield None
                 continue
-            mine = parallel.part(len(batch))
-            inputs, labels = self._brought(batch[mine])
+            share = parallel.part(len(batch))
+            inputs, labels = self._brought(batch[share])
             if self.crop is not None:
-                inputs = self.crop(inputs, generator, (mine.start, len(batch)))
+                inputs = self.crop(inputs, generator, (share.start, len(batch)))
             yield self.transform(inputs), labels, len(batch)
 
     def _brought(self, index: Tensor) -> tuple[Tensor, Tensor]:
