@@ -15,7 +15,10 @@ from .experiments.protocol import Protocol
 from .experiments.reports import compare, summary
 from .experiments.run_records import read_record, record_files
 from .experiments.runner import run
+from .pruning.compensation import METHODS
 from .scores.criteria import CRITERIA
+
+METHODS_HELP = ", ".join(f"+{method}" for method in METHODS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +86,7 @@ def _add_tickets(parser: argparse.ArgumentParser, criteria, ratios) -> None:
         default=criteria,
         metavar="CRITERION",
         help=f"criteria to draw tickets by ({', '.join(CRITERIA)}); behind one, @layerwise or "
-        "@residual for another share per layer, then +fold, +refit or +distil to compensate; "
+        f"@residual for another share per layer, then one of {METHODS_HELP} to compensate; "
         "masks: before one to draw when its own masks have settled, lottery: to draw at the end "
         "and train from initial weights",
     )
@@ -140,7 +143,7 @@ def _add_oneshot(actions) -> None:
         "--methods",
         nargs="*",
         metavar="METHOD",
-        help="criteria, with @layerwise or @residual and +fold, +refit or +distil as for `run`; "
+        help=f"criteria, with @layerwise or @residual and one of {METHODS_HELP} as for `run`; "
         f"if not given, every criterion with each of {', '.join(oneshot.VARIANTS)}",
     )
     parser.add_argument(

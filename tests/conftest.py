@@ -68,10 +68,23 @@ def cifar10_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def executed(pytestconfig) -> dict[Path, chapters.Execution]:
-    """Every chapter executed once at the quick scale: source notebook -> what became of it."""
+def executed(request, pytestconfig) -> dict[Path, chapters.Execution]:
+    """Chapters executed once at the quick scale: source notebook -> what became of it.
+
+    All of them if a test of this session looks at the built pages, else those that are asked for.
+    """
+    items = [item for item in request.session.items if "executed" in item.fixturenames]
+    asked = {getattr(item, "callspec", None) and _notebook(item.callspec.params) for item in items}
+    notebooks = chapters.notebooks()
+    if not any("html" in item.fixturenames for item in items):
+        notebooks = [notebook for notebook in notebooks if {notebook, None} & asked]
     with visible_progress(pytestconfig):
-        return {run.source: run for run in chapters.execute(chapters.notebooks())}
+        return {run.source: run for run in chapters.execute(notebooks)}
+
+
+def _notebook(parameters: dict) -> Path | None:
+    """The notebook that a test is about; None for one that is about all of them."""
+    return parameters.get("copy") or parameters.get("notebook")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import splinelib as sl
 from tools.chapters import ROOT
 
 TESTS = Path(__file__).parent
@@ -83,14 +84,16 @@ def third_parties(path: Path) -> set[str]:
 
 def test_the_table_names_every_package():
     folders = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
-    assert set(PACKAGES) == folders
+    assert set(PACKAGES) == folders, "tests/may_use.toml has a line for each package"
+    assert set(PACKAGES) <= set(sl.__all__), "_PACKAGES of splinelib/__init__.py names each"
     beside = {path.stem for path in LIBRARY.glob("*.py")}
     assert beside == GROUND | {"__init__", "__main__", "former"}
 
 
 def test_the_guide_has_a_row_for_every_package():
     guide = (ROOT / "CONTRIBUTING.md").read_text()
-    assert set(re.findall(r"^\| `(\w+)` \|", guide, flags=re.M)) == set(PACKAGES)
+    rows = set(re.findall(r"^\| `(\w+)` \|", guide, flags=re.M))
+    assert rows == set(PACKAGES), "the table of CONTRIBUTING.md has a row for each package"
 
 
 @every_file
@@ -183,7 +186,7 @@ def test_a_package_says_what_happens_in_it(folder):
         if isinstance(node, ast.ImportFrom) and node.module  # a file itself may be bound
         for alias in node.names
     }
-    assert bound & files == set()
+    assert bound & files == set(), "a package binds no name that is one of its files'"
 
 
 @every_file
@@ -253,4 +256,5 @@ def test_every_file_has_its_tests(path):
     if path.stem == "__init__" or names(path).removesuffix(".py") in UNMIRRORED:
         return
     folder = TESTS / path.relative_to(LIBRARY).parent
-    assert (folder / f"test_{path.stem.strip('_')}.py").is_file()
+    mirror = folder / f"test_{path.stem.strip('_')}.py"
+    assert mirror.is_file(), f"{names(path)} has its tests in {mirror.relative_to(ROOT)}"

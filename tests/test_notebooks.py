@@ -133,6 +133,19 @@ def test_cells_fit_on_a_screen(source):
             )
 
 
+def test_what_shows_records_is_in_the_library(source):
+    """A page that reads records calls exhibits, which tests reach, and hides next to nothing."""
+    code = [cell for cell in source.cells if cell.cell_type == "code"]
+    if not any("records(" in cell.source for cell in code):
+        return
+    hidden = [
+        cell.source
+        for cell in code
+        if any("hide" in tag or "remove" in tag for tag in cell.metadata.get("tags", []))
+    ]
+    assert sum(len(text.splitlines()) for text in hidden) < 60
+
+
 def test_equations_and_prose_leave_no_loose_ends(source):
     text = markdown(source.cells)
     assert not re.search(r"\b(TODO|FIXME|XXX|TBD|lorem ipsum)\b", text)

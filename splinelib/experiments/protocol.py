@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 
 from .. import pruning
 from ..data.loading import public_name
+from ..models.building import NETWORKS
 from ..pruning.choices import COMPENSATIONS, SCOPES, check_ratio
 from ..text import check_choice
 from ..training.recipe import Recipe
@@ -53,7 +54,7 @@ class Protocol:
         Side in pixels of the images of a folder, as for `data.load`; 64 or 224 for ImageNet.
     """
 
-    network: str = _option("vgg16", "mlp, vgg16, resnet18, resnet50 or preresnetDEPTH", "the paper")
+    network: str = _option("vgg16", f"{', '.join(NETWORKS)} or preresnetDEPTH", "the paper")
     dataset: str = _option(
         "digits",
         "digits, cifar10, cifar100 or folder:PATH",

@@ -2,9 +2,7 @@
 
 A network is run once on a rectangle of a plane, layer by layer. A mesh of convex cells grows with
 it: each layer cuts the cells along the zero lines of its units, so that in the end the network is
-affine on every cell. This package may use the packages `network` (what a network calls when it
-runs, its layers, its affine maps) and `codes`, and the ground modules `errors`, `files` and
-`text`; nothing of the library that prunes, trains or draws.
+affine on every cell. This package uses `network` and `codes`.
 
 Read it from the bottom up: `mesh`, `signs` and `rounding`; then `cutting`, with `chords` and
 `crossings`; then `propagation`, which sends the `state` of a run through `affine_layers`,

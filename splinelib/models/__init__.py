@@ -1,10 +1,11 @@
-"""The networks of the paper, for small images, at any width.
+"""The networks of the paper, for small images, at any width, and multi-layer perceptrons.
 
-Each is a plain `torch.nn.Module` of standard layers. They follow the code family that the paper
-builds on (network slimming, then Early-Bird Tickets): convolutions without bias before batch
-norm, global average pooling, and one linear layer at the end. Every function takes a `seed` and
-leaves PyTorch's global generator as it was. One file for each family, and `building` for a network
-by its name. This package uses `data`, for the shape of images and the number of classes.
+Each is a plain `torch.nn.Module` of standard layers. The convolutional ones follow the code
+family that the paper builds on (network slimming, then Early-Bird Tickets): convolutions without
+bias before batch norm, global average pooling, and one linear layer at the end. Every function
+takes a `seed` and leaves PyTorch's global generator as it was. One file for each family, and
+`building` for a network by its name. This package uses `data`, for the shape of images and the
+number of classes.
 """
 
 from .building import build

@@ -1,5 +1,7 @@
 """A network by its name."""
 
+from collections.abc import Callable
+
 from torch import nn
 
 from ..data.dataset import Dataset
@@ -31,21 +33,33 @@ def build(name: str, dataset: Dataset, width: float = 1.0, seed: int = 0) -> nn.
         The name is unknown.
     """
     channels, image_size, _ = dataset.shape
-    classes = len(dataset.classes)
-    shape = {"classes": classes, "channels": channels, "image_size": image_size}
-    if name == "mlp":
-        check_sizes(width=width, **shape)
-        hidden = scaled(128, width)
-        return mlp([dataset.train_images[0].numel(), hidden, hidden, classes], seed=seed)
-    if name == "vgg16":
-        return vgg16(**shape, width=width, seed=seed)
-    if name in ("resnet18", "resnet50"):
-        make = resnet18 if name == "resnet18" else resnet50
-        return make(**shape, width=width, seed=seed)
-    if name.startswith("preresnet") and name.removeprefix("preresnet").isdecimal():
-        depth = int(name.removeprefix("preresnet"))
-        return preresnet(depth, **shape, width=width, seed=seed)
-    raise ValueError(
-        f"There is no network {name!r}. Known: mlp, vgg16, resnet18, resnet50, preresnet20, "
-        "preresnet101 and other depths 9 n + 2."
-    )
+    shape = {
+        "classes": len(dataset.classes),
+        "channels": channels,
+        "image_size": image_size,
+        "width": width,
+    }
+    depth = name.removeprefix("preresnet")
+    if name != depth and depth.isdecimal():
+        return preresnet(int(depth), **shape, seed=seed)
+    if name not in NETWORKS:
+        raise ValueError(
+            f"There is no network {name!r}. Known: {', '.join(NETWORKS)}, preresnet20, "
+            "preresnet101 and other depths 9 n + 2."
+        )
+    return NETWORKS[name](**shape, seed=seed)
+
+
+def _hidden_128(classes: int, channels: int, image_size: int, width: float, seed: int) -> nn.Module:
+    check_sizes(classes, channels, image_size, width)
+    hidden = scaled(128, width)
+    return mlp([channels * image_size**2, hidden, hidden, classes], seed=seed)
+
+
+# Name -> function of classes, channels, image_size, width and seed.
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": _hidden_128,
+    "vgg16": vgg16,
+    "resnet18": resnet18,
+    "resnet50": resnet50,
+}

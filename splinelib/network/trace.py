@@ -257,10 +257,13 @@ class _Recorder(TorchFunctionMode):
             if not (isinstance(divisor, Tensor) and id(divisor) in self.values):
                 return ""
         why = "a product of two values of the network" if name in _PRODUCTS else f"{name!r}"
-        return (
-            f"{where}: {why} is not a piecewise affine operation. "
+        sign = (
             "Pass smooth='sign' to read smooth activations as a cut where their input changes "
             "sign, or smooth='ignore' to leave such operations out of the code."
+        )
+        ignore = "Pass smooth='ignore' to leave such operations out of the code."
+        return f"{where}: {why} is not a piecewise affine operation. " + (
+            sign if name in SMOOTH else ignore
         )
 
 

@@ -17,13 +17,13 @@ _NEEDS_DATA = (
 
 def check_needs(criterion: str, data: Tensor | None, labels: Tensor | None) -> None:
     """Refuse a criterion without the calibration inputs, or their classes, that it needs."""
-    needs = facts(CRITERIA[criterion]).needs
-    if needs and data is None:
+    known = facts(CRITERIA[criterion])
+    if known.needs_data and data is None:
         raise ValueError(
             f"The criterion {criterion!r} looks at activations: pass calibration inputs as data=, "
             "for instance 1,024 training images."
         )
-    if "labels" in needs and labels is None:
+    if known.needs_labels and labels is None:
         raise ValueError(
             f"The criterion {criterion!r} looks at the gradient of the loss: pass labels= beside "
             "data=, the class of each calibration input."

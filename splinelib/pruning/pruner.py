@@ -165,7 +165,7 @@ class Pruner:
         check_needs(criterion, context.data, context.labels)
         refits = compensate in REFITTING
         if (criterion, scope == "residual") not in self._scores:
-            reads = scope == "residual" or "readers" in facts(CRITERIA[criterion]).needs
+            reads = scope == "residual" or facts(CRITERIA[criterion]).needs_readers
             context.note(readers=reads, outputs=refits)
         scores = self.scores(criterion, scope)
         masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)

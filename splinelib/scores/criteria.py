@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..channels.layout import Group
+from ..text import check_choice
 from .context import Context
 from .hyperplanes import RHO, merging_distance, redundancy_order
 from .least_squares import least_damage_order, least_squares_order
@@ -23,9 +24,9 @@ Criterion = Callable[[Context, Group], Tensor | None]
 
 CRITERIA: dict[str, Criterion] = {}
 
-# What a criterion may need: calibration inputs, their classes, and what the layers that read the
-# units see of the inputs.
-NEEDS = ("data", "labels", "readers")
+# What a criterion may look at: the weights that make a unit, the scale of its batch norm, the
+# weights that read it, calibration inputs, and their classes.
+LOOKS_AT = ("incoming", "batch norm", "outgoing", "images", "labels")
 
 
 @dataclass(frozen=True)
@@ -34,43 +35,58 @@ class Facts:
 
     Attributes
     ----------
-    needs : frozenset of str
-        Some of `NEEDS`.
+    looks_at : frozenset of str
+        Some of `LOOKS_AT`.
     source : str
         Where it is from; empty if nobody said.
     """
 
-    needs: frozenset[str] = frozenset()
+    looks_at: frozenset[str] = frozenset()
     source: str = ""
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether calibration inputs have to be given."""
+        return bool(self.looks_at & {"images", "labels"})
 
-def register(name: str, needs: Collection[str] = (), source: str = "") -> Callable:
+    @property
+    def needs_labels(self) -> bool:
+        """Whether their classes have to be given too."""
+        return "labels" in self.looks_at
+
+    @property
+    def needs_readers(self) -> bool:
+        """Whether it asks what the layers that read a unit see of the inputs."""
+        return {"outgoing", "images"} <= self.looks_at
+
+
+def register(name: str, looks_at: Collection[str], source: str) -> Callable:
     """Put the criterion that is defined below into `CRITERIA`.
 
     Parameters
     ----------
     name : str
-    needs, source
+    looks_at, source
         As in `Facts`.
 
     Raises
     ------
     ValueError
-        A need that is not known.
+        For something that no criterion can look at.
 
     Examples
     --------
-    >>> @register("newest first", source="ours")
+    >>> @register("newest first", looks_at=[], source="ours")
     ... def newest_first(context, group):
     ...     return -torch.arange(group.units, dtype=torch.float64)
     >>> facts(CRITERIA.pop("newest first")).source
     'ours'
     """
-    if unknown := [need for need in needs if need not in NEEDS]:
-        raise ValueError(f"There is no need {unknown[0]!r}. Known: {', '.join(NEEDS)}.")
+    for one in looks_at:
+        check_choice("thing to look at", one, LOOKS_AT)
 
     def put(criterion: Criterion) -> Criterion:
-        criterion.facts = Facts(frozenset(needs), source)
+        criterion.facts = Facts(frozenset(looks_at), source)
         CRITERIA[name] = criterion
         return criterion
 
@@ -88,7 +104,11 @@ def facts(criterion: Criterion) -> Facts:
     return getattr(criterion, "facts", Facts())
 
 
-@register("spline", source="ours, after You et al., TMLR 2022, whose formula was not released")
+@register(
+    "spline",
+    looks_at=["incoming", "batch norm"],
+    source="ours, after You et al., TMLR 2022, whose formula was not released",
+)
 def spline(
     context: Context, group: Group, rho: float = RHO, components: int | float | None = None
 ) -> Tensor:
@@ -101,7 +121,7 @@ def spline(
     - Layers are compared by the distance itself: angles have no unit, and offsets are measured
       in units of their root mean square in the group, whatever the scale of its inputs.
     - Normals are reduced by PCA first, to a fixed number of directions or to those that hold a
-      share of the spectrum (`components`); what that does to distances, `redundancy.pca` says.
+      share of the spectrum (`components`); what that does to distances, `hyperplanes.pca` says.
     - The defaults of ``rho`` and ``components`` lost least of those that ``benchmarks/settings.py``
       tries, on held-out CIFAR-10 images with a quarter-width VGG-16; on digits fewer directions
       lose less. Choose others on a validation split (`Dataset.split`) or, for ``components``, from
@@ -129,7 +149,7 @@ def spline(
     return merging_distance(*context.hyperplanes(group), rho, components)
 
 
-@register("codes", needs=["data"], source="ours")
+@register("codes", looks_at=["incoming", "images"], source="ours")
 def codes(context: Context, group: Group) -> Tensor:
     """Share of the data on which a unit's code differs from its closest unit's.
 
@@ -149,7 +169,7 @@ def codes(context: Context, group: Group) -> Tensor:
 
 @register(
     "lsq",
-    needs=["data", "readers"],
+    looks_at=["outgoing", "images"],
     source="ours, after optimal brain compression, Frantar and Alistarh, NeurIPS 2022",
 )
 def lsq(context: Context, group: Group) -> Tensor:
@@ -162,7 +182,7 @@ def lsq(context: Context, group: Group) -> Tensor:
     return prices(least_squares_order(context.readers(group), group.units))
 
 
-@register("magnitude", source="Li et al., ICLR 2017")
+@register("magnitude", looks_at=["incoming"], source="Li et al., ICLR 2017")
 def magnitude(context: Context, group: Group) -> Tensor:
     """L1 norm of a unit's incoming weights (Li et al., ICLR 2017).
 
@@ -172,13 +192,13 @@ def magnitude(context: Context, group: Group) -> Tensor:
     return _mean_share([rows.abs().sum(1) for rows in context.rows(group)])
 
 
-@register("l2", source="Li et al., ICLR 2017, with the Euclidean norm")
+@register("l2", looks_at=["incoming"], source="Li et al., ICLR 2017, with the Euclidean norm")
 def l2(context: Context, group: Group) -> Tensor:
     """L2 norm of a unit's incoming weights, as a share of the group's mean; see `magnitude`."""
     return _mean_share([rows.norm(dim=1) for rows in context.rows(group)])
 
 
-@register("bn", source="network slimming, Liu et al., ICCV 2017")
+@register("bn", looks_at=["batch norm"], source="network slimming, Liu et al., ICCV 2017")
 def bn(context: Context, group: Group) -> Tensor | None:
     """Batch-norm scale |gamma| (network slimming, Liu et al., ICCV 2017).
 
@@ -189,7 +209,7 @@ def bn(context: Context, group: Group) -> Tensor | None:
     return torch.stack(scales).mean(0) if scales else None
 
 
-@register("fpgm", source="He et al., CVPR 2019")
+@register("fpgm", looks_at=["incoming"], source="He et al., CVPR 2019")
 def fpgm(context: Context, group: Group) -> Tensor:
     """Distance to the geometric median, signs kept (He et al., CVPR 2019).
 
@@ -199,7 +219,7 @@ def fpgm(context: Context, group: Group) -> Tensor:
     return _mean_share([torch.cdist(rows, rows).sum(1) for rows in context.rows(group)])
 
 
-@register("thinet", needs=["data", "readers"], source="ThiNet, Luo, Wu and Lin, ICCV 2017")
+@register("thinet", looks_at=["outgoing", "images"], source="ThiNet, Luo, Wu and Lin, ICCV 2017")
 def thinet(context: Context, group: Group) -> Tensor:
     """What the next layers lose when a unit goes with those below it (ThiNet, ICCV 2017).
 
@@ -211,7 +231,11 @@ def thinet(context: Context, group: Group) -> Tensor:
     return least_damage_order(context.readers(group), group.units).cost
 
 
-@register("snip", needs=["data", "labels"], source="SNIP, Lee, Ajanthan and Torr, ICLR 2019")
+@register(
+    "snip",
+    looks_at=["incoming", "images", "labels"],
+    source="SNIP, Lee, Ajanthan and Torr, ICLR 2019",
+)
 def snip(context: Context, group: Group) -> Tensor:
     """Connection sensitivity ``|g * w|`` summed over a unit's incoming weights.
 
@@ -221,7 +245,7 @@ def snip(context: Context, group: Group) -> Tensor:
     return torch.stack([rows.sum(1) for rows in context.sensitivities(group)]).mean(0)
 
 
-@register("random", source="chance")
+@register("random", looks_at=[], source="chance")
 def random(context: Context, group: Group) -> Tensor:
     """Uniform random numbers from the context's seed."""
     return torch.rand(group.units, generator=context.generator)
