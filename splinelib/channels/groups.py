@@ -15,8 +15,6 @@ import warnings
 import numpy as np
 import torch
 import torch_pruning as tp
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -289,6 +287,9 @@ class _Ties:
 
     def _components(self) -> np.ndarray:
         """Number of the connected component of each channel."""
+        from scipy.sparse import coo_array  # a tenth of what importing the library takes
+        from scipy.sparse.csgraph import connected_components
+
         left, right = (
             np.concatenate([np.empty(0, int), *side]) for side in (self.left, self.right)
         )
