@@ -7,7 +7,6 @@ use.
 """
 
 import importlib
-import sys
 
 from . import former
 
@@ -61,8 +60,7 @@ _MODULES = ["criteria", "early_bird", "footprint", "oneshot", "redundancy", "swe
 __all__ = [*_WHERE, *_PACKAGES, *_MODULES]
 __version__ = "0.1.0"
 
-if former.Finder not in sys.meta_path:
-    sys.meta_path.append(former.Finder)
+former.install()
 
 
 def __getattr__(name: str):

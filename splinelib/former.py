@@ -12,9 +12,7 @@ from types import ModuleType
 
 PACKAGE = __package__
 
-# Former module -> where its public names are now. `splinelib.partition` is not among them, since
-# that name is the function's; nor are `subdivision` and `propagation`, the machinery of the exact
-# partition, which has been taken apart.
+# Former module -> where its public names are now.
 HOMES = {
     "affine": ["network.affine"],
     "comparison": ["geometry.difference"],
@@ -31,6 +29,12 @@ HOMES = {
     "oneshot": ["experiments.oneshot", "experiments.earnings"],
     "packing": ["codes.packing", "codes.bits", "codes.digests"],
     "packing_triton": ["codes.packing_triton"],
+    "propagation": [
+        "geometry.propagation",
+        "geometry.basis",
+        "geometry.cell_codes",
+        "geometry.rounding",
+    ],
     "protocol": ["experiments.protocol"],
     "records": [
         "experiments.store",
@@ -48,6 +52,13 @@ HOMES = {
     ],
     "reports": ["experiments.reports"],
     "saving": ["channels.saving"],
+    "subdivision": [
+        "geometry.mesh",
+        "geometry.signs",
+        "geometry.interpolation",
+        "geometry.indexing",
+        "geometry.rounding",
+    ],
     "surgery": ["channels.surgery"],
     "svg": ["plotting.svg", "plotting.palette"],
     "sweeps": ["experiments.sweeps"],
@@ -58,20 +69,35 @@ HOMES = {
 }
 
 
-class _View(ModuleType):
-    """The names of several modules under one."""
+class View(ModuleType):
+    """The names of several modules under one, to be read and set as if they were its own."""
 
     def __init__(self, name: str, homes: list[str]):
-        super().__init__(name, f"The names of {', '.join(homes)} under their former module.")
-        self.__homes = homes
+        super().__init__(name, f"The names of {', '.join(homes)}, under their former module.")
+        self.__dict__["homes"] = homes
+
+    def _modules(self) -> list[ModuleType]:
+        return [importlib.import_module(f"{PACKAGE}.{home}") for home in self.homes]
+
+    def _home_of(self, name: str) -> ModuleType | None:
+        return next((module for module in self._modules() if hasattr(module, name)), None)
 
     def __getattr__(self, name: str):
-        if not name.startswith("__"):
-            for home in self.__homes:
-                module = importlib.import_module(f"{PACKAGE}.{home}")
-                if hasattr(module, name):
-                    return getattr(module, name)
-        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if name == "__all__":
+            return [name for name in dir(self) if not name.startswith("_")]
+        if name == "__file__":
+            return self._modules()[0].__file__
+        home = None if name.startswith("__") else self._home_of(name)
+        if home is None:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(home, name)
+
+    def __setattr__(self, name: str, value) -> None:
+        home = None if name.startswith("__") else self._home_of(name)
+        super().__setattr__(name, value) if home is None else setattr(home, name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({name for module in self._modules() for name in vars(module)})
 
 
 class Finder:
@@ -86,10 +112,20 @@ class Finder:
 
     @staticmethod
     def create_module(spec: ModuleSpec) -> ModuleType:
-        return _View(spec.name, HOMES[spec.name.rpartition(".")[2]])
+        return View(spec.name, HOMES[spec.name.rpartition(".")[2]])
 
     @staticmethod
     def exec_module(module: ModuleType) -> None:
         homes = HOMES[module.__name__.rpartition(".")[2]]
-        if len(homes) == 1:  # the module itself, so that what is set on it is set for all
+        if len(homes) == 1:  # the module itself
             sys.modules[module.__name__] = importlib.import_module(f"{PACKAGE}.{homes[0]}")
+
+
+def install() -> None:
+    """Have Python find former modules from now on."""
+    if Finder not in sys.meta_path:
+        sys.meta_path.append(Finder)
+    # A module that Python finds is set on its package, which would hide the function
+    # `splinelib.partition`. One that is there already is not.
+    name = f"{PACKAGE}.partition"
+    sys.modules.setdefault(name, View(name, ["geometry.partition", "geometry.plane"]))

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
 import splinelib as sl
 from splinelib import former
@@ -49,8 +50,28 @@ def test_partition_is_the_function_whatever_is_imported():
     )
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    with pytest.raises(ModuleNotFoundError):
-        importlib.import_module("splinelib.partition")
+    assert importlib.import_module("splinelib.partition").Plane is sl.Plane
+    assert callable(sl.partition)
+
+
+def test_what_is_set_on_a_view_is_set_where_it_is_read():
+    model, before = sl.models.mlp([4, 40, 2]), sl.criteria.COMPONENTS
+    scores = sl.score(model, example=torch.zeros(1, 4))["linear1"]
+    try:
+        sl.criteria.COMPONENTS = 1
+        assert sl.criteria.COMPONENTS == 1
+        assert not torch.equal(sl.score(model, example=torch.zeros(1, 4))["linear1"], scores)
+    finally:
+        sl.criteria.COMPONENTS = before
+
+
+def test_a_view_shows_what_it_holds():
+    assert {"pca", "prices", "readers"} <= set(dir(sl.redundancy))
+    assert {"pca", "prices", "readers"} <= set(sl.redundancy.__all__)
+    assert Path(sl.redundancy.__file__).name == "hyperplanes.py"
+    names = {}
+    exec("from splinelib.redundancy import *", names)
+    assert names["pca"] is sl.redundancy.pca
 
 
 def test_what_is_set_on_a_former_module_is_set_on_the_one_that_moved():

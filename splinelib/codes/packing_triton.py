@@ -44,7 +44,7 @@ if triton is not None:
 
 
 def pack_above(z: Tensor, threshold: float, width: int) -> Tensor:
-    """Pack ``z > threshold`` with one kernel; see `splinelib.packing.pack_above`.
+    """Pack ``z > threshold`` with one kernel; see `packing.pack_above`.
 
     A dense tensor is read in the order in which it lies in memory, channels_last too: a
     channel's bits fill whole bytes wherever it has a multiple of 8 positions, so channels

@@ -57,6 +57,10 @@ class RegionCodes:
             {n: bits.pack_array(a) for n, a in arrays.items()},
         )
 
+    def __setstate__(self, state: dict) -> None:
+        """Unpickle, also what was pickled when the two arrays were private."""
+        self.__dict__.update({name.removeprefix("_"): value for name, value in state.items()})
+
     def __len__(self) -> int:
         return len(next(iter(self.packed.values()))) if self.packed else 0
 

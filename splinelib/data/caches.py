@@ -16,6 +16,7 @@ def cache_folder() -> Path:
 
 
 def damaged(path: Path, what: str) -> DamagedFile:
+    """The error about a cached file, with what is wrong and what to do."""
     return DamagedFile(
         f"{path} is not a usable dataset cache: {what}. Delete the file and try again; it will be "
         "made anew, for CIFAR from the network."

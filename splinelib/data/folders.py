@@ -25,6 +25,7 @@ _IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp"}
 
 
 def load_folder(name: str, path: Path, image_size: int, root: Path) -> Dataset:
+    """The images of a tree, for `load`, whose errors these are."""
     if image_size < 1:
         raise ValueError(f"image_size is a number of pixels, at least 1, not {image_size}.")
     train_folder = path / "train"

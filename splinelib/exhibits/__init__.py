@@ -4,7 +4,7 @@ A chapter chooses records and calls an exhibit; what is counted, and how it is d
 here, where tests can reach it. Functions take records, as `experiments.records` gives them, or
 what `experiments.across_seeds` makes of them, and return a table, a figure or plain numbers. What
 was not recorded is said to be missing, in the table or as a ValueError, and never made up. This
-package is on top of the library: it may use everything, and nothing in the library imports it.
+package is on top of the library: it may use everything, and no other package imports it.
 
 Which records: `choosing`; how they are written: `wording`. Early birds: `settling`, `draws`,
 `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`. Tickets:

@@ -167,7 +167,7 @@ def curves(
         raise ValueError(f"There is no recorded run {run!r}. Recorded: {known}.")
     recorded = read_record(source)
     path = records_folder / FOLDER / f"{run}.json"
-    with locked(checkpoints / f"{run}.{FOLDER}.lock"):
+    with locked(path.parent, run):
         record = read(path) if path.exists() else _new(recorded)
         done = {Ticket.of(entry) for entry in record["entries"]}
         todo = [ticket for ticket in tickets if ticket not in done]
@@ -285,7 +285,7 @@ def _write(path: Path, record: dict) -> None:
     write_json(path, record, SCHEMA, _RECORD)
 
 
-# As types; see `records.mismatches`.
+# As types; see `store.mismatches`.
 _RECORD = {
     "schema": int,
     "kind": str,

@@ -66,7 +66,7 @@ def check_record(record: object) -> list[str]:
 
 # Settings that records from before there were any do not name, and what they ran with.
 _LATER = {"image_size": 64}
-# The schema, as types; see `records.mismatches`.
+# The schema, as types; see `store.mismatches`.
 _SIZE = {
     "channels": int,
     "parameters": int,

@@ -107,7 +107,7 @@ def run_tickets(
     records_folder, checkpoints = folders(folder)
     path, work = records_folder / f"{name}.json", checkpoints / name
     with ExitStack() as held:
-        _enter(held, checkpoints / f"{name}.lock")
+        _enter(held, records_folder, name)
         record = _read_if_there(path)
         if record is not None:
             _check_same(path, record, protocol)
@@ -129,9 +129,9 @@ def run_tickets(
 
 
 @parallel.first_only
-def _enter(held: ExitStack, path: Path) -> None:
+def _enter(held: ExitStack, folder: Path, name: str) -> None:
     """Hold the lock of a run until `held` is left."""
-    held.enter_context(locked(path))
+    held.enter_context(locked(folder, name))
 
 
 @parallel.first_only

@@ -87,6 +87,11 @@ def check(record: object, version: int, schema: dict) -> list[str]:
 
 
 def mismatches(value: object, schema: object, where: str) -> Iterator[str]:
+    """Where a value is not of the types that a schema names, a sentence each.
+
+    A dict names the keys that must be there, a one-element list is a list of such, a one-key dict
+    ``{str: ...}`` is a mapping, a tuple lists what is allowed instead. None stands for null.
+    """
     if isinstance(schema, list):
         if not isinstance(value, list):
             yield f"{where} should be a list"
@@ -127,21 +132,28 @@ def _compact(text: str) -> str:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go of when the process ends, however it ends.
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Hold the lock of a record. However the process ends, the system lets go of it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the record. Locks lie in ``.locks`` inside it, and stay there.
+    name : str
+        Of the record.
 
     Raises
     ------
     RunLocked
         Another process, or another thread of this one, holds it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=0)
+    (folder / ".locks").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".locks" / f"{name}.lock", timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise RunLocked(
-            f"Another process is writing the record {path.stem}. Wait until it is done, or "
+            f"Another process is writing the record {name}. Wait until it is done, or "
             "give this run another name (--name)."
         ) from error
     try:

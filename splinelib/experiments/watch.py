@@ -189,7 +189,7 @@ def check_watched(
             )
 
 
-# What a record must say of the early bird, as types (`records.mismatches`). Records from before
+# What a record must say of the early bird, as types (`store.mismatches`). Records from before
 # masks were watched have no "masks".
 READINGS = {
     "settled_epoch": (int, None),

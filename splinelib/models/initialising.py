@@ -10,10 +10,12 @@ BATCH_NORM_SCALE = 0.5
 
 
 def scaled(channels: int, width: float) -> int:
+    """So many channels times the width, rounded, at least 1."""
     return max(1, round(channels * width))
 
 
 def check_sizes(classes: int, channels: int, image_size: int, width: float) -> None:
+    """Refuse sizes that no network can have."""
     for name, value in {
         "classes": classes,
         "channels": channels,

@@ -56,6 +56,7 @@ def affine_parts(graph: Graph, value: int, units: int) -> tuple[list[Tensor], Te
 
 
 def maker_name(graph: Graph, value: int) -> str:
+    """Name of the module that made a value: its layer, behind a batch norm as well."""
     node = graph.maker.get(value)
     if node is None:
         return "input"

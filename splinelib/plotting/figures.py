@@ -332,6 +332,7 @@ def _band(ax, palette, name, position, x, values, marked=False) -> None:
 
 
 def finite(name: str, values, dimensions: int | None = None) -> np.ndarray:
+    """The values as an array of floats, or an error that says which are no numbers."""
     array = np.asarray(values, float)
     if not array.size or not np.isfinite(array).all():
         raise ValueError(f"{name} must hold finite numbers, at least one.")

@@ -109,5 +109,6 @@ def series_style(name: str, position: int = 0) -> tuple[str, str]:
 
 
 def css_variable(sentinel: str) -> str:
+    """The CSS custom property of a sentinel, with the light colour to fall back on."""
     name = _name(sentinel)
     return f"var(--sl-{name},{COLOURS[name][0]})"

@@ -20,7 +20,7 @@ def check_needs(criterion: str, data: Tensor | None, labels: Tensor | None) -> N
     known = facts(CRITERIA[criterion])
     if known.needs_data and data is None:
         raise ValueError(
-            f"The criterion {criterion!r} looks at activations: pass calibration inputs as data=, "
+            f"The criterion {criterion!r} looks at calibration inputs: pass data=, "
             "for instance 1,024 training images."
         )
     if known.needs_labels and labels is None:

@@ -78,7 +78,15 @@ def score(
     return group_scores(context_for(model, data, example, seed, labels, layout), criterion)
 
 
-def context_for(model, data, example, seed, labels, layout=None) -> Context:
+def context_for(
+    model: nn.Module,
+    data: Tensor | None,
+    example: Tensor | None,
+    seed: int,
+    labels: Tensor | None,
+    layout: Layout | None = None,
+) -> Context:
+    """What criteria look at, from what a caller gave; all of it is checked."""
     if data is None and example is None and layout is None:
         raise ValueError("pass data= (calibration inputs) or example= (one input of the model)")
     if data is not None:
@@ -105,6 +113,7 @@ def _checked_labels(labels: Tensor, data: Tensor | None) -> Tensor:
 
 @torch.no_grad()
 def group_scores(context: Context, criterion: str) -> Scores:
+    """`score`, of a context."""
     scores = Scores(layout=context.layout)
     for name, group in context.layout.groups.items():
         values = CRITERIA[criterion](context, group)
@@ -127,7 +136,7 @@ def common_residual(model: nn.Module, scores: Scores, data: Tensor, seed: int = 
     Each unit's score becomes what it adds to the least-squares residual: the part of the next
     layers' outputs, as a share of them, that is lost when it and all units below it are gone and
     those layers' weights are fitted anew. A global cut then makes the sum of all groups'
-    residuals least (`redundancy.prices`): it takes most where most can be spared, whatever
+    residuals least (`removal.prices`): it takes most where most can be spared, whatever
     criterion made the order.
 
     Parameters
@@ -148,6 +157,7 @@ def common_residual(model: nn.Module, scores: Scores, data: Tensor, seed: int = 
 
 @torch.no_grad()
 def residual_scores(context: Context, scores: Scores) -> Scores:
+    """`common_residual`, of a context."""
     values = {}
     for name, group_scores in scores.items():
         order = group_scores.sort(stable=True).indices
@@ -157,6 +167,7 @@ def residual_scores(context: Context, scores: Scores) -> Scores:
 
 
 def layout_for(model: nn.Module, values: Mapping, example: Tensor | None) -> Layout:
+    """The layout that scores or masks bring along, or that of the model run on an example."""
     layout = getattr(values, "layout", None)
     if layout is None:
         if example is None:

@@ -1,8 +1,8 @@
 """Train and evaluate classifiers, by the paper's recipe unless told otherwise.
 
-`loop` trains and evaluates, `recipe` is everything that decides the result, `sgd` steps, and
-`checkpoint` keeps the state after each epoch, so that a run can be interrupted. This package uses
-`network`, `data` and `cost`.
+`loop` trains and evaluates, `batches` hands out the images, `recipe` is everything that decides
+the result, `sgd` steps, and `checkpoint` keeps the state after each epoch, so that a run can be
+interrupted. This package uses `network`, `data` and `cost`.
 """
 
 # What training costs is counted in `cost`; these names are found here too.

@@ -5,7 +5,7 @@ the rate divided by ten at half and at three quarters of the epochs (80 and 120 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,27 @@ class Recipe:
 
     @classmethod
     def of(cls, recipe: "Recipe | None", settings: dict) -> "Recipe":
-        """A recipe with some settings changed, or one of these settings alone."""
-        return cls(**settings) if recipe is None else replace(recipe, **settings)
+        """A recipe with some settings changed, or one of these settings alone.
+
+        Raises
+        ------
+        TypeError
+            A setting that there is not, no ``epochs``, or something else in place of a recipe.
+        """
+        known = [setting.name for setting in fields(cls)]
+        if unknown := [name for name in settings if name not in known]:
+            raise TypeError(f"There is no setting {unknown[0]!r}. Known: {', '.join(known)}.")
+        if recipe is None:
+            if "epochs" not in settings:
+                raise TypeError("Training needs epochs=, the last epoch of the schedule.")
+            return cls(**settings)
+        if not isinstance(recipe, cls):
+            raise TypeError(
+                f"recipe is a Recipe, not {type(recipe).__name__}: give epochs= by name."
+            )
+        if recipe.milestones == cls(recipe.epochs).milestones:  # they follow the epochs
+            settings = {"milestones": None} | settings
+        return replace(recipe, **settings)
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""

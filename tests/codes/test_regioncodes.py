@@ -1,6 +1,7 @@
 """Region codes counted, compared, saved and refused."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -163,3 +164,11 @@ def test_what_cannot_be_compared_is_refused():
         codes.distance(sl.region_codes(other, x))
     with pytest.raises(KeyError, match="no spline layer"):
         codes.unpack("nothing")
+
+
+def test_codes_pickled_when_their_arrays_were_private_are_read():
+    codes = sl.RegionCodes.from_bool({"a": np.array([[True, False], [False, True]])})
+    before = sl.RegionCodes.__new__(sl.RegionCodes)
+    before.__setstate__({"layers": codes.layers, "_packed": codes.packed, "_inputs": None})
+    assert before.distance(codes) == 0 and before.inputs is None
+    assert pickle.loads(pickle.dumps(codes)).distance(codes) == 0

@@ -14,11 +14,11 @@ from splinelib.experiments.store import locked
 
 def test_two_processes_cannot_write_one_record(tmp_path):
     with (
-        locked(tmp_path / "checkpoints" / f"{TINY.name}.lock"),
+        locked(tmp_path, TINY.name),
         pytest.raises(experiments.RunLocked, match="Another process"),
     ):
         run(TINY, (), folder=tmp_path, progress=False)
-    with locked(tmp_path / "free.lock"):
+    with locked(tmp_path, "free"):
         pass
     assert not list(tmp_path.glob("*.json"))
 
