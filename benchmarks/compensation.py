@@ -6,7 +6,8 @@
 Units are removed from a trained network, with no training afterwards; printed are the points of
 test accuracy that this costs. Without a checkpoint the network is an MLP 64-128-128-10, trained
 here on digits; with one, that of a recorded run (``dense.pt``). Scores and compensation see
-unlabelled training images only, and nothing is chosen on the test images. What the ways share is
+unlabelled training images only, or nothing at all where a unit is merged, and nothing is chosen on
+the test images. What the ways share is
 measured once: the seconds of the first ratio include the scoring, where it is new, and those of
 the rest do not. One thread unless told otherwise.
 """
@@ -22,9 +23,12 @@ from torch import nn
 import splinelib as sl
 from splinelib import training
 
-# (share per layer, compensation), each step adding one thing to the one before
+# (share per layer, compensation), each step adding one thing to the one before; "merge" without a
+# single input, for criteria that need none.
 STEPS = (
     ("layerwise", False),
+    ("layerwise", "merge"),
+    ("global", "merge"),
     ("layerwise", "refit"),
     ("residual", False),
     ("residual", "fold"),
@@ -33,10 +37,16 @@ STEPS = (
 )
 WORDS = {
     "layerwise": "even",
+    "global": "one threshold",
+    "merge": "merge, no data",
     "residual": "least residual",
     False: "nothing",
     "distil": "refit, distil",
 }
+
+
+def criteria_facts(criterion: str) -> sl.criteria.Facts:
+    return sl.criteria.facts(sl.CRITERIA[criterion])
 
 
 class Pruned:
@@ -48,6 +58,7 @@ class Pruned:
         chosen = torch.randperm(len(dataset.train_images), generator=generator)[:images]
         data = dataset.to_float(dataset.train_images[chosen])
         self.pruner = sl.Pruner(dense.eval(), data, seed=seed)
+        self.without_data = sl.Pruner(dense, example=data[:1], seed=seed)
         self.accuracy = self._test(dense)
 
     def _test(self, model: nn.Module) -> float:
@@ -59,7 +70,8 @@ class Pruned:
         start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="groups .* would have lost all")
-            small = self.pruner.prune(ratio, criterion, share, compensate)
+            pruner = self.without_data if compensate == "merge" else self.pruner
+            small = pruner.prune(ratio, criterion, share, compensate)
         seconds = time.perf_counter() - start
         return 100 * (self.accuracy - self._test(small)), seconds
 
@@ -91,17 +103,19 @@ def table(pruned: list[Pruned], criteria: list[str], ratios: list[float]) -> Non
     print(
         f"dense {dense:.2f} % of test images; points lost with no training, {len(pruned)} seeds\n"
     )
-    head = f"{'order':<11}{'share':<16}{'compensation':<15}"
+    head = f"{'order':<11}{'share':<16}{'compensation':<16}"
     print(head + "".join(f"{100 * ratio:6.0f} %" for ratio in ratios) + "   seconds: first, rest")
     for criterion in criteria:
         for share, compensate in STEPS:
+            if compensate == "merge" and criteria_facts(criterion).needs_data:
+                continue
             runs = [
                 [p.loss(criterion, share, compensate, ratio) for p in pruned] for ratio in ratios
             ]
             lost = "".join(f"{mean(points for points, _ in run):8.2f}" for run in runs)
             first = mean(s for _, s in runs[0])
             rest = mean(s for run in runs[1:] for _, s in run) if runs[1:] else float("nan")
-            words = f"{criterion:<11}{WORDS[share]:<16}{WORDS.get(compensate, compensate):<15}"
+            words = f"{criterion:<11}{WORDS[share]:<16}{WORDS.get(compensate, compensate):<16}"
             print(f"{words}{lost}{first:16.1f}{rest:6.1f}", flush=True)
 
 
@@ -114,7 +128,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", default="cifar10", help="of the checkpoint")
     parser.add_argument("--width", type=float, default=1.0, help="of the checkpoint")
     parser.add_argument("--images", type=int, default=2048, help="calibration images")
-    parser.add_argument("--criteria", nargs="+", default=["lsq", "spline", "magnitude", "random"])
+    parser.add_argument(
+        "--criteria", nargs="+", default=["lsq", "bend", "spline", "magnitude", "random"]
+    )
     parser.add_argument("--ratios", nargs="+", type=float, default=[0.3, 0.5, 0.7, 0.9])
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)

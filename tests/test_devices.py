@@ -86,7 +86,7 @@ def test_scores_are_those_of_the_cpu(both, criterion):
 
 
 @pytest.mark.parametrize("both", ["mlp", "preresnet11"], indirect=True)
-@pytest.mark.parametrize("compensate", [False, "fold", "refit", "distil"])
+@pytest.mark.parametrize("compensate", [False, "merge", "fold", "refit", "distil"])
 def test_pruned_networks_stay_on_the_device_and_equal_those_of_the_cpu(both, compensate, tmp_path):
     here, inputs, there, moved = both
     settings = {"criterion": "lsq", "scope": "residual", "compensate": compensate}

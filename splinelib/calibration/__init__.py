@@ -1,7 +1,8 @@
 """Least squares on what layers read and say while calibration inputs pass through a network.
 
 `observing` runs the network and takes samples of rows, `im2col` turns a layer's inputs and
-outputs into rows, `regression` fits on rows that come in chunks. This package uses `network`.
+outputs into rows, `regression` fits on rows that come in chunks. Where there are no inputs,
+`implied` says what a network's own weights tell of them. This package uses `network`.
 """
 
 from .im2col import columns, output_rows, patches, pixels, rows_shape, taps_first

@@ -11,6 +11,7 @@ compensation and shrinking need no further tracing and work on any copy of the m
 
 import copy
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -85,6 +86,7 @@ def find_groups(model: nn.Module, example: Tensor) -> Layout:
         batch_norms=_batch_norms(graph, modules, order),
         fixed=fixed,
         sizes={name: tuple(modules[name].weight.shape) for name in order},
+        example=torch.zeros_like(example[:1], device="cpu"),
     )
     layout = _tried_out(scratch, layout, example)
     if not layout.groups:
@@ -343,7 +345,7 @@ def _tried_out(model: nn.Module, layout: Layout, example: Tensor) -> Layout:
     example = example.to(parameter.dtype) if example.is_floating_point() else example
 
     def fault(groups: dict[str, Group]) -> str | None:
-        trial = Layout(groups, layout.order, layout.batch_norms, {}, layout.sizes)
+        trial = replace(layout, groups=groups, fixed={})
         masks = {}
         for name, group in groups.items():
             masks[name] = torch.ones(group.units, dtype=torch.bool)
@@ -362,4 +364,4 @@ def _tried_out(model: nn.Module, layout: Layout, example: Tensor) -> Layout:
             fixed[name] = f"removing a unit does not do what masking it does: {why}"
     if groups and (why := fault(groups)) is not None:
         raise PruningError(f"the groups of this network depend on each other: {why}")
-    return Layout(groups, layout.order, layout.batch_norms, fixed, layout.sizes)
+    return replace(layout, groups=groups, fixed=fixed)

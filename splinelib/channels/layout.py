@@ -70,6 +70,8 @@ class Layout:
         Layers that are never pruned, with the reason.
     sizes : dict of str to tuple of int
         Shape of each layer's weight, to recognise the model.
+    example : Tensor or None
+        One input of the model, all zeros, by which it can be run again.
     """
 
     groups: dict[str, Group]
@@ -77,6 +79,7 @@ class Layout:
     batch_norms: dict[str, str]
     fixed: dict[str, str]
     sizes: dict[str, tuple[int, ...]]
+    example: Tensor | None = field(default=None, repr=False, compare=False)
 
     @property
     def units(self) -> int:

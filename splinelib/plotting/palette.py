@@ -30,6 +30,7 @@ COLOURS = {
     "olive": ("#55700a", "#b3cf5a"),
     "brown": ("#7c4a21", "#d9a67a"),
     "pink": ("#b0307f", "#ff8fcf"),
+    "crimson": ("#a3172f", "#ff8a94"),
 }
 _SENTINELS = {name: f"#51c0{i:02x}" for i, name in enumerate(COLOURS)}
 _DEPTHS = 8
@@ -37,6 +38,7 @@ _DEPTHS = 8
 # the criteria in turn.
 _CRITERIA = {
     "spline": ("blue", "o"),
+    "bend": ("crimson", "H"),
     "spline + compensation": ("vermilion", "s"),
     "magnitude": ("green", "^"),
     "bn": ("purple", "D"),

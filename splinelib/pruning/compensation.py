@@ -1,6 +1,10 @@
 """Fold what is dropped into what is kept.
 
-Three ways, all convex fits on unlabelled calibration inputs, none with any training:
+Four ways, none with any training. One needs no inputs at all:
+
+- ``merge``: as ``fold``, under moments that the network's own weights imply (`merging`).
+
+Three are convex fits on unlabelled calibration inputs:
 
 - ``fold``: each dropped channel is rebuilt from the kept ones, and the layer that reads it
   gets the combination folded into its kernel. (In the spirit of neuron merging, Kim et
@@ -27,6 +31,7 @@ from ..calibration.regression import Regression
 from ..channels.layout import Layout
 from ..network.modes import evaluating
 from .distillation import matched_probabilities
+from .merging import merge
 
 # Ridge as a share of the mean variance of the columns. It pulls towards the weights that
 # the layer has already, so that where nothing was dropped nothing changes.
@@ -273,6 +278,11 @@ def _absorb(layer: nn.Module, norm: nn.Module | None, constant: Tensor) -> bool:
 
 # Compensation -> ``method(dense, small, layout, kept, data, seed, outputs=outputs)``, which changes
 # the small network and gives the layers that got a bias which they did not have.
-METHODS: dict[str, Callable[..., list[str]]] = {"fold": fold, "refit": refit, "distil": distil}
-# Those that look at the outputs of the dense network's layers.
-REFITTING = frozenset({"refit", "distil"})
+METHODS: dict[str, Callable[..., list[str]]] = {
+    "merge": merge,
+    "fold": fold,
+    "refit": refit,
+    "distil": distil,
+}
+# Those that look at the outputs of the dense network's layers, and those that need no data.
+REFITTING, WITHOUT_DATA = frozenset({"refit", "distil"}), frozenset({"merge"})

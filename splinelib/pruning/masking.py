@@ -102,7 +102,7 @@ def shrink(
         Needed for a plain dict of masks, which does not say which channels belong together.
     data : Tensor, shape (N, ...), optional
         Calibration inputs for the compensation.
-    compensate : {False, True, "fold", "refit", "distil"}
+    compensate : {False, True, "merge", "fold", "refit", "distil"}
         As in `prune`; the outputs are then closer to the dense network's than the masked
         copy's are.
     seed : int
@@ -118,7 +118,7 @@ def shrink(
     ------
     ValueError
         For masks with unknown names, wrong lengths or an emptied group, or of another model;
-        for compensation without data.
+        for a compensation without the data that it needs.
     """
     compensate = checked_compensation(compensate, data)
     layout = layout_for(model, masks, example)

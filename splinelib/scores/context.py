@@ -12,6 +12,7 @@ from ..calibration.observing import Outputs, RowSample, batches, observe
 from ..channels.layout import Group, Layout
 from ..network.modes import evaluating
 from .hyperplanes import folded
+from .implied_readers import implied_readers, layout_reads
 from .least_squares import Reader
 from .least_squares import readers as group_readers
 
@@ -107,6 +108,14 @@ class Context:
         """What the layers that read the group's units see on the calibration inputs."""
         self.note(readers=True)
         return self._readers[group.name]
+
+    def implied_readers(self, group: Group) -> list[Reader]:
+        """What the layers that read the units see, as the network's own weights imply it."""
+        return self._implied_readers[group.name]
+
+    @functools.cached_property
+    def _implied_readers(self) -> dict[str, list[Reader]]:
+        return implied_readers(self.model, self.layout, layout_reads(self.model, self.layout))
 
     def outputs(self) -> dict[str, Outputs]:
         """What the layers say on the calibration inputs, as `compensation.refit` takes it."""

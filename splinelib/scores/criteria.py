@@ -105,6 +105,28 @@ def facts(criterion: Criterion) -> Facts:
 
 
 @register(
+    "bend",
+    looks_at=["incoming", "batch norm", "outgoing"],
+    source="ours, from the paper's picture: a line is worth the bend that no other line can draw",
+)
+def bend(context: Context, group: Group) -> Tensor:
+    """What the layers that read a unit lose when it goes, if the others take over what they can.
+
+    A unit bends the function across its line, by the length of what makes it times the length of
+    what reads it. When it goes, the units that stay take over: a twin, whose line is the same and
+    which is on at the same side, all of it; a mirror image, on at the other side, nothing but a
+    mean; the others, as far as what they say is like what it said. How much alike two units are
+    follows from the angle between their lines and from their offsets, without an input
+    (`implied.after_activation`). The score is what a unit adds, in a greedy removal, to the part of
+    the next layers' outputs that is lost, as a share of those outputs (`removal.prices`): `lsq` on
+    moments that the weights imply in place of those of data. So one threshold for the whole network
+    takes from each group where least is lost. The compensation ``"merge"`` is how the others take
+    over.
+    """
+    return prices(least_squares_order(context.implied_readers(group), group.units))
+
+
+@register(
     "spline",
     looks_at=["incoming", "batch norm"],
     source="ours, after You et al., TMLR 2022, whose formula was not released",

@@ -25,18 +25,19 @@ def duplicated(dtype=torch.float64):
     return model
 
 
-@pytest.mark.parametrize("compensate", ["fold", "refit", "distil", True])
+@pytest.mark.parametrize("compensate", ["merge", "fold", "refit", "distil", True])
 def test_coinciding_hyperplanes_merge_without_a_trace(compensate):
     model = duplicated()
     data = torch.randn(500, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     test = torch.randn(100, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    small = sl.prune(model, 0.5, data=data, scope="layerwise", compensate=compensate)
+    how = {"criterion": "spline", "scope": "layerwise", "data": data}
+    small = sl.prune(model, 0.5, compensate=compensate, **how)
     assert (small[0].out_features, small[2].out_features) == (8, 6)
-    plain = sl.prune(model, 0.5, data=data, scope="layerwise")
+    plain = sl.prune(model, 0.5, **how)
     with torch.no_grad():
         expected = model(test)
         # What is left is the ridge's.
-        limit = 1e-4 if compensate == "fold" else 1e-2
+        limit = 1e-4 if compensate in ("merge", "fold") else 1e-2
         assert relative_error(small(test), expected) < limit
         assert relative_error(plain(test), expected) > 0.1
 
@@ -110,7 +111,7 @@ def test_refit_with_more_columns_than_rows():
         assert better < 0.1 * (plain(data) - expected).square().mean()
 
 
-@pytest.mark.parametrize("how", ["fold", "refit", "distil"])
+@pytest.mark.parametrize("how", ["merge", "fold", "refit", "distil"])
 def test_compensation_of_nothing_changes_nothing(how):
     model, data = convnet(), images()
     small = sl.prune(model, 0, data=data, compensate=how)

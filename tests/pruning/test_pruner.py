@@ -42,6 +42,20 @@ def test_digits_mlp_without_retraining():
     assert accuracy(sl.prune(model, 0.9, "magnitude", data=inputs)) < dense - 30
 
 
+def test_digits_mlp_without_an_input():
+    model, inputs, test, labels = trained_digits_mlp()
+
+    def accuracy(net):
+        with torch.no_grad():
+            return 100 * (net(test).argmax(1) == labels).float().mean().item()
+
+    dense = accuracy(model)
+    for ratio, loss in ((0.5, 1.5), (0.7, 4), (0.9, 20)):
+        small = sl.prune(model, ratio, example=inputs[:1])
+        plain = sl.prune(model, ratio, "magnitude", example=inputs[:1])
+        assert accuracy(small) > max(dense - loss, accuracy(plain)), ratio
+
+
 WAYS = [
     (0.3, "lsq", "residual", "refit"),
     (0.5, "lsq", "residual", "refit"),

@@ -199,3 +199,45 @@ def test_a_criterion_of_ones_own():
     finally:
         del sl.CRITERIA["alternating"]
         sl.CRITERIA.pop("wrong", None)
+
+
+def test_bend_by_hand_where_nothing_is_shared():
+    # Lines at right angles: what goes is lost but for its mean, and the least loss goes first.
+    model = linear_net([[3, 0, 0], [0, 1, 0], [0, 0, 2]], [[1, 2, -1]])
+    scores = sl.score(model, "bend", example=gaussian(1, 3))["0"]
+    lost = torch.tensor([9.0, 4.0, 4.0]) * (1 / 2 - 1 / (2 * torch.pi))  # variance of a ReLU
+    share = (lost / lost.sum()).double()
+    order = scores.argsort().tolist()
+    assert order[-1] == 0
+    torch.testing.assert_close(scores[order[0]], share[1], rtol=1e-2, atol=1e-6)
+
+
+def test_bend_knows_a_twin_from_a_mirror_image():
+    torch.manual_seed(0)
+    first = torch.randn(6, 8).tolist()
+    twins, mirrors = (
+        linear_net([*first, [factor * x for x in first[0]]], [[1.0] * 7]) for factor in (2, -2)
+    )
+    twin, mirror = (
+        sl.score(model, "bend", example=gaussian(1, 8))["0"] for model in (twins, mirrors)
+    )
+    assert twin.argmin().item() in (0, 6) and twin.min() < 0.2 * twin.sort().values[1]
+    assert mirror[[0, 6]].min() > 100 * twin.min()
+    # The spline criterion, which asks only where the line is, takes the two for the same.
+    spline = [sl.score(model, "spline", example=gaussian(1, 8))["0"] for model in (twins, mirrors)]
+    torch.testing.assert_close(*(scores.min() for scores in spline), rtol=1e-4, atol=1e-6)
+
+
+def test_bend_looks_at_no_value_of_the_example():
+    model = convnet()
+    here, there = (sl.score(model, "bend", example=x) for x in (images(1), 100 * images(3, seed=1)))
+    assert all(torch.equal(here[name], there[name]) for name in here)
+
+
+def test_bend_is_lsq_where_the_moments_are_those_of_the_data():
+    """On Gaussian inputs of variance 1, what is implied of the first layer is what there is."""
+    model = linear_net(gaussian(8, 4, seed=1).tolist(), gaussian(3, 8, seed=11).tolist())
+    implied = sl.score(model, "bend", example=gaussian(1, 4))["0"]
+    observed = sl.score(model, "lsq", data=gaussian(100_000, 4, seed=2))["0"]
+    assert implied.argsort().tolist() == observed.argsort().tolist()
+    torch.testing.assert_close(implied, observed, rtol=0.05, atol=5e-4)

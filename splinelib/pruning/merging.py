@@ -1,0 +1,154 @@
+"""Units that stay take over what the units that went said, without an input.
+
+Each dropped channel is rebuilt from the kept ones by least squares, under the moments that the
+network's own weights and batch norms imply (`calibration.implied`), and the combination is folded
+into the layer that reads it. A unit whose line another unit draws at the same side merges into it
+without a trace: relu(a z) = a relu(z) for a > 0. (Neuron merging, Kim et al., NeurIPS 2020, gives a
+dropped filter to the one kept filter that is most like it.)
+"""
+
+import copy
+import warnings
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..calibration.implied import Implied, output_variance, taps
+from ..calibration.observing import Outputs, batches
+from ..channels.layout import Layout
+from ..errors import PruningError
+from ..network.modes import evaluating
+from ..scores.implied_readers import layout_reads
+
+# Added to the kept channels' covariances as a share of each variance, so that they can be solved.
+RIDGE = 1e-4
+# Of the variance that a layer's output had: less is never left to a batch norm to divide by.
+_LEAST = 1e-3
+
+
+@torch.no_grad()
+def merge(
+    dense: nn.Module,
+    small: nn.Module,
+    layout: Layout,
+    kept: dict[str, dict[str, Tensor]],
+    data: Tensor | None,
+    seed: int = 0,
+    outputs: Mapping[str, Outputs] | None = None,
+) -> list[str]:
+    """Fold dropped channels into kept ones, in place, by moments that the weights imply.
+
+    A constant that is left over goes into the bias, or into the mean of the batch norm behind the
+    layer, whose variance is scaled by what the moments say of it. Inputs, if there are any, are
+    used for one thing only: the statistics of all batch norms are taken anew on them. Parameters
+    and result as for `compensation.refit`; ``seed`` and ``outputs`` are not looked at.
+
+    Raises
+    ------
+    PruningError
+        If nothing can be said of what any of the layers concerned reads.
+    """
+    reads, modules = layout_reads(dense, layout), dict(small.named_modules())
+    wide = dict(dense.named_modules())
+    names = [name for name in layout.order if "in" in kept.get(name, {})]
+    followed = [name for name in names if name in reads and getattr(wide[name], "groups", 1) == 1]
+    if names and not followed:
+        raise PruningError(
+            "compensate='merge' cannot follow what the layers of this network read "
+            f"({', '.join(names[:3])}). Pass data= and compensate='refit', or compensate=False."
+        )
+    if rest := [name for name in names if name not in followed]:
+        warnings.warn(
+            f"what layers {rest} read cannot be followed without inputs: nothing takes over what "
+            "was dropped there",
+            stacklevel=4,
+        )
+    added = []
+    for name in followed:
+        norm = modules.get(layout.batch_norms.get(name))
+        if _merge_inputs(wide[name], modules[name], norm, kept[name], reads[name]):
+            added.append(name)
+    if names and data is not None:
+        renew_statistics(small, data)
+    return added
+
+
+def _merge_inputs(
+    layer: nn.Module,
+    small: nn.Module,
+    norm: nn.Module | None,
+    kept: dict[str, Tensor],
+    read: Implied,
+) -> bool:
+    """Change one layer, and the batch norm behind it; True if it took a bias that was not there."""
+    weight = taps(layer.weight, read)
+    if "out" in kept:
+        weight = weight[kept["out"].to(weight.device)]
+    stays = torch.zeros(len(read.mean), dtype=torch.bool, device=weight.device)
+    stays[kept["in"].to(weight.device) // read.repeat] = True
+    step, constant = _rebuilt(read, stays)
+    dropped = weight[:, ~stays]
+    merged = weight[:, stays] + torch.einsum("kd,odt->okt", step, dropped)
+    small.weight.copy_(merged.reshape(small.weight.shape))
+    constant = dropped.sum(2) @ constant
+    if isinstance(norm, _BatchNorm) and norm.running_mean is not None:
+        norm.running_mean -= constant.to(norm.running_mean.dtype)
+        before = output_variance(weight, read.covariance)
+        after = output_variance(merged, read.covariance[stays][:, stays])
+        share = torch.where(before > 0, after / before, 1).clamp(min=_LEAST)
+        norm.running_var *= share.to(norm.running_var.dtype)
+        return False
+    if small.bias is not None:
+        small.bias += constant.to(small.bias.dtype)
+        return False
+    small.bias = nn.Parameter(constant.to(small.weight.dtype), small.weight.requires_grad)
+    return True
+
+
+def _rebuilt(read: Implied, stays: Tensor) -> tuple[Tensor, Tensor]:
+    """Dropped channels from kept ones: coefficients (kept, dropped), constants (dropped,)."""
+    kept = read.covariance[stays][:, stays]
+    floor = 1e-12 * read.covariance.diagonal().max().clamp(min=1e-12)
+    kept = kept + torch.diag((RIDGE * kept.diagonal()).clamp(min=floor))
+    step = torch.cholesky_solve(read.covariance[stays][:, ~stays], torch.linalg.cholesky(kept))
+    return step, read.mean[~stays] - step.T @ read.mean[stays]
+
+
+@torch.no_grad()
+def renew_statistics(model: nn.Module, data: Tensor) -> None:
+    """Take the running statistics of all batch norms anew on some inputs, in place.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Everything but its batch norms runs in evaluation mode; modes and momenta come back.
+    data : Tensor, shape (N, ...)
+        Unlabelled training inputs.
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if not norms or len(data) < 2:
+        return
+    momenta = [norm.momentum for norm in norms]
+    before = copy.deepcopy([norm.state_dict() for norm in norms])
+    try:
+        with evaluating(model):
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.training = True
+            seen = 0
+            for (batch,) in batches(data):
+                if len(batch) == 1:  # a single value has no variance
+                    continue
+                seen += len(batch)
+                for norm in norms:  # every input counts alike, in a short batch too
+                    norm.momentum = len(batch) / seen
+                model(batch)
+    except BaseException:
+        for norm, state in zip(norms, before, strict=True):
+            norm.load_state_dict(state)
+        raise
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

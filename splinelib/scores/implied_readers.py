@@ -1,0 +1,89 @@
+"""What the layers that read a unit see, as the network's own weights imply it, without an input."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..calibration.implied import Implied, implied_reads, output_variance, taps
+from ..channels.layout import Group, Layout
+from .least_squares import Reader
+
+
+def layout_reads(model: nn.Module, layout: Layout) -> dict[str, Implied]:
+    """`implied_reads` of a model whose layout is known; empty where its run cannot be followed."""
+    if layout.example is None:
+        raise ValueError(
+            "This layout was made by hand and holds no example, without which the network cannot "
+            "be run: take the one that find_groups gives."
+        )
+    device = next(model.parameters()).device
+    try:
+        return implied_reads(model, layout.example.to(device))
+    except TypeError:  # the model gives something else than one tensor
+        return {}
+
+
+@torch.no_grad()
+def implied_readers(
+    model: nn.Module, layout: Layout, reads: Mapping[str, Implied]
+) -> dict[str, list[Reader]]:
+    """What the readers of each group see, as the network's own weights imply it.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    layout : Layout
+    reads : dict of str to Implied
+        As `implied_reads` gives them.
+
+    Returns
+    -------
+    dict of str to list of Reader
+        An entry per group. Kernel taps are taken to be independent observations of a channel. Where
+        a batch norm alone reads the output of a reader, its scale is folded into the weight. A
+        reader that is not among ``reads`` sees units that have nothing in common, each as large as
+        its incoming weights make it.
+    """
+    modules = dict(model.named_modules())
+    found: dict[str, list[Reader]] = {}
+    for name, group in layout.groups.items():
+        found[name] = []
+        for member in group.consumers:
+            layer = modules[member.module]
+            read = reads.get(member.module)
+            if read is None or getattr(layer, "groups", 1) > 1:
+                read = _unrelated(modules, group, member.indices)
+            norm = modules.get(layout.batch_norms.get(member.module))
+            found[name].append(_implied_reader(layer, norm, member.indices, read))
+    return found
+
+
+def _implied_reader(
+    layer: nn.Module, norm: nn.Module | None, indices: Tensor, read: Implied
+) -> Reader:
+    weight = taps(layer.weight, read)
+    if norm is not None and norm.running_var is not None:
+        scale = torch.rsqrt(norm.running_var + norm.eps)
+        scale = scale * norm.weight.abs() if norm.affine else scale
+        weight = weight * scale.double()[:, None, None]
+    energy = output_variance(weight, read.covariance).sum().item()
+    # Columns of one unit that hold one channel are places behind a flatten: observations of it.
+    channels = indices.to(weight.device) // read.repeat
+    own = channels[:, :: read.repeat].flatten()
+    rows = weight[:, own].transpose(1, 2).flatten(0, 1)
+    return Reader(read.covariance[own][:, own], read.mean[own], rows.T @ rows, energy)
+
+
+def _unrelated(modules: Mapping[str, nn.Module], group: Group, columns: Tensor) -> Implied:
+    """Inputs of a layer whose channels are uncorrelated, as large as what makes them."""
+    size = torch.zeros(group.units, dtype=torch.float64)
+    for member in group.producers:
+        rows = modules[member.module].weight.detach().flatten(1)
+        size += rows.double().square().sum(1).cpu()[member.indices].sum(1)
+    width = int(columns.max()) + 1
+    variance = torch.zeros(width, dtype=torch.float64)
+    variance[columns] = size[:, None].expand(columns.shape)
+    device = modules[group.producers[0].module].weight.device
+    variance = variance.to(device)
+    return Implied(torch.zeros_like(variance), variance.diag())

@@ -1,0 +1,184 @@
+"""What went is merged into what stays, without an input."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+from networks import alive, convnet, gaussian, images, linear_net, relative_error
+from torch import nn
+
+import splinelib as sl
+from splinelib.channels.groups import find_groups
+from splinelib.channels.surgery import cut_copy, dropped_channels, kept_channels
+from splinelib.errors import PruningError
+from splinelib.pruning.merging import merge, renew_statistics
+
+
+def merged(model, dropped, example, data=None):
+    """The network without the units that a dict of lists names, the rest taking over."""
+    layout = find_groups(model, example)
+    masks = {
+        name: torch.tensor([unit not in units for unit in range(layout.groups[name].units)])
+        for name, units in dropped.items()
+    }
+    kept = kept_channels(model, dropped_channels(layout, masks))
+    small = cut_copy(model, kept)
+    merge(model, small, layout, kept, data)
+    return small
+
+
+def distance(model, small, inputs):
+    with torch.no_grad():
+        return relative_error(small(inputs), model(inputs))
+
+
+def test_a_twin_merges_without_a_trace_and_a_mirror_image_leaves_a_constant():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2)).double()
+    with torch.no_grad():
+        for unit, factor in ((1, 2.5), (2, -1.0)):
+            model[0].weight[unit] = factor * model[0].weight[0]
+            model[0].bias[unit] = factor * model[0].bias[0]
+    example, inputs = gaussian(1, 3), gaussian(500, 3, seed=1)
+    twin, mirror = (merged(model, {"0": [unit]}, example) for unit in (1, 2))
+    assert distance(model, twin, inputs) < 1e-3
+    assert distance(model, mirror, inputs) > 0.1
+    # By hand: outgoing weights add up, in units of the kept twin.
+    together = model[2].weight[:, 0] + 2.5 * model[2].weight[:, 1]
+    torch.testing.assert_close(twin[2].weight[:, 0], together, rtol=1e-3, atol=1e-4)
+
+
+def test_twins_merge_behind_a_batch_norm_whatever_their_scales():
+    model = convnet().double()
+    with torch.no_grad():
+        model[0].weight[3:] = model[0].weight[:3]
+        for key in ("weight", "bias", "running_mean", "running_var"):
+            tensor = getattr(model[1], key)
+            tensor[3:] = tensor[:3] * (0.5 if key in ("weight", "bias") else 1)
+    example = images(1, dtype=torch.float64)
+    small = merged(model, {"0": [3, 4, 5]}, example)
+    assert distance(model, small, images(20, dtype=torch.float64)) < 2e-3
+    gone = copy.deepcopy(small)
+    gone[3].weight.data.copy_(model[3].weight[:, :3])
+    assert distance(model, gone, images(20, dtype=torch.float64)) > 0.02
+
+
+def test_twins_merge_behind_a_flatten():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5))
+    model = model.double()
+    with torch.no_grad():
+        model[0].weight[3], model[0].bias[3] = 2 * model[0].weight[1], 2 * model[0].bias[1]
+    example = images(1, dtype=torch.float64)
+    small = merged(model, {"0": [3]}, example)
+    assert small[3].in_features == 3 * 36
+    assert distance(model, small, images(20, dtype=torch.float64)) < 1e-3
+
+
+def test_two_layers_that_are_cut_at_once():
+    torch.manual_seed(0)
+    layers = [nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2)]
+    model = nn.Sequential(*layers).double()
+    with torch.no_grad():
+        for layer in (model[0], model[2]):
+            layer.weight[3:], layer.bias[3:] = 3 * layer.weight[:3], 3 * layer.bias[:3]
+    small = merged(model, {"0": [0, 1, 2], "2": [3, 4, 5]}, gaussian(1, 4))
+    assert distance(model, small, gaussian(300, 4, seed=1)) < 1e-3
+
+
+def test_the_mean_of_what_is_dropped_goes_into_the_bias():
+    # One unit stays that has nothing in common with the one that goes.
+    model = linear_net([[3, 0], [0, 4]], [[1, 1]])
+    small = merged(model, {"0": [1]}, gaussian(1, 2))
+    assert small[2].weight.item() == pytest.approx(1, abs=1e-3)
+    assert small[2].bias.item() == pytest.approx(4 / (2 * torch.pi) ** 0.5)
+
+
+def test_nothing_dropped_changes_nothing():
+    model = convnet()
+    small = sl.prune(model, 0, example=images(1))
+    assert torch.equal(small(images()), model(images()))
+
+
+def test_without_data_less_is_lost_than_by_just_removing():
+    model, inputs = convnet(bias=False), images(200)
+    small, plain = (
+        sl.prune(model, 0.3, "bend", example=images(1), compensate=how) for how in ("merge", False)
+    )
+    with torch.no_grad():
+        expected = model(inputs)
+        error = [(net(inputs) - expected).square().mean().item() for net in (small, plain)]
+    assert error[0] < error[1]
+
+
+def test_inputs_only_renew_the_statistics():
+    model, data = convnet(), images(100)
+    without = sl.prune(model, 0.3, "bend", example=images(1), compensate="merge")
+    given = sl.prune(model, 0.3, "bend", data=data, compensate="merge")
+    theirs = without.state_dict()
+    for name, value in given.state_dict().items():
+        changed = "running" in name or "num_batches" in name
+        assert torch.equal(value, theirs[name]) != changed, name
+    with torch.no_grad():
+        hidden = given[0](data)
+    torch.testing.assert_close(given[1].running_mean, hidden.mean((0, 2, 3)))
+
+
+def test_renewing_gives_modes_and_momenta_back():
+    model = convnet().train()
+    model[4].eval()
+    model[1].momentum = 0.3
+    renew_statistics(model, images(40))
+    assert [m.training for m in model] == [name != 4 for name in range(len(model))]
+    assert (model[1].momentum, model[4].momentum) == (0.3, 0.1)
+
+
+def test_renewing_that_fails_changes_nothing():
+    model = convnet()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(RuntimeError):
+        renew_statistics(model, torch.zeros(4, 5, 8, 8))
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert not model.training and not model[1].training and model[1].momentum == 0.1
+
+
+def test_one_input_has_no_statistics():
+    model = convnet()
+    before = copy.deepcopy(model.state_dict())
+    renew_statistics(model, images(1))
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_network_that_cannot_be_followed_is_refused():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 2))
+    with pytest.raises(PruningError, match=r"cannot follow.*\(2\).*compensate='refit'"):
+        sl.prune(model, 0.5, example=torch.zeros(1, 4))
+    small = sl.prune(model, 0.5, example=torch.zeros(1, 4), compensate=False)
+    assert small[0].out_features == 3
+
+
+def test_layers_that_cannot_be_followed_are_named():
+    torch.manual_seed(0)
+    layers = [nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 2)]
+    model = nn.Sequential(*layers)
+    with pytest.warns(UserWarning, match=r"what layers \['4'\] read cannot be followed"):
+        sl.prune(model, 0.5, example=torch.zeros(1, 4))
+
+
+def test_a_grouped_reader_is_named():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.ReLU()),
+        *(nn.Conv2d(8, 8, 3, padding=1, groups=4), nn.BatchNorm2d(8), nn.ReLU()),
+        *(nn.Conv2d(8, 6, 1), nn.BatchNorm2d(6), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)),
+    )
+    alive(model)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        small = sl.prune(model, 0.25, example=images(1))
+    assert torch.isfinite(small(images(2))).all()
+    cut = small[3].in_channels < 8
+    assert any("['3']" in str(w.message) for w in seen) == cut

@@ -1,0 +1,61 @@
+"""What readers see, as the weights imply it."""
+
+import pytest
+import torch
+from networks import convnet, gaussian, linear_net
+from torch import nn
+
+from splinelib.channels.groups import find_groups
+from splinelib.channels.layout import Layout
+from splinelib.scores.implied_readers import implied_readers, layout_reads
+
+
+def readers_of(model, example):
+    layout = find_groups(model, example)
+    return implied_readers(model, layout, layout_reads(model, layout))
+
+
+def test_a_linear_reader_by_hand():
+    model = linear_net([[3, 4], [5, 12]], [[1, 2], [0, 1]])
+    (reader,) = readers_of(model, gaussian(1, 2))["0"]
+    size = torch.tensor([5.0, 13.0]).double()
+    # A ReLU of a centred Gaussian of deviation s has mean s / sqrt(2 pi), mean square s^2 / 2.
+    mean = size / (2 * torch.pi) ** 0.5
+    torch.testing.assert_close(reader.mean, mean)
+    torch.testing.assert_close(reader.gram.diagonal(), size**2 / 2 - mean**2)
+    assert reader.outgoing.tolist() == [[1.0, 2.0], [2.0, 5.0]]
+    weight = model[2].weight.detach()
+    assert reader.energy == pytest.approx((weight @ reader.gram @ weight.T).trace().item())
+
+
+def test_a_batch_norm_behind_a_reader_scales_its_rows():
+    model = convnet()
+    before = readers_of(model, torch.zeros(1, 3, 8, 8))["0"][0]
+    model[4].weight.data *= 2
+    after = readers_of(model, torch.zeros(1, 3, 8, 8))["0"][0]
+    torch.testing.assert_close(after.outgoing, 4 * before.outgoing)
+    torch.testing.assert_close(after.gram, before.gram)
+
+
+def test_places_behind_a_flatten_are_observations_of_their_channel():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 36, 4))
+    (reader,) = readers_of(model, torch.zeros(1, 3, 8, 8))["0"]
+    assert reader.gram.shape == reader.outgoing.shape == (5, 5)
+    rows = model[3].weight.detach().double().reshape(4, 5, 36)
+    torch.testing.assert_close(reader.outgoing, torch.einsum("oip,ojp->ij", rows, rows))
+
+
+def test_what_cannot_be_followed_is_taken_to_have_nothing_in_common():
+    model = nn.Sequential(nn.Linear(2, 3), nn.GELU(), nn.Linear(3, 1)).double()
+    model[0].weight.data = torch.tensor([[3.0, 4.0], [0.0, 2.0], [1.0, 0.0]]).double()
+    (reader,) = readers_of(model, gaussian(1, 2))["0"]
+    assert reader.gram.tolist() == torch.tensor([25.0, 4.0, 1.0]).diag().tolist()
+
+
+def test_a_layout_made_by_hand_is_refused():
+    model = linear_net([[3, 4], [5, 12]], [[1, 2]])
+    found = find_groups(model, gaussian(1, 2))
+    layout = Layout(found.groups, found.order, found.batch_norms, found.fixed, found.sizes)
+    with pytest.raises(ValueError, match=r"holds no example.*find_groups"):
+        layout_reads(model, layout)
