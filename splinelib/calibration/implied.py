@@ -4,23 +4,20 @@ The channels that a layer reads are described by their means and covariances ove
 positions. They are carried from layer to layer: through a linear map exactly; through a batch norm,
 whose own shift and scale say what mean and deviation it gives; through an activation as if what
 enters it were jointly Gaussian, for which there are closed forms. The network's inputs are taken to
-be uncorrelated and of variance 1, positions of an image to be independent.
+be uncorrelated and of variance 1, positions of an image to be independent. A value's channels are
+its dimension 1. Where they get lost, behind a transposition or a product of two values, a batch
+norm further on starts anew.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..network.activations import Activation, argument
+from ..network.activations import SMOOTH, Activation, argument
 from ..network.trace import Graph, Node, record
-
-# Terms of the series by which correlations pass an activation. What is left is given to the
-# diagonal and to units that are nearly the same, whose terms fall off slowest.
-_TERMS = 40
-_TINY = 1e-24
+from .gaussian import after_activation, after_smooth, correlation
 
 _SAME = {
     *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "contiguous", "clone"),
@@ -63,17 +60,20 @@ def implied_reads(model: nn.Module, example: Tensor) -> dict[str, Implied]:
     -------
     dict of str to Implied
         By name of the layer, on the device of the model. Layers behind an operation that mixes
-        channels in another way (attention, a product of two values) are left out.
+        channels in another way (attention, a product of two values) are left out, up to the next
+        batch norm: what is behind one has the mean and the deviation that it gives.
 
     Examples
     --------
     >>> net = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 1))
     >>> net[0].weight.data, net[0].bias.data = torch.tensor([[3.0, 4.0]]), torch.zeros(1)
     >>> read = implied_reads(net, torch.zeros(1, 2))["2"]  # the ReLU of a Gaussian of deviation 5
-    >>> round(read.mean.item() * math.sqrt(2 * math.pi), 6)
+    >>> round(read.mean.item() * (2 * torch.pi) ** 0.5, 6)
     5.0
     """
     graph = record(model, example, "ignore")
+    if len(graph.shapes[0]) < 2:
+        return {}
     channels = graph.shapes[0][1]
     device = next(model.parameters()).device
     values = {
@@ -85,12 +85,14 @@ def implied_reads(model: nn.Module, example: Tensor) -> dict[str, Implied]:
     reads: dict[str, Implied] = {}
     for node in graph.nodes:
         inputs = [values.get(index) for index in node.inputs]
-        if not inputs or any(value is None for value in inputs):
-            continue
-        if node.name in _LAYERS:
-            reads[node.module] = inputs[0]
-        result = _passed(graph, node, inputs)
-        if result is not None:
+        result = None
+        if inputs and not any(value is None for value in inputs):
+            if node.name in _LAYERS and _reads_channels(graph, node, inputs[0]):
+                reads[node.module] = inputs[0]
+            result = _passed(graph, node, inputs)
+        if result is None and node.name == "batch_norm":
+            result = _restarted(node, device)
+        if result is not None and _fits(graph.shapes[node.outputs[0]], result):
             values.update(dict.fromkeys(node.outputs, result))
     return reads
 
@@ -103,6 +105,19 @@ def _passed(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
         return inputs[0]
     follow = _RULES.get(node.name)
     return None if follow is None else follow(graph, node, inputs)
+
+
+def _fits(shape: tuple[int, ...], value: Implied) -> bool:
+    """Whether dimension 1 of a value can be the channels that the moments are of."""
+    return len(shape) > 1 and shape[1] == len(value.mean) * value.repeat
+
+
+def _reads_channels(graph: Graph, node: Node, value: Implied) -> bool:
+    """Whether a layer mixes the channels: a linear one reads the last dimension, whatever it is."""
+    shape = graph.shapes[node.inputs[0]]
+    if node.name == "linear":
+        return len(shape) == 2 and _fits(shape, value)
+    return len(shape) > 2 and value.repeat == 1 and _fits(shape, value)
 
 
 def taps(layer_weight: Tensor, read: Implied) -> Tensor:
@@ -118,8 +133,10 @@ def output_variance(weight: Tensor, covariance: Tensor) -> Tensor:
     return torch.einsum("oct,cd,odt->o", weight, covariance, weight)
 
 
-def _layer(graph: Graph, node: Node, inputs: list[Implied]) -> Implied:
+def _layer(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
     (read,) = inputs
+    if not _reads_channels(graph, node, read):
+        return None
     bias = argument(node.args, node.kwargs, 2, "bias")
     groups = 1 if node.name == "linear" else argument(node.args, node.kwargs, 6, "groups", 1)
     weight = _full(taps(argument(node.args, node.kwargs, 1, "weight"), read), groups)
@@ -138,6 +155,15 @@ def _full(weight: Tensor, groups: int) -> Tensor:
 
 def _batch_norm(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
     (value,) = inputs
+    given = _given(node)
+    if given is None or len(given[0]) != len(value.mean):
+        return None
+    mean, scale = given
+    return Implied(mean, correlation(value.covariance) * torch.outer(scale, scale), value.repeat)
+
+
+def _given(node: Node) -> tuple[Tensor, Tensor] | None:
+    """The mean and the signed deviation that a batch norm gives; None without statistics."""
     _, variance, gamma, beta = (
         argument(node.args, node.kwargs, i, name)
         for i, name in enumerate(("running_mean", "running_var", "weight", "bias"), start=1)
@@ -147,17 +173,48 @@ def _batch_norm(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | No
     variance = variance.double()
     scale = (variance / (variance + argument(node.args, node.kwargs, 7, "eps", 1e-5))).sqrt()
     scale = scale if gamma is None else scale * gamma.detach()
-    mean = torch.zeros_like(variance) if beta is None else beta.detach().double()
-    return Implied(mean, _correlation(value.covariance) * torch.outer(scale, scale), value.repeat)
+    return torch.zeros_like(variance) if beta is None else beta.detach().double(), scale
+
+
+def _restarted(node: Node, device: torch.device) -> Implied | None:
+    """Behind a batch norm that reads what nobody knows: its channels, taken as uncorrelated."""
+    given = _given(node)
+    if given is None:
+        return None
+    mean, scale = given
+    return Implied(mean.to(device), scale.square().diag().to(device))
 
 
 def _sum(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
-    """Two values that are added are taken to be uncorrelated."""
-    if len(inputs) != 2 or len(inputs[0].mean) != len(inputs[1].mean):
+    """Two values that are added are taken to be uncorrelated, unless they are the same one."""
+    factor = argument((), node.kwargs, 0, "alpha", 1) * (-1 if node.name == "sub" else 1)
+    one = inputs[0]
+    if len(inputs) == 1:
+        number = argument(node.args, node.kwargs, 1, "other")
+        if not isinstance(number, (int, float)):
+            return None
+        return Implied(one.mean + factor * number, one.covariance, one.repeat)
+    if node.inputs[0] == node.inputs[1]:
+        return _times(one, 1 + factor)
+    two = inputs[1]
+    if len(inputs) != 2 or (len(one.mean), one.repeat) != (len(two.mean), two.repeat):
         return None
-    one, two = inputs
-    sign = -1 if node.name == "sub" else 1
-    return Implied(one.mean + sign * two.mean, one.covariance + two.covariance, one.repeat)
+    covariance = one.covariance + factor**2 * two.covariance
+    return Implied(one.mean + factor * two.mean, covariance, one.repeat)
+
+
+def _scaled(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
+    """A value times or through a number."""
+    number = argument(node.args, node.kwargs, 1, "other")
+    if len(inputs) != 1 or not isinstance(number, (int, float)):
+        return None
+    if node.name in {"mul", "rmul", "multiply"}:
+        return _times(inputs[0], number)
+    return _times(inputs[0], 1 / number) if number else None
+
+
+def _times(value: Implied, factor: float) -> Implied:
+    return Implied(factor * value.mean, factor**2 * value.covariance, value.repeat)
 
 
 def _joined(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
@@ -182,22 +239,36 @@ def _flattened(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | Non
 def _averaged(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
     """A mean over all positions of a channel."""
     (value,) = inputs
-    return value if graph.shapes[node.outputs[0]][1:] == (len(value.mean),) else None
+    before = graph.shapes[node.inputs[0]]
+    dims = argument(node.args, node.kwargs, 1, "dim")
+    dims = [dims] if isinstance(dims, int) else list(dims or ())
+    positions = list(range(2, len(before)))
+    return value if sorted(dim % len(before) for dim in dims) == positions else None
+
+
+def _smooth(graph: Graph, node: Node, inputs: list[Implied]) -> Implied:
+    """A smooth function of each value."""
+    (value,) = inputs
+
+    def function(places: Tensor) -> Tensor:
+        values = {node.inputs[0]: places}
+        node.run(values, len(places))
+        return values[node.outputs[0]]
+
+    mean, covariance = after_smooth(value.mean, value.covariance, function)
+    return Implied(mean, covariance, value.repeat)
 
 
 _RULES: dict[str, Callable[[Graph, Node, list[Implied]], Implied | None]] = {
     **dict.fromkeys(_LAYERS, _layer),
     "batch_norm": _batch_norm,
     **dict.fromkeys(("add", "radd", "sub"), _sum),
+    **dict.fromkeys(("mul", "rmul", "multiply", "div", "truediv"), _scaled),
+    **dict.fromkeys(SMOOTH, _smooth),
     **dict.fromkeys(("cat", "concat", "concatenate"), _joined),
     **dict.fromkeys(("flatten", "view", "reshape", "squeeze"), _flattened),
     "mean": _averaged,
 }
-
-
-def _correlation(covariance: Tensor) -> Tensor:
-    deviation = covariance.diagonal().clamp(min=_TINY).sqrt()
-    return (covariance / torch.outer(deviation, deviation)).clamp(-1, 1)
 
 
 def _activated(activation: Activation, value: Implied) -> Implied | None:
@@ -209,110 +280,12 @@ def _activated(activation: Activation, value: Implied) -> Implied | None:
         slope.detach().double().flatten() if isinstance(slope, Tensor) else slope
         for slope in activation.slopes
     ]
+    lengths = {len(slope) for slope in slopes if isinstance(slope, Tensor)}
+    if lengths - {1, len(value.mean)}:  # of places behind a flatten, say
+        return None
     mean, covariance = after_activation(
         value.mean, value.covariance, activation.breakpoints, slopes
     )
-    at_zero = activation.call(torch.zeros(1, len(mean), device=mean.device))[0]
-    return Implied(mean + at_zero, covariance, value.repeat)
-
-
-def after_activation(
-    mean: Tensor, covariance: Tensor, breakpoints: Sequence[float], slopes: Sequence[float | Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Moments of a piecewise affine function of jointly Gaussian values.
-
-    Correlations pass by Mehler's series: if f has the Hermite coefficients c_k for one unit and
-    d_k for another, their covariance behind f is the sum of ``c_k d_k rho^k`` over k >= 1. Of a
-    function that bends by ``a`` at ``b`` the coefficients have closed forms, with phi and Phi the
-    normal density and distribution at t = (b - mean) / deviation: ``c_1`` is the deviation times
-    the mean slope, ``c_k`` is a times the deviation times phi(t) He_{k-2}(t) / sqrt(k!). (For a
-    ReLU of centred values this is the arc-cosine kernel, Cho and Saul, NeurIPS 2009.)
-
-    Parameters
-    ----------
-    mean : Tensor, shape (C,), float64
-    covariance : Tensor, shape (C, C), float64
-    breakpoints, slopes
-        As in `Activation`. The mean is that of the function with these slopes that is 0 at 0.
-
-    Returns
-    -------
-    mean : Tensor, shape (C,)
-    covariance : Tensor, shape (C, C)
-        Its diagonal is exact; beside it the series is cut after 40 terms, and the rest is taken to
-        fall with the correlation as the last term does.
-
-    Examples
-    --------
-    >>> one = torch.ones(1, 1, dtype=torch.float64)
-    >>> mean, variance = after_activation(one[0] * 0, one, (0.0,), (0.0, 1.0))
-    >>> round((variance + mean**2).item(), 12)  # half of the second moment
-    0.5
-    """
-    deviation = covariance.diagonal().clamp(min=_TINY).sqrt()
-    bends = [
-        (at, after - before)
-        for at, before, after in zip(breakpoints, slopes, slopes[1:], strict=False)
-    ]
-    coefficients = torch.zeros(_TERMS + 1, len(mean), dtype=mean.dtype, device=mean.device)
-    coefficients[1] = deviation * _mean_slope(mean, deviation, breakpoints, slopes)
-    for at, bend in bends:
-        t = (at - mean) / deviation
-        before, now = torch.ones_like(t), t  # Hermite polynomials of degree k - 2 and k - 1
-        scale = bend * deviation * _density(t)
-        for k in range(2, _TERMS + 1):
-            coefficients[k] += scale * before * math.exp(-0.5 * math.lgamma(k + 1))
-            before, now = now, t * now - (k - 1) * before
-    correlation = _correlation(covariance)
-    result, power = torch.zeros_like(correlation), torch.ones_like(correlation)
-    for k in range(1, _TERMS + 1):
-        power = power * correlation
-        result += torch.outer(coefficients[k], coefficients[k]) * power
-    first, second = _function_moments(mean, deviation, breakpoints, slopes)
-    rest = (second - first.square() - result.diagonal()).clamp(min=0).sqrt()
-    return first, result + torch.outer(rest, rest) * power * correlation
-
-
-def _density(t: Tensor) -> Tensor:
-    return torch.exp(-t.square() / 2) / math.sqrt(2 * math.pi)
-
-
-def _pieces(mean: Tensor, deviation: Tensor, breakpoints: Sequence[float]):
-    """Probability, first and second moment of a standard normal between two breakpoints, each."""
-    ends = [(at - mean) / deviation for at in breakpoints]
-    zero = torch.zeros_like(mean)
-    below = [zero, *(torch.special.ndtr(t) for t in ends), torch.ones_like(mean)]
-    density = [zero, *(_density(t) for t in ends), zero]
-    weighted = [zero, *(t * _density(t) for t in ends), zero]
-    for left, right in zip(range(len(below) - 1), range(1, len(below)), strict=True):
-        mass = below[right] - below[left]
-        yield mass, density[left] - density[right], mass + weighted[left] - weighted[right]
-
-
-def _mean_slope(mean: Tensor, deviation: Tensor, breakpoints, slopes) -> Tensor:
-    return sum(
-        slope * mass
-        for slope, (mass, _, _) in zip(slopes, _pieces(mean, deviation, breakpoints), strict=True)
-    )
-
-
-def _function_moments(mean: Tensor, deviation: Tensor, breakpoints, slopes):
-    """Mean and mean square of the function with these slopes that is 0 at 0."""
-    starts = _constants(breakpoints, slopes)
-    first, second = torch.zeros_like(mean), torch.zeros_like(mean)
-    for slope, constant, (mass, one, two) in zip(
-        slopes, starts, _pieces(mean, deviation, breakpoints), strict=True
-    ):
-        base, step = constant + slope * mean, slope * deviation  # f = base + step * normal
-        first = first + base * mass + step * one
-        second = second + base.square() * mass + 2 * base * step * one + step**2 * two
-    return first, second
-
-
-def _constants(breakpoints: Sequence[float], slopes: Sequence) -> list:
-    """What each piece adds to slope times value, so that the function is continuous and 0 at 0."""
-    constants = [0.0 * slopes[0]]
-    for at, before, after in zip(breakpoints, slopes, slopes[1:], strict=False):
-        constants.append(constants[-1] + (before - after) * at)
-    home = sum(at < 0 for at in breakpoints)  # the piece that holds 0, where f(0) is its constant
-    return [constant - constants[home] for constant in constants]
+    dtype = next((s.dtype for s in activation.slopes if isinstance(s, Tensor)), mean.dtype)
+    at_zero = activation.call(torch.zeros(1, len(mean), dtype=dtype, device=mean.device))[0]
+    return Implied(mean + at_zero.double(), covariance, value.repeat)

@@ -52,27 +52,47 @@ def merge(
     """
     reads, modules = layout_reads(dense, layout), dict(small.named_modules())
     wide = dict(dense.named_modules())
-    names = [name for name in layout.order if "in" in kept.get(name, {})]
-    followed = [name for name in names if name in reads and getattr(wide[name], "groups", 1) == 1]
-    if names and not followed:
+    changed = [name for name in readers_of_units(dense, layout) if "in" in kept.get(name, {})]
+    followed = [name for name in changed if can_take_over(wide[name], name, reads)]
+    if changed and not followed:
         raise PruningError(
             "compensate='merge' cannot follow what the layers of this network read "
-            f"({', '.join(names[:3])}). Pass data= and compensate='refit', or compensate=False."
+            f"({', '.join(changed[:3])}). Pass data= and compensate='refit', or compensate=False."
         )
-    if rest := [name for name in names if name not in followed]:
+    if rest := [name for name in changed if name not in followed]:
         warnings.warn(
             f"what layers {rest} read cannot be followed without inputs: nothing takes over what "
             "was dropped there",
-            stacklevel=4,
+            stacklevel=5,
         )
     added = []
     for name in followed:
         norm = modules.get(layout.batch_norms.get(name))
         if _merge_inputs(wide[name], modules[name], norm, kept[name], reads[name]):
             added.append(name)
-    if names and data is not None:
+    if changed and data is not None:
         renew_statistics(small, data)
     return added
+
+
+def readers_of_units(model: nn.Module, layout: Layout) -> list[str]:
+    """Names of the layers that read units of other layers, in order of execution.
+
+    Depthwise ones are left out: what they say of a unit goes along with it.
+    """
+    modules = dict(model.named_modules())
+    reading = {member.module for group in layout.groups.values() for member in group.consumers}
+    return [name for name in layout.order if name in reading and not _is_depthwise(modules[name])]
+
+
+def can_take_over(layer: nn.Module, name: str, reads: Mapping[str, Implied]) -> bool:
+    """Whether a layer's weights can be changed for what goes among its inputs."""
+    return name in reads and getattr(layer, "groups", 1) == 1
+
+
+def _is_depthwise(layer: nn.Module) -> bool:
+    groups = getattr(layer, "groups", 1)
+    return groups > 1 and groups == layer.in_channels
 
 
 def _merge_inputs(

@@ -1,5 +1,8 @@
 """One network pruned in one way (`prune`), or in many (`Pruner`)."""
 
+import functools
+import warnings
+
 from torch import Tensor, nn
 
 from ..channels.layout import Layout
@@ -8,6 +11,7 @@ from ..text import check_choice
 from .choices import SCOPES, check_needs, checked_request
 from .compensation import REFITTING
 from .masking import compensated
+from .merging import can_take_over, readers_of_units
 from .scoring import Scores, context_for, group_scores, residual_scores
 from .selection import select
 
@@ -140,6 +144,15 @@ class Pruner:
     def layout(self) -> Layout:
         return self._context.layout
 
+    @functools.cached_property
+    def _can_merge(self) -> bool:
+        context = self._context
+        modules = dict(context.model.named_modules())
+        return any(
+            can_take_over(modules[name], name, context.implied_reads)
+            for name in readers_of_units(context.model, context.layout)
+        )
+
     def scores(self, criterion: str = "spline", scope: str = "global") -> Scores:
         """As `score`; for the scope ``"residual"`` brought to a `common_residual`.
 
@@ -171,10 +184,17 @@ class Pruner:
         round_to: int = 1,
     ) -> nn.Module:
         """Select, shrink and compensate; everything as for the function `prune`."""
-        context = self._context
+        context, left_out = self._context, compensate is None
         criterion, scope, compensate = checked_request(
             ratio, criterion, scope, compensate, round_to, context.data, context.labels
         )
+        if left_out and compensate == "merge" and not self._can_merge:
+            warnings.warn(
+                "what the layers of this network read cannot be followed without inputs: nothing "
+                "takes over what is dropped. Pass data=, for instance 1,024 training inputs.",
+                stacklevel=3,
+            )
+            compensate = False
         refits = compensate in REFITTING
         if (criterion, scope == "residual") not in self._scores:
             reads = scope == "residual" or facts(CRITERIA[criterion]).needs_readers

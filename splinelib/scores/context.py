@@ -8,6 +8,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from ..calibration.implied import Implied
 from ..calibration.observing import Outputs, RowSample, batches, observe
 from ..channels.layout import Group, Layout
 from ..network.modes import evaluating
@@ -114,8 +115,13 @@ class Context:
         return self._implied_readers[group.name]
 
     @functools.cached_property
+    def implied_reads(self) -> dict[str, Implied]:
+        """Moments of what each layer reads, as far as the network's own weights imply them."""
+        return layout_reads(self.model, self.layout)
+
+    @functools.cached_property
     def _implied_readers(self) -> dict[str, list[Reader]]:
-        return implied_readers(self.model, self.layout, layout_reads(self.model, self.layout))
+        return implied_readers(self.model, self.layout, self.implied_reads)
 
     def outputs(self) -> dict[str, Outputs]:
         """What the layers say on the calibration inputs, as `compensation.refit` takes it."""

@@ -117,7 +117,7 @@ def bend(context: Context, group: Group) -> Tensor:
     which is on at the same side, all of it; a mirror image, on at the other side, nothing but a
     mean; the others, as far as what they say is like what it said. How much alike two units are
     follows from the angle between their lines and from their offsets, without an input
-    (`implied.after_activation`). The score is what a unit adds, in a greedy removal, to the part of
+    (`gaussian.after_activation`). The score is what a unit adds, in a greedy removal, to the part of
     the next layers' outputs that is lost, as a share of those outputs (`removal.prices`): `lsq` on
     moments that the weights imply in place of those of data. So one threshold for the whole network
     takes from each group where least is lost. The compensation ``"merge"`` is how the others take

@@ -49,11 +49,14 @@ def implied_readers(
     found: dict[str, list[Reader]] = {}
     for name, group in layout.groups.items():
         found[name] = []
-        for member in group.consumers:
+        makes = {member.module for member in group.producers}
+        # A depthwise layer both reads and makes a unit: its outputs go along.
+        members = [member for member in group.consumers if member.module not in makes]
+        for member in members or group.consumers:
             layer = modules[member.module]
             read = reads.get(member.module)
             if read is None or getattr(layer, "groups", 1) > 1:
-                read = _unrelated(modules, group, member.indices)
+                read = _unrelated(modules, group, layer, member.indices)
             norm = modules.get(layout.batch_norms.get(member.module))
             found[name].append(_implied_reader(layer, norm, member.indices, read))
     return found
@@ -75,13 +78,15 @@ def _implied_reader(
     return Reader(read.covariance[own][:, own], read.mean[own], rows.T @ rows, energy)
 
 
-def _unrelated(modules: Mapping[str, nn.Module], group: Group, columns: Tensor) -> Implied:
+def _unrelated(
+    modules: Mapping[str, nn.Module], group: Group, layer: nn.Module, columns: Tensor
+) -> Implied:
     """Inputs of a layer whose channels are uncorrelated, as large as what makes them."""
     size = torch.zeros(group.units, dtype=torch.float64)
     for member in group.producers:
         rows = modules[member.module].weight.detach().flatten(1)
         size += rows.double().square().sum(1).cpu()[member.indices].sum(1)
-    width = int(columns.max()) + 1
+    width = layer.weight.shape[1]
     variance = torch.zeros(width, dtype=torch.float64)
     variance[columns] = size[:, None].expand(columns.shape)
     device = modules[group.producers[0].module].weight.device

@@ -1,68 +1,16 @@
-"""Moments that the weights imply, against closed forms, quadrature and by hand."""
+"""Moments that the weights imply, by hand."""
 
 import copy
-import math
 
-import numpy as np
 import pytest
 import torch
-from networks import convnet, linear_net
+from networks import convnet, gaussian, linear_net
 from torch import nn
 
-from splinelib.calibration.implied import (
-    after_activation,
-    implied_reads,
-    output_variance,
-    taps,
-)
+from splinelib.calibration.gaussian import after_activation
+from splinelib.calibration.implied import implied_reads, output_variance, taps
 
-RHOS = [-1.0, -0.999, -0.7, 0.0, 0.3, 0.9, 0.9999, 1.0]
 RELU = (0.0,), (0.0, 1.0)
-
-
-def pair(rho, one=1.0, other=1.0):
-    covariance = [[one**2, rho * one * other], [rho * one * other, other**2]]
-    return torch.tensor(covariance, dtype=torch.float64)
-
-
-@pytest.mark.parametrize("rho", RHOS)
-def test_of_centred_values_a_relu_gives_the_arc_cosine_kernel(rho):
-    mean, covariance = after_activation(torch.zeros(2).double(), pair(rho), *RELU)
-    kernel = (math.sqrt(1 - rho**2) + rho * (math.pi - math.acos(rho))) / (2 * math.pi)
-    torch.testing.assert_close(mean, torch.full((2,), 1 / math.sqrt(2 * math.pi)).double())
-    assert (covariance[0, 1] + mean[0] * mean[1]).item() == pytest.approx(kernel, abs=4e-4)
-
-
-@pytest.mark.parametrize(
-    ("breakpoints", "slopes", "function"),
-    [
-        (*RELU, lambda z: np.maximum(z, 0)),
-        ((0.0,), (0.1, 1.0), lambda z: np.maximum(z, 0.1 * z)),
-        ((0.0, 6.0), (0.0, 1.0, 0.0), lambda z: np.clip(z, 0, 6)),
-        ((-1.0, 1.0), (0.0, 1.0, 0.0), lambda z: np.clip(z, -1, 1)),
-        ((0.0,), (-1.0, 1.0), np.abs),
-    ],
-    ids=["relu", "leaky", "relu6", "hardtanh", "abs"],
-)
-@pytest.mark.parametrize("rho", [-0.8, 0.0, 0.6])
-def test_moments_are_those_of_quadrature(breakpoints, slopes, function, rho):
-    means, deviations = np.array([0.4, -0.7]), np.array([1.5, 2.0])
-    t = np.linspace(-8, 8, 1601)
-    density = np.exp(-(t**2) / 2) / math.sqrt(2 * math.pi) * (t[1] - t[0])
-    weight = np.outer(density, density)
-    one = function(means[0] + deviations[0] * t)[:, None]
-    normal = rho * t[:, None] + math.sqrt(1 - rho**2) * t[None]
-    other = function(means[1] + deviations[1] * normal)
-    first, second = (weight * one).sum(), (weight * other).sum()
-    common = (weight * one * other).sum() - first * second
-    spread = (weight * one**2).sum() - first**2, (weight * other**2).sum() - second**2
-
-    mean, covariance = after_activation(
-        torch.tensor(means), pair(rho, *deviations), breakpoints, slopes
-    )
-    assert mean.tolist() == pytest.approx([first, second], abs=1e-4)
-    assert covariance.diagonal().tolist() == pytest.approx(list(spread), rel=1e-3)
-    assert covariance[0, 1].item() == pytest.approx(common, abs=2e-3 * math.sqrt(np.prod(spread)))
 
 
 def test_a_layer_passes_covariances_exactly():
@@ -122,6 +70,101 @@ def test_branches_groups_and_flattening():
     assert (reads["head"].repeat, len(reads["head"].mean)) == (4, 3)
     assert taps(model.head.weight, reads["head"]).shape == (2, 3, 4)
     assert set(reads) == {"a", "b", "c", "d", "head"}  # what the product gives is not told
+
+
+@pytest.mark.parametrize("activation", [nn.GELU(), nn.SiLU(), nn.Tanh(), nn.Softplus(), nn.ELU()])
+def test_smooth_activations_are_those_of_quadrature(activation):
+    model = nn.Sequential(nn.Linear(2, 2), activation, nn.Linear(2, 1))
+    model[0].weight.data = torch.tensor([[3.0, 4.0], [4.0, 3.0]]) / 5
+    model[0].bias.data = torch.tensor([0.3, -0.4])
+    read = implied_reads(model, torch.zeros(1, 2))["2"]
+    with torch.no_grad():
+        values = model[:2].double()(gaussian(1_000_000, 2))
+    torch.testing.assert_close(read.mean, values.mean(0), rtol=1e-2, atol=2e-3)
+    torch.testing.assert_close(read.covariance, values.T.cov(), rtol=1e-2, atol=2e-3)
+
+
+class Wrapped(nn.Module):
+    def __init__(self, function, *layers):
+        super().__init__()
+        self.function, self.layers = function, nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.function(x, self.layers)
+
+
+def layer(weight):
+    linear = nn.Linear(2, 2, bias=False, dtype=torch.float64)
+    linear.weight.data = torch.tensor(weight).double()
+    return linear
+
+
+@pytest.mark.parametrize(
+    ("function", "mean", "covariance"),
+    [
+        (lambda x, f: f[1](torch.add(f[0](x), x, alpha=0.5)), 0, [[4.25, 0], [0, 9.25]]),
+        (lambda x, f: f[1](f[0](x) - 2 * x), 0, [[8, 0], [0, 13]]),
+        (lambda x, f: f[1](x + x), 0, [[4, 0], [0, 4]]),
+        (lambda x, f: f[1]((f[0](x) - 0.5) / 2), -0.25, [[1, 0], [0, 2.25]]),
+        (lambda x, f: f[1](3 + f[0](x) * 2), 3, [[16, 0], [0, 36]]),
+    ],
+    ids=["alpha", "difference", "twice", "normalised", "scaled"],
+)
+def test_sums_and_numbers(function, mean, covariance):
+    model = Wrapped(function, layer([[2.0, 0], [0, 3]]), layer([[1.0, 0], [0, 1]]))
+    read = implied_reads(model, torch.zeros(1, 2).double())["layers.1"]
+    assert read.mean.tolist() == [mean, mean]
+    assert read.covariance.tolist() == covariance
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "left_out"),
+    [
+        (  # on the last of three dimensions, channels are elsewhere
+            nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3)),
+            torch.zeros(1, 5, 6),
+            {"0", "2"},
+        ),
+        (  # as many places as channels
+            nn.Sequential(nn.Conv1d(8, 8, 3, padding=1), nn.ReLU(), nn.Linear(8, 4)),
+            torch.zeros(1, 8, 8),
+            {"2"},
+        ),
+        (
+            Wrapped(lambda x, f: f[1](f[0](x).relu().mean(1)), nn.Conv1d(8, 8, 1), nn.Linear(8, 2)),
+            torch.zeros(1, 8, 8),
+            {"layers.1"},
+        ),
+        (
+            nn.Sequential(nn.Conv2d(3, 8, 1), nn.Flatten(), nn.PReLU(32), nn.Linear(32, 2)),
+            torch.zeros(1, 3, 2, 2),
+            {"3"},
+        ),
+    ],
+    ids=["tokens", "places", "mean of channels", "slopes of places"],
+)
+def test_channels_are_never_mistaken_for_another_dimension(model, example, left_out):
+    layers = {
+        n for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)
+    }
+    assert set(implied_reads(model, example)) == layers - left_out
+
+
+def test_a_batch_norm_starts_anew_behind_what_nobody_can_follow():
+    layers = [nn.Conv2d(3, 8, 1), nn.Flatten(), nn.BatchNorm1d(32), nn.Linear(32, 2)]
+    model = nn.Sequential(*layers).eval()
+    model[2].weight.data.fill_(3.0)
+    model[2].bias.data.fill_(-1.0)
+    read = implied_reads(model, torch.zeros(1, 3, 2, 2))["3"]
+    assert read.repeat == 1 and (read.mean == -1).all()
+    torch.testing.assert_close(read.covariance, 9 * torch.eye(32).double(), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_slopes_that_are_learned_in_any_precision(dtype):
+    model = nn.Sequential(nn.Linear(2, 3), nn.PReLU(3), nn.Linear(3, 1)).to(dtype)
+    read = implied_reads(model, torch.zeros(1, 2, dtype=dtype))["2"]
+    assert read.mean.dtype == torch.float64 and torch.isfinite(read.covariance).all()
 
 
 @pytest.mark.parametrize("mode", [True, False])

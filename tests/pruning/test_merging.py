@@ -150,21 +150,49 @@ def test_one_input_has_no_statistics():
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-def test_a_network_that_cannot_be_followed_is_refused():
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 2))
-    with pytest.raises(PruningError, match=r"cannot follow.*\(2\).*compensate='refit'"):
-        sl.prune(model, 0.5, example=torch.zeros(1, 4))
-    small = sl.prune(model, 0.5, example=torch.zeros(1, 4), compensate=False)
-    assert small[0].out_features == 3
+class Gated(nn.Module):
+    """Layers of which the last reads a product."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Sequential(*layers), nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.first(x)
+        return self.last(x * x.sigmoid())
+
+
+def test_a_network_that_cannot_be_followed_is_refused_if_merging_was_asked_for():
+    model, example = Gated(nn.Linear(4, 6)), torch.zeros(1, 4)
+    with pytest.raises(PruningError, match=r"cannot follow.*\(last\).*compensate='refit'"):
+        sl.prune(model, 0.5, example=example, compensate="merge")
+    with pytest.warns(UserWarning, match="nothing takes over what is dropped. Pass data="):
+        small = sl.prune(model, 0.5, example=example)
+    bare = sl.prune(model, 0.5, "bend", example=example)
+    assert torch.equal(small.last.weight, bare.last.weight) and small.last.in_features == 3
 
 
 def test_layers_that_cannot_be_followed_are_named():
-    torch.manual_seed(0)
-    layers = [nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 2)]
-    model = nn.Sequential(*layers)
-    with pytest.warns(UserWarning, match=r"what layers \['4'\] read cannot be followed"):
+    model = Gated(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6))
+    with pytest.warns(UserWarning, match=r"what layers \['last'\] read cannot be followed"):
         sl.prune(model, 0.5, example=torch.zeros(1, 4))
+
+
+@pytest.mark.parametrize("key", ["weight", "running_var"])
+def test_channels_that_a_batch_norm_has_switched_off_cost_nothing(key):
+    model = convnet()
+    with torch.no_grad():
+        getattr(model[1], key)[:3] = 0
+        if key == "running_var":  # a filter that says nothing has no variance
+            model[0].weight[:3], model[1].running_mean[:3] = 0, 0
+    small = merged(model, {"0": [0, 1, 2]}, images(1))
+    inner = slice(2, -2)  # a constant is not one at the border: padding is 0 there
+    with torch.no_grad():
+        expected, found = (net[:5](images())[..., inner, inner] for net in (model, small))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    pruned = sl.prune(model, 0.5, example=images(1))
+    assert torch.isfinite(pruned(images())).all()
 
 
 def test_a_grouped_reader_is_named():

@@ -46,11 +46,49 @@ def test_places_behind_a_flatten_are_observations_of_their_channel():
     torch.testing.assert_close(reader.outgoing, torch.einsum("oip,ojp->ij", rows, rows))
 
 
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(2, 3), nn.Linear(3, 1)
+
+    def forward(self, x):
+        x = self.a(x)
+        return self.b(x * x.sigmoid())
+
+
 def test_what_cannot_be_followed_is_taken_to_have_nothing_in_common():
-    model = nn.Sequential(nn.Linear(2, 3), nn.GELU(), nn.Linear(3, 1)).double()
-    model[0].weight.data = torch.tensor([[3.0, 4.0], [0.0, 2.0], [1.0, 0.0]]).double()
-    (reader,) = readers_of(model, gaussian(1, 2))["0"]
+    model = Gated().double()
+    model.a.weight.data = torch.tensor([[3.0, 4.0], [0.0, 2.0], [1.0, 0.0]]).double()
+    (reader,) = readers_of(model, gaussian(1, 2))["a"]
     assert reader.gram.tolist() == torch.tensor([25.0, 4.0, 1.0]).diag().tolist()
+
+
+class Branches(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.c = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 4, 1), nn.Conv2d(12, 5, 1)
+
+    def forward(self, x):
+        a, b = self.a(x), self.b(x)
+        return self.c(torch.cat([a * a.sigmoid(), b.relu()], 1)).mean((2, 3))
+
+
+def test_behind_a_concatenation_each_slice_is_its_own():
+    readers = readers_of(Branches(), torch.zeros(1, 3, 2, 2))
+    assert {name: len(reader[0].mean) for name, reader in readers.items()} == {"a": 8, "b": 4}
+
+
+def test_a_depthwise_layer_goes_with_its_units_and_does_not_read_them():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=8), nn.ReLU()),
+        *(nn.Conv2d(8, 4, 1), nn.Flatten()),
+    )
+    (readers,) = readers_of(model, torch.zeros(1, 3, 3, 3)).values()
+    (reader,) = readers
+    weight = model[4].weight.detach().double().flatten(1)
+    torch.testing.assert_close(reader.outgoing, weight.T @ weight)
 
 
 def test_a_layout_made_by_hand_is_refused():
