@@ -117,11 +117,11 @@ def bend(context: Context, group: Group) -> Tensor:
     which is on at the same side, all of it; a mirror image, on at the other side, nothing but a
     mean; the others, as far as what they say is like what it said. How much alike two units are
     follows from the angle between their lines and from their offsets, without an input
-    (`gaussian.after_activation`). The score is what a unit adds, in a greedy removal, to the part of
-    the next layers' outputs that is lost, as a share of those outputs (`removal.prices`): `lsq` on
-    moments that the weights imply in place of those of data. So one threshold for the whole network
-    takes from each group where least is lost. The compensation ``"merge"`` is how the others take
-    over.
+    (`gaussian.after_activation`). The score is what a unit adds, in a greedy removal, to the part
+    of the next layers' outputs that is lost, as a share of those outputs (`removal.prices`): `lsq`
+    on moments that the weights imply in place of those of data. So one threshold for the whole
+    network takes from each group where least is lost. The compensation ``"merge"`` is how the
+    others take over. Like `lsq` it takes of the order of U^3 steps for a group of U units.
     """
     return prices(least_squares_order(context.implied_readers(group), group.units))
 
