@@ -45,7 +45,6 @@ class Implied(NamedTuple):
     repeat: int = 1
 
 
-@torch.no_grad()
 def implied_reads(model: nn.Module, example: Tensor) -> dict[str, Implied]:
     """Moments of what each convolution and linear layer reads, as the network implies them.
 
@@ -71,11 +70,15 @@ def implied_reads(model: nn.Module, example: Tensor) -> dict[str, Implied]:
     >>> round(read.mean.item() * (2 * torch.pi) ** 0.5, 6)
     5.0
     """
-    graph = record(model, example, "ignore")
+    return reads_along(record(model, example, "ignore"), next(model.parameters()).device)
+
+
+@torch.no_grad()
+def reads_along(graph: Graph, device: torch.device) -> dict[str, Implied]:
+    """`implied_reads` of a network whose run is recorded already."""
     if len(graph.shapes[0]) < 2:
         return {}
     channels = graph.shapes[0][1]
-    device = next(model.parameters()).device
     values = {
         0: Implied(
             torch.zeros(channels, dtype=torch.float64, device=device),

@@ -124,13 +124,7 @@ def resnet18(
     ResNet
         Takes (N, channels, image_size, image_size), gives (N, classes).
     """
-    check_sizes(classes, channels, image_size, width)
-    planes = [scaled(entry, width) for entry in (64, 128, 256, 512)]
-    return seeded(
-        lambda: ResNet(BasicBlock, (2, 2, 2, 2), planes, classes, channels, image_size),
-        initialise,
-        seed,
-    )
+    return _resnet(BasicBlock, (2, 2, 2, 2), classes, channels, image_size, width, seed)
 
 
 def resnet50(
@@ -149,10 +143,20 @@ def resnet50(
     ResNet
         Takes (N, channels, image_size, image_size), gives (N, classes).
     """
+    return _resnet(Bottleneck, (3, 4, 6, 3), classes, channels, image_size, width, seed)
+
+
+def _resnet(
+    block: type[nn.Module],
+    blocks: tuple[int, ...],
+    classes: int,
+    channels: int,
+    image_size: int,
+    width: float,
+    seed: int,
+) -> ResNet:
     check_sizes(classes, channels, image_size, width)
     planes = [scaled(entry, width) for entry in (64, 128, 256, 512)]
     return seeded(
-        lambda: ResNet(Bottleneck, (3, 4, 6, 3), planes, classes, channels, image_size),
-        initialise,
-        seed,
+        lambda: ResNet(block, blocks, planes, classes, channels, image_size), initialise, seed
     )

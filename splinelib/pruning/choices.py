@@ -7,8 +7,7 @@ from torch import Tensor
 
 from ..scores.criteria import CRITERIA, facts
 from ..text import check_choice
-from .compensation import METHODS
-from .compensation import WITHOUT_DATA as DATALESS
+from .compensation import DATALESS, METHODS
 
 SCOPES = ("global", "layerwise", "residual")
 COMPENSATIONS = (False, *METHODS)

@@ -48,12 +48,11 @@ def fold(
     kept: dict[str, dict[str, Tensor]],
     data: Tensor,
     seed: int = 0,
-    outputs: Mapping[str, Outputs] | None = None,
 ) -> list[str]:
     """Fold dropped channels into the kept ones, in place; see the module's text.
 
     Parameters and result as for `refit`. Every layer is treated on its own, from what the
-    dense network computes; `outputs` are not looked at.
+    dense network computes.
     """
     modules = dict(small.named_modules())
     names = [n for n in layout.order if "in" in kept.get(n, {})]
@@ -276,13 +275,14 @@ def _absorb(layer: nn.Module, norm: nn.Module | None, constant: Tensor) -> bool:
     return True
 
 
-# Compensation -> ``method(dense, small, layout, kept, data, seed, outputs=outputs)``, which changes
-# the small network and gives the layers that got a bias which they did not have.
+# Compensation -> ``method(dense, small, layout, kept, data, seed, **known)``, which changes the
+# small network and gives the layers that got a bias which they did not have.
 METHODS: dict[str, Callable[..., list[str]]] = {
     "merge": merge,
     "fold": fold,
     "refit": refit,
     "distil": distil,
 }
-# Those that look at the outputs of the dense network's layers, and those that need no data.
-REFITTING, WITHOUT_DATA = frozenset({"refit", "distil"}), frozenset({"merge"})
+# Those that may know the `outputs` of the dense network's layers, and those that need no data and
+# may know what its layers read, `reads`.
+REFITTING, DATALESS = frozenset({"refit", "distil"}), frozenset({"merge"})

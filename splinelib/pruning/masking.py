@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..calibration.observing import Outputs
 from ..channels.layout import Layout
 from ..channels.saving import remembered
 from ..channels.surgery import cut_copy, dropped_channels, held, kept_channels, silenced
@@ -134,15 +133,15 @@ def compensated(
     data: Tensor | None,
     compensate: bool | str,
     seed: int,
-    outputs: Mapping[str, Outputs] | None = None,
+    **known,
 ) -> nn.Module:
-    """`shrink`, after all checks; `outputs` as for `compensation.refit`."""
+    """`shrink`, after all checks; ``known`` is what the compensation need not find out again."""
     if compensate == "distil":
         check_classifier(model, layout, data)
     kept = kept_channels(model, dropped_channels(layout, masks))
     small, biased = cut_copy(model, kept), []
     if compensate:
-        biased = METHODS[compensate](model, small, layout, kept, data, seed, outputs=outputs)
+        biased = METHODS[compensate](model, small, layout, kept, data, seed, **known)
     small.pruning_record = remembered(model, kept, biased)
     return small
 

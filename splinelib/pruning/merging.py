@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..calibration.implied import Implied, output_variance, taps
-from ..calibration.observing import Outputs, batches
+from ..calibration.observing import batches
 from ..channels.layout import Layout
 from ..errors import PruningError
 from ..network.modes import evaluating
@@ -36,21 +36,23 @@ def merge(
     kept: dict[str, dict[str, Tensor]],
     data: Tensor | None,
     seed: int = 0,
-    outputs: Mapping[str, Outputs] | None = None,
+    reads: Mapping[str, Implied] | None = None,
 ) -> list[str]:
     """Fold dropped channels into kept ones, in place, by moments that the weights imply.
 
     A constant that is left over goes into the bias, or into the mean of the batch norm behind the
     layer, whose variance is scaled by what the moments say of it. Inputs, if there are any, are
     used for one thing only: the statistics of all batch norms are taken anew on them. Parameters
-    and result as for `compensation.refit`; ``seed`` and ``outputs`` are not looked at.
+    and result as for `compensation.refit`; ``seed`` is not looked at, and ``reads`` is what
+    `implied_readers.layout_reads` gives of the dense network, worked out here if it is left out.
 
     Raises
     ------
     PruningError
         If nothing can be said of what any of the layers concerned reads.
     """
-    reads, modules = layout_reads(dense, layout), dict(small.named_modules())
+    reads = layout_reads(dense, layout) if reads is None else reads
+    modules = dict(small.named_modules())
     wide = dict(dense.named_modules())
     changed = [name for name in readers_of_units(dense, layout) if "in" in kept.get(name, {})]
     followed = [name for name in changed if can_take_over(wide[name], name, reads)]

@@ -9,7 +9,7 @@ from ..channels.layout import Layout
 from ..scores.criteria import CRITERIA, facts, lsq
 from ..text import check_choice
 from .choices import SCOPES, check_needs, checked_request
-from .compensation import REFITTING
+from .compensation import DATALESS, REFITTING
 from .masking import compensated
 from .merging import can_take_over, readers_of_units
 from .scoring import Scores, context_for, group_scores, residual_scores
@@ -201,6 +201,10 @@ class Pruner:
             context.note(readers=reads, outputs=refits)
         scores = self.scores(criterion, scope)
         masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
-        outputs = context.outputs() if refits else None
+        known = {}
+        if refits:
+            known["outputs"] = context.outputs()
+        elif compensate in DATALESS:
+            known["reads"] = context.implied_reads
         given = context.model, context.layout, masks, context.data, compensate, context.seed
-        return compensated(*given, outputs)
+        return compensated(*given, **known)

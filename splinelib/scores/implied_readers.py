@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..calibration.implied import Implied, implied_reads, output_variance, taps
+from ..calibration.implied import Implied, output_variance, reads_along, taps
 from ..channels.layout import Group, Layout
+from ..network.trace import record
 from .least_squares import Reader
 
 
@@ -19,9 +20,10 @@ def layout_reads(model: nn.Module, layout: Layout) -> dict[str, Implied]:
         )
     device = next(model.parameters()).device
     try:
-        return implied_reads(model, layout.example.to(device))
+        graph = record(model, layout.example.to(device), "ignore")
     except TypeError:  # the model gives something else than one tensor
         return {}
+    return reads_along(graph, device)
 
 
 @torch.no_grad()

@@ -9,10 +9,12 @@ from networks import alive, convnet, gaussian, images, linear_net, relative_erro
 from torch import nn
 
 import splinelib as sl
+from splinelib.calibration.implied import reads_along
 from splinelib.channels.groups import find_groups
 from splinelib.channels.surgery import cut_copy, dropped_channels, kept_channels
 from splinelib.errors import PruningError
 from splinelib.pruning.merging import merge, renew_statistics
+from splinelib.scores import implied_readers
 
 
 def merged(model, dropped, example, data=None):
@@ -110,6 +112,20 @@ def test_without_data_less_is_lost_than_by_just_removing():
         expected = model(inputs)
         error = [(net(inputs) - expected).square().mean().item() for net in (small, plain)]
     assert error[0] < error[1]
+
+
+def test_what_is_implied_is_worked_out_once(monkeypatch):
+    counted = []
+
+    def counting(*given):
+        counted.append(given)
+        return reads_along(*given)
+
+    monkeypatch.setattr(implied_readers, "reads_along", counting)
+    pruner = sl.Pruner(convnet(), example=images(1))
+    for ratio in (0.2, 0.4):
+        pruner.prune(ratio)
+    assert len(counted) == 1
 
 
 def test_inputs_only_renew_the_statistics():
