@@ -149,7 +149,7 @@ class Ticket:
     scope : str
         ``"global"``, ``"layerwise"`` or ``"residual"``: how much each layer gives, as for
         `pruning.prune`.
-    compensate : False, "fold", "refit" or "distil"
+    compensate : False, "merge", "fold", "refit" or "distil"
         What makes up for the units that went, as for `pruning.prune`.
     rule : str
         What decides when it is drawn. ``"codes"``: the early bird of the region codes.

@@ -61,8 +61,8 @@ def run(
     protocol : Protocol
     criteria : sequence of str
         Names in `pruning.CRITERIA`; ``@layerwise`` or ``@residual`` behind one for another share
-        per layer, then ``+fold`` or ``+refit`` for compensation; ``masks:`` before one to draw
-        when its own masks have settled, ``lottery:`` for a lottery ticket.
+        per layer, then ``+merge``, ``+fold``, ``+refit`` or ``+distil``; ``masks:`` before one to
+        draw when its own masks have settled, ``lottery:`` for a lottery ticket.
     ratios : sequence of float
         Shares of units to remove; each criterion draws a ticket at each.
     name : str, optional
