@@ -59,7 +59,7 @@ HOMES = {
         "geometry.indexing",
         "geometry.rounding",
     ],
-    "surgery": ["channels.surgery"],
+    "surgery": ["channels.surgery", "channels.trial"],
     "svg": ["plotting.svg", "plotting.palette"],
     "sweeps": ["experiments.sweeps"],
     "tables": ["plotting.tables", "text"],

@@ -144,7 +144,7 @@ FOREIGN = {
     "_reversed_padding_repeated_twice",
     "_overloadpacket",
     "_parameters",
-    "_OutputOp",
+    "_schema",
     "_backend",
     "_repr_html_",  # of our own figures, but IPython's name
 }

@@ -13,17 +13,23 @@ class Member:
     ----------
     module : str
         Name of the module.
-    role : {"out", "in", "channel"}
+    role : str
         ``"out"``: rows of a convolution or linear layer (for a grouped convolution the
         inputs of the same blocks go with them); ``"in"``: columns of the layer that reads
-        the units; ``"channel"``: the channels of a normalisation or PReLU.
+        the units; ``"channel"``: the channels of a normalisation or PReLU; ``"scale:0"``: axis 0
+        of the module's parameter or buffer ``scale``, and so on for any other.
     indices : Tensor, shape (U, m), int64
         Row u: the channels of this module that unit u owns.
+    judged : bool
+        Whether scores and fits look at it. What a transposed convolution reads, heads that run in
+        training only and layers that are not called (only their weight is used) are cut along
+        without.
     """
 
     module: str
     role: str
     indices: Tensor = field(repr=False)
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,13 @@ class Group:
 
     @property
     def producers(self) -> tuple[Member, ...]:
-        """The layers whose rows are the units."""
-        return tuple(m for m in self.members if m.role == "out")
+        """The layers whose rows are the units, as far as scores look at them."""
+        return tuple(m for m in self.members if m.role == "out" and m.judged)
 
     @property
     def consumers(self) -> tuple[Member, ...]:
-        """The layers that read the units."""
-        return tuple(m for m in self.members if m.role == "in")
+        """The layers that read the units, as far as scores look at them."""
+        return tuple(m for m in self.members if m.role == "in" and m.judged)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,8 @@ class Layout:
     batch_norms : dict of str to str
         Layer name -> the batch norm that alone reads its output.
     fixed : dict of str to str
-        Layers that are never pruned, with the reason.
+        Layers that are never pruned, and other modules with weights, with the reason. A layer of
+        which only some rows must stay is here and in a group.
     sizes : dict of str to tuple of int
         Shape of each layer's weight, to recognise the model.
     example : Tensor or None

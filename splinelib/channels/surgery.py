@@ -13,34 +13,13 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import prune
 
-from ..network.modes import evaluating
+from ..errors import PruningError
+from ..network.outputs import tensors_of
+from .axes import side, tensors_of_role
 from .layout import Layout
 
-# How far the outputs of a shrunk and of a masked copy may lie apart, relative to the
-# largest output. Summation order alone gives about 1e-6 in float32.
-_AGREEMENT = 1e-3
-
-
-def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | None:
-    """None if both models give the same outputs on the example, else what is wrong."""
-    try:
-        with torch.no_grad(), evaluating(masked), evaluating(small):
-            expected, found = _first(masked(example)), _first(small(example))
-    except (RuntimeError, ValueError, IndexError) as error:
-        return f"the smaller network fails ({str(error).splitlines()[0]})"
-    if expected.shape != found.shape:
-        return f"outputs of shape {tuple(found.shape)} instead of {tuple(expected.shape)}"
-    scale = expected.abs().max().item()
-    error = (expected - found).abs().max().item() if expected.numel() else 0.0
-    if not error <= _AGREEMENT * max(scale, 1e-12):
-        return f"outputs differ by {error:.3g} where the largest is {scale:.3g}"
-    return None
-
-
-def _first(output) -> Tensor:
-    while not isinstance(output, Tensor):
-        output = next(iter(output.values())) if isinstance(output, dict) else output[0]
-    return output.float()
+# Where a module keeps its tensors and its parts, which are copied by then.
+_REGISTERED = ("_parameters", "_buffers", "_modules")
 
 
 def dropped_channels(layout: Layout, masks: dict[str, Tensor]) -> dict[tuple[str, str], Tensor]:
@@ -61,35 +40,38 @@ def silenced(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.M
     Rows of the layers that make a unit, scale and shift of its normalisations and the
     columns that read it are set to zero.
     """
-    result = copy.deepcopy(model)
+    result = duplicate(model)
     modules = dict(result.named_modules())
     for (name, role), indices in dropped_channels(layout, masks).items():
-        module = modules[name]
-        if role == "in":
-            module.weight[:, indices] = 0
-        elif not isinstance(module, nn.PReLU):  # PReLU maps 0 to 0 as it is
-            for key in ("weight", "bias", "running_mean"):
-                if (tensor := getattr(module, key, None)) is not None:
-                    tensor[indices] = 0
+        for key, axis in _silencing(modules[name], role):
+            tensor = getattr(modules[name], key)
+            tensor.index_fill_(axis, indices.to(tensor.device), 0)
     return result
+
+
+def _silencing(module: nn.Module, role: str) -> list[tuple[str, int]]:
+    """The tensors whose entries are 0 for a silent unit."""
+    if isinstance(module, nn.PReLU):  # it maps 0 to 0 as it is
+        return []
+    # a variance of 0 would be divided by
+    return [(key, axis) for key, axis in tensors_of_role(module, role) if not key.endswith("var")]
 
 
 def held(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Module:
     """A copy that computes what `silenced`'s does, through masks of `torch.nn.utils.prune`."""
-    result = copy.deepcopy(model)
+    result = duplicate(model)
     modules = dict(result.named_modules())
     ones: dict[tuple[str, str], Tensor] = {}
     for (name, role), indices in dropped_channels(layout, masks).items():
         module = modules[name]
-        if isinstance(module, nn.PReLU):  # PReLU maps 0 to 0 as it is
-            continue
-        for key in ("weight",) if role == "in" else ("weight", "bias"):
-            parameter = getattr(module, key, None)
-            if parameter is not None:
-                mask = ones.setdefault((name, key), torch.ones_like(parameter))
-                mask.index_fill_(1 if role == "in" else 0, indices.to(mask.device), 0)
-        if role == "channel" and module.weight is None:
-            module.running_mean.index_fill_(0, indices.to(module.running_mean.device), 0)
+        affine = getattr(module, "weight", None) is not None
+        for key, axis in _silencing(module, role):
+            tensor = getattr(module, key)
+            if isinstance(tensor, nn.Parameter):
+                mask = ones.setdefault((name, key), torch.ones_like(tensor))
+                mask.index_fill_(axis, indices.to(mask.device), 0)
+            elif not (role == "channel" and affine):  # scale and shift are 0 already
+                tensor.index_fill_(axis, indices.to(tensor.device), 0)
     for (name, key), mask in ones.items():
         prune.custom_from_mask(modules[name], key, mask)
     return result
@@ -107,19 +89,10 @@ def kept_channels(
     """Module -> role -> indices of the channels that stay, for the modules that lose some."""
     modules, kept = dict(model.named_modules()), {}
     for (name, role), indices in dropped.items():
-        stays = torch.ones(_side(modules[name], role), dtype=torch.bool)
+        stays = torch.ones(side(modules[name], role), dtype=torch.bool)
         stays[indices] = False
         kept.setdefault(name, {})[role] = stays.nonzero().flatten()
     return kept
-
-
-def _side(module: nn.Module, role: str) -> int:
-    """Number of channels on one side of a module."""
-    return module.weight.shape[1] if role == "in" else _rows(module)
-
-
-def _rows(module: nn.Module) -> int:
-    return len(module.weight) if module.weight is not None else module.num_features
 
 
 @torch.no_grad()
@@ -139,17 +112,32 @@ def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
     for name, sides in kept.items():
         for key, tensor in _selected(modules[name], sides):
             memo[id(getattr(modules[name], key))] = tensor
-    for tensor in (*model.parameters(), *model.buffers()):
-        if id(tensor) not in memo and type(tensor) in (Tensor, nn.Parameter):
-            new = tensor.detach().clone()  # much faster than deepcopy, which goes by storages
-            if isinstance(tensor, nn.Parameter):
-                new = nn.Parameter(new, requires_grad=tensor.requires_grad)
-            memo[id(tensor)] = new
-    small = _deepcopy(model, memo)
+    small = duplicate(model, memo)
     modules = dict(small.named_modules())
     for name, sides in kept.items():
         _resize(modules[name], sides)
     return small
+
+
+@torch.no_grad()
+def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
+    """A copy of the model; much faster than deepcopy, which goes by storages."""
+    memo = memo or {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        if id(tensor) not in memo and type(tensor) in (Tensor, nn.Parameter):
+            new = tensor.detach().clone()
+            if isinstance(tensor, nn.Parameter):
+                new = nn.Parameter(new, requires_grad=tensor.requires_grad)
+            memo[id(tensor)] = new
+    return _deepcopy(model, memo)
+
+
+def shell(model: nn.Module) -> nn.Module:
+    """A copy of the tree of modules that shares parameters and buffers with the model.
+
+    Hooks and modes that are put on it do not touch the model.
+    """
+    return _deepcopy(model, {id(t): t for t in (*model.parameters(), *model.buffers())})
 
 
 def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
@@ -157,11 +145,13 @@ def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
 
     A module holds some twenty attributes, most of them empty containers for hooks, and deepcopy
     asks each how it wants to be copied. Modules that bring their own way of copying keep it.
+    Tensors that a forward pass left on a module, and that torch does not copy, are copied without
+    their history.
     """
-    plain = [module for module in model.modules() if _copies_plainly(type(module))]
-    for module in plain:
+    plain = {n: module for n, module in model.named_modules() if _copies_plainly(type(module))}
+    for module in plain.values():
         memo[id(module)] = type(module).__new__(type(module))
-    for module in plain:
+    for name, module in plain.items():
         state = memo[id(module)].__dict__
         for key, value in module.__getstate__().items():
             kind = type(value)
@@ -169,9 +159,26 @@ def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
                 state[key] = value
             elif kind in (dict, OrderedDict, list, set) and not value:
                 state[key] = memo.setdefault(id(value), kind())
-            else:
+            elif key in _REGISTERED:
                 state[key] = copy.deepcopy(value, memo)
+            else:
+                state[key] = _copied(value, memo, f"{name}.{key}" if name else key)
     return copy.deepcopy(model, memo)
+
+
+def _copied(value, memo: dict, name: str):
+    """A copy of one attribute, for which torch's refusals are said in words."""
+    for tensor in tensors_of(value) if isinstance(value, Tensor | list | tuple | dict) else ():
+        if tensor.grad_fn is not None:
+            memo.setdefault(id(tensor), tensor.detach().clone())
+    try:
+        return copy.deepcopy(value, memo)
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise PruningError(
+            f"the attribute {name!r} of the network ({type(value).__name__}) cannot be copied: "
+            f"{error}. Pruning returns a copy: take the attribute off first, or give its class a "
+            "__deepcopy__"
+        ) from error
 
 
 def _copies_plainly(kind: type) -> bool:
@@ -188,23 +195,22 @@ def _copies_plainly(kind: type) -> bool:
 
 def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
     """The tensors that a module will have, by name."""
-    tensors = []
-    for key in ("weight", "bias", "running_mean", "running_var"):
-        old = getattr(module, key, None)
-        if old is None:
-            continue
-        new = old.detach()
-        for role, indices in sides.items():
-            if role != "in" or key == "weight":
-                new = new.index_select(int(role == "in"), indices.to(old.device))
+    tensors: dict[str, Tensor] = {}
+    for role, indices in sides.items():
+        for key, axis in tensors_of_role(module, role):
+            old = tensors.get(key, getattr(module, key).detach())
+            tensors[key] = old.index_select(axis, indices.to(old.device))
+    result = []
+    for key, new in tensors.items():
+        old = getattr(module, key)
         if new.shape == old.shape:
             continue
         if new.ndim == 4 and not old.is_contiguous():
             new = new.contiguous(memory_format=torch.channels_last)
         if isinstance(old, nn.Parameter):
             new = nn.Parameter(new, requires_grad=old.requires_grad)
-        tensors.append((key, new))
-    return tensors
+        result.append((key, new))
+    return result
 
 
 def _resize(module: nn.Module, sides: dict[str, Tensor]) -> None:
@@ -214,6 +220,8 @@ def _resize(module: nn.Module, sides: dict[str, Tensor]) -> None:
 
 
 def _resize_side(module: nn.Module, role: str, size: int) -> None:
+    if ":" in role:  # a parameter of its own, of which nobody knows who else counts it
+        return
     if isinstance(module, nn.Linear):
         setattr(module, "in_features" if role == "in" else "out_features", size)
     elif isinstance(module, nn.PReLU):

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from networks import alive, dense_mlp, images, relative_error
+from strangers import FIXED, PRUNABLE, Auxiliary, lively
 from torch import nn
 
 import splinelib as sl
@@ -15,9 +16,123 @@ from splinelib.errors import PruningError
 from splinelib.models import resnet18
 
 
-def test_networks_that_shuffle_channels_are_refused_with_the_reason():
-    with pytest.raises(PruningError, match="split and shuffle channels"):
-        sl.score(torchvision.models.shufflenet_v2_x0_5(weights=None), example=images(1, 64))
+@pytest.mark.parametrize("name", PRUNABLE)
+def test_groups_of_networks_that_people_bring(name):
+    make, inputs, units = PRUNABLE[name]
+    layout = find_groups(lively(make), inputs)
+    assert {name: group.units for name, group in layout.groups.items()} == units, layout.fixed
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_what_must_stay_is_named_with_the_operation(name):
+    make, inputs, units, layer, why = FIXED[name]
+    if not units:
+        with pytest.raises(PruningError) as raised:
+            find_groups(lively(make), inputs)
+        assert f"{layer}: " in str(raised.value) and why in str(raised.value)
+        return
+    layout = find_groups(lively(make), inputs)
+    assert {name: group.units for name, group in layout.groups.items()} == units
+    assert why in layout.fixed[layer]
+
+
+def test_networks_that_shuffle_channels_are_pruned_where_the_order_stays():
+    model = alive(torchvision.models.shufflenet_v2_x0_5(weights=None, num_classes=5))
+    layout = find_groups(model, images(2, 64))
+    assert {"conv1.0", "conv5.0", "stage2.0.branch2.0", "stage4.3.branch2.0"} <= set(layout.groups)
+    assert "does not do what masking them does" in layout.fixed["stage2.1.branch2.5"]
+
+
+def test_heads_that_run_in_training_only_are_cut_along():
+    model = lively(Auxiliary)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layout = find_groups(model, images(4))
+    members = {m.module: m for m in layout.groups["a.0"].members}
+    assert not members["aux"].judged and members["b.0"].judged
+    assert [m.module for m in layout.groups["a.0"].consumers] == ["b.0"]
+    masks = {"a.0": torch.arange(16) % 3 > 0}
+    small, masked = sl.shrink(model, masks, images(4)), sl.apply_masks(model, masks, images(4))
+    for net in (small, masked):
+        net.training = True  # the head runs; batch norms keep their statistics
+    for found, expected in zip(small(images(4)), masked(images(4)), strict=True):
+        assert relative_error(found, expected) < 1e-5
+    loss = F.cross_entropy(small.train()(images(4))[1], torch.zeros(4, dtype=torch.long))
+    loss.backward()
+    assert small.aux.weight.grad.shape == (5, 10)
+
+
+@pytest.mark.filterwarnings("ignore:The default weight init:FutureWarning")
+def test_googlenet_trains_after_pruning():
+    model = torchvision.models.googlenet(weights=None, num_classes=10, init_weights=False).eval()
+    small = sl.prune(model, 0.3, "magnitude", data=images(4, 64)).train()
+    out = small(images(4, 64))
+    assert out.logits.shape == out.aux_logits1.shape == out.aux_logits2.shape == (4, 10)
+
+
+def test_layers_that_never_run_are_named():
+    class Unused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.spare = nn.Linear(8, 12), nn.Linear(12, 3), nn.Linear(8, 4)
+
+        def forward(self, x):
+            return self.b(F.relu(self.a(x)))
+
+    with pytest.warns(UserWarning, match=r"do not run are left as they are: \['spare'\]"):
+        layout = find_groups(Unused(), torch.randn(2, 8))
+    assert layout.fixed["spare"] == "it does not run"
+
+
+def test_a_zero_head_hides_nothing():
+    class Norm(nn.Module):
+        def forward(self, x):
+            return (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True)
+
+    model = nn.Sequential(nn.Linear(8, 32), Norm(), nn.Linear(32, 5))
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
+    with pytest.raises(PruningError, match="'mean' in '1' \\(Norm\\) mixes its channels"):
+        find_groups(model, torch.randn(4, 8))
+    assert not model[2].weight.any()  # the trial puts values there in a copy
+    model = torchvision.models.vit_b_32(weights=None, image_size=32).eval()  # its head is zero
+    layout = find_groups(model, images(2, 32))
+    assert all(group.units == 3072 for group in layout.groups.values())
+
+
+def test_networks_that_cannot_be_copied_name_the_attribute():
+    import threading
+
+    model = dense_mlp()
+    model[2].lock = threading.Lock()
+    with pytest.raises(PruningError, match=r"attribute '2.lock' of the network \(lock\) cannot be"):
+        find_groups(model, torch.randn(2, 6))
+
+
+def test_features_that_a_pass_left_behind_are_copied():
+    model = dense_mlp()
+    model.features = model[:2](torch.randn(2, 6))  # with a history
+    small = sl.prune(model, 0.5, data=torch.randn(64, 6))
+    assert not small.features.requires_grad
+    assert torch.equal(small.features, model.features)
+
+
+def test_stubs_of_a_float_network_are_no_obstacle():
+    stubs = torch.ao.quantization.QuantStub(), torch.ao.quantization.DeQuantStub()
+    model = nn.Sequential(stubs[0], *dense_mlp(), stubs[1]).eval()
+    assert [g.units for g in find_groups(model, torch.randn(2, 6)).groups.values()] == [16, 12]
+
+
+def test_the_model_is_left_as_it_was():
+    model = dense_mlp().train()
+    model[1].eval()
+    before = [set(vars(module)) for module in model.modules()]
+    modes = [module.training for module in model.modules()]
+    find_groups(model, torch.randn(2, 6))
+    assert [module.training for module in model.modules()] == modes
+    assert [set(vars(module)) for module in model.modules()] == before
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert not any(hasattr(parameter, "_channels") for parameter in model.parameters())
 
 
 def test_coupled_channels_are_one_unit():
@@ -91,11 +206,11 @@ def test_a_size_written_into_the_code_is_found_by_trying():
         def __init__(self):
             super().__init__()
             self.first, self.second = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 6, 1)
-            self.last = nn.Linear(64, 3)
+            self.last = nn.Linear(6 * 64, 3)
 
         def forward(self, x):
             x = F.relu(self.second(F.relu(self.first(x))))
-            return self.last(x.reshape(-1, 6, 64).sum(1))
+            return self.last(x.reshape(-1, 6 * 64))
 
     layout = find_groups(Written(), images(2))
     assert list(layout.groups) == ["first"]

@@ -4,12 +4,14 @@ import pytest
 import torch
 import torchvision
 from networks import alive, convnet, images, parameters, relative_error
+from strangers import FIXED, PRUNABLE, lively
 from torch import nn
 
 import splinelib as sl
 from splinelib.channels import surgery
 from splinelib.channels.groups import find_groups
 from splinelib.models import mlp, preresnet, resnet18, vgg16
+from splinelib.network.outputs import tensors_of
 
 
 def random_masks(groups, seed=0):
@@ -147,3 +149,27 @@ def test_the_quick_copy_is_what_deepcopy_gives():
     assert copied.notes == mine.notes and copied.same is copied.notes["none"]
     assert copied.own.copied_by_itself and not hasattr(mine.own, "copied_by_itself")
     assert "scale" not in copied.state_dict() and torch.equal(copied.scale, torch.ones(4))
+
+
+@pytest.mark.parametrize("name", [*PRUNABLE, *(name for name in FIXED if FIXED[name][2])])
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_shrunk_equals_masked_on_networks_that_people_bring(name, share):
+    make, inputs, *_ = (PRUNABLE | FIXED)[name]
+    model = lively(make)
+    layout = find_groups(model, inputs)
+    inputs = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(8))
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        masks = {}
+        for group in layout.groups.values():
+            masks[group.name] = torch.rand(group.units, generator=generator) > share
+            masks[group.name][seed] = True
+        masked, small = (f(model, masks, inputs) for f in (sl.apply_masks, sl.shrink))
+        with torch.no_grad():
+            expected, found = tensors_of(masked(inputs)), tensors_of(small(inputs))
+            dense = tensors_of(model(inputs))
+        assert len(found) == len(expected)
+        for one, other, whole in zip(found, expected, dense, strict=True):
+            assert one.shape == other.shape == whole.shape
+            assert relative_error(one, other) < 1e-5
+        assert parameters(small) < parameters(model) or all(mask.all() for mask in masks.values())

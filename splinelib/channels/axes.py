@@ -1,0 +1,68 @@
+"""Where the channels of a module lie in its tensors.
+
+A role names one side of a module: the rows that make channels (``out``), the columns that read them
+(``in``), the channels of a norm or PReLU (``channel``), or one axis of any other parameter or
+buffer (``scale:0``).
+"""
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+
+def role_of(module: nn.Module, key: str, axis: int) -> str | None:
+    """The role of one axis of a module's parameter or buffer; None for one that is no side."""
+    size = getattr(module, key).shape
+    if is_layer(module) and key == "bias":
+        return "out"
+    if is_layer(module) and key == "weight":
+        if axis > 1:
+            return None
+        role = "out" if axis == _row_axis(module) else "in"
+        grouped = getattr(module, "groups", 1) > 1
+        # the columns of a grouped convolution count within its blocks, and so does one of the axes
+        # of a transposed one: they stay
+        return None if grouped and axis == 1 else role
+    if isinstance(module, (_BatchNorm, _InstanceNorm, nn.PReLU)) and len(size) == 1:
+        return "channel"
+    return f"{key}:{axis}" if size[axis] > 1 else None
+
+
+def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:
+    """The tensors that a side has a part in, (name, axis) each."""
+    if ":" in role:
+        key, axis = role.rsplit(":", 1)
+        return [(key, int(axis))]
+    if role == "in":
+        return [("weight", 1 - _row_axis(module))]
+    axis = _row_axis(module) if is_layer(module) else 0
+    sides = [("weight", axis), ("bias", 0), ("running_mean", 0), ("running_var", 0)]
+    return [(key, axis) for key, axis in sides if getattr(module, key, None) is not None]
+
+
+def side(module: nn.Module, role: str) -> int:
+    """Number of channels on one side of a module."""
+    for key, axis in tensors_of_role(module, role):
+        return getattr(module, key).shape[axis]
+    return module.num_features
+
+
+def rows_first(layer: nn.Module) -> Tensor:
+    """The weight of a layer with its rows along axis 0, those of a transposed convolution too."""
+    weight = layer.weight.detach()
+    return weight.transpose(0, 1) if _row_axis(layer) else weight
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether rows of its weight make channels that may be pruned."""
+    return isinstance(module, (_ConvNd, nn.Linear))
+
+
+def is_depthwise(module: nn.Module) -> bool:
+    """Whether each channel is convolved for itself."""
+    return isinstance(module, _ConvNd) and 1 < module.groups == module.out_channels
+
+
+def _row_axis(module: nn.Module) -> int:
+    return int(isinstance(module, _ConvTransposeNd))

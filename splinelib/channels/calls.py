@@ -1,0 +1,83 @@
+"""One operation of a run, as the rules of channels see it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from .fields import Field, Operand, Ties
+
+# What users call it, where ATen has a name of its own.
+_NAMES = {"_local_scalar_dense": "item", "native_layer_norm": "layer_norm"}
+_NAMES |= {"native_group_norm": "group_norm", "_softmax": "softmax"}
+_NAMES |= {"_log_softmax": "log_softmax", "native_batch_norm": "batch_norm"}
+
+
+@dataclass
+class Call:
+    """One operation: what it was given, by name, and what it made.
+
+    Attributes
+    ----------
+    name : str
+        As ATen has it, without the underscore of in-place operations.
+    func, args, kwargs
+        The call itself.
+    results : list of Tensor
+    ties : Ties
+        Where a rule says what goes together and what must stay.
+    of : callable
+        The fields of a tensor.
+    where : str
+        The module that called, in words.
+    strides : tuple of int
+        Of the first tensor, before an operation in place.
+    given : dict of str to object
+        All arguments by the names that ATen gives them, in order, defaults included.
+    """
+
+    name: str
+    func: Callable
+    args: tuple
+    kwargs: dict
+    results: list[Tensor]
+    ties: Ties
+    of: Callable[[Tensor], Sequence[Field]]
+    where: str
+    strides: tuple[int, ...] = ()
+    made: dict[int, list[Field]] = field(default_factory=dict)  # result -> its fields
+
+    def __post_init__(self):
+        arguments = self.func._schema.arguments
+        defaults = {argument.name: argument.default_value for argument in arguments}
+        self.given = defaults | dict(zip(defaults, self.args, strict=False)) | self.kwargs
+        self.tensors = [t for t in tree_leaves((self.args, self.kwargs)) if isinstance(t, Tensor)]
+
+    @property
+    def input(self) -> Tensor:
+        """The first tensor."""
+        return self.tensors[0]
+
+    @property
+    def said(self) -> str:
+        """The operation and its place, in words."""
+        name = _NAMES.get(self.name, self.name)
+        return f"{name!r} in {self.where}"
+
+    @property
+    def met(self) -> str:
+        """Why units must stay that meet a tensor of the same size which no units make."""
+        return f"{self.said} joins it with a tensor that no prunable layer makes"
+
+    def give(self, fields: Sequence[Field], result: int = 0) -> None:
+        """These are the fields of a result."""
+        self.made[result] = list(fields)
+
+    def mixes(self, item: Field, what: str = "mixes its channels") -> None:
+        """These units must stay, because of this operation."""
+        self.ties.bar(item.labels, f"{self.said} {what}")
+
+    def operand(self, tensor: Tensor) -> Operand:
+        """A tensor as the algebra of fields takes it."""
+        return tuple(tensor.shape), self.of(tensor)

@@ -1,0 +1,220 @@
+"""Which unit each position of a tensor comes from, and which units are thereby tied.
+
+A *channel* is a row or a column of a layer, a channel of a norm, an index along an axis of any
+other parameter. Channels are numbered through the whole network; number 0 stands for what no
+channel makes and never goes. A `Field` gives the channel of every position of one tensor. A tensor
+may carry several: in an MLP-Mixer the channels lie along one axis and the tokens, which a linear
+layer makes as well, along another. `Ties` collects what has to go together, and what must stay.
+
+Nothing here knows the operations of torch: `rules` says what each does to fields.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Field:
+    """The channel of each position of a tensor.
+
+    Attributes
+    ----------
+    labels : Tensor of int64, with the shape of the tensor
+        Expanded (stride 0) along every axis along which it is constant, so that it takes next to
+        no memory.
+    axes : frozenset of int
+        The axes along which it varies.
+    """
+
+    labels: Tensor
+    axes: frozenset[int]
+
+
+def field(labels: Tensor) -> Field:
+    """The field of these labels, expanded where they are constant."""
+    shape, axes = labels.shape, []
+    for axis in range(labels.ndim):
+        if shape[axis] == 1:
+            continue
+        if labels.stride(axis) == 0:
+            labels = labels.narrow(axis, 0, 1)
+            continue
+        first = labels.narrow(axis, 0, 1)
+        if torch.equal(first.expand_as(labels), labels):
+            labels = first
+        else:
+            axes.append(axis)
+    return Field(labels.expand(shape), frozenset(axes))
+
+
+def along(labels: Tensor, shape: Sequence[int], axis: int) -> Field:
+    """The field of a tensor of this shape whose channels lie along one axis; labels (n,)."""
+    view = [1] * len(shape)
+    view[axis] = len(labels)
+    axes = frozenset({axis} if len(labels) > 1 else ())
+    return Field(labels.view(view).expand(tuple(shape)), axes)
+
+
+class Ties:
+    """What goes together and what must stay, collected while a network runs."""
+
+    def __init__(self):
+        self.count = 1
+        self.left: list[np.ndarray] = []
+        self.right: list[np.ndarray] = []
+        # channel -> why it must stay; the first reason stands
+        self.barred = {0: "it is joined with channels that no prunable layer makes"}
+        self.read: list[np.ndarray] = []  # channels that a product sums over
+
+    def new(self, size: int) -> Tensor:
+        """Numbers for so many new channels, (size,)."""
+        self.count += size
+        return torch.arange(self.count - size, self.count)
+
+    def bar(self, labels: Tensor, why: str) -> None:
+        """These must stay."""
+        for channel in np.unique(_compact(labels).numpy()).tolist():
+            self.barred.setdefault(channel, why)
+
+    def tie(self, one: Tensor, other: Tensor) -> None:
+        """Position by position, these go together. The shapes broadcast."""
+        one, other = torch.broadcast_tensors(one, other)
+        if one.data_ptr() == other.data_ptr() and one.stride() == other.stride():
+            return
+        for axis in range(one.ndim):
+            if one.stride(axis) == 0 and other.stride(axis) == 0 and one.shape[axis] > 1:
+                one, other = one.narrow(axis, 0, 1), other.narrow(axis, 0, 1)
+        left, right = one.flatten().numpy(), other.flatten().numpy()
+        apart = left != right
+        if not apart.all():
+            left, right = left[apart], right[apart]
+        if len(left) > 4096:  # large fields repeat themselves
+            left, right = np.divmod(np.unique(left * self.count + right), self.count)
+        if len(left):
+            self.left.append(left)
+            self.right.append(right)
+
+    def level(self, item: Field, axes) -> Field:
+        """Tie what differs along these axes, so that the field is constant there."""
+        labels, left = item.labels, item.axes
+        for axis in sorted(left & set(axes)):
+            first = labels.narrow(axis, 0, 1)
+            self.tie(first, labels)
+            labels = first
+            left = left - {axis}
+        return Field(labels.expand(item.labels.shape), left)
+
+    def note_read(self, labels: Tensor) -> None:
+        """These are summed over, so that they can go without a trace."""
+        self.read.append(np.unique(_compact(labels).numpy()))
+
+    def components(self) -> np.ndarray:
+        """Number of the connected component of each channel."""
+        from scipy.sparse import coo_array  # a tenth of what importing the library takes
+        from scipy.sparse.csgraph import connected_components
+
+        left, right = (
+            np.concatenate([np.empty(0, np.int64), *side]) for side in (self.left, self.right)
+        )
+        ties = coo_array((np.ones(len(left)), (left, right)), shape=(self.count, self.count))
+        return connected_components(ties, directed=False)[1]
+
+
+def _compact(labels: Tensor) -> Tensor:
+    """Without the axes along which the labels are expanded."""
+    for axis in range(labels.ndim):
+        if labels.stride(axis) == 0 and labels.shape[axis] > 1:
+            labels = labels.narrow(axis, 0, 1)
+    return labels
+
+
+Operand = tuple[Sequence[int], Sequence[Field]]  # shape and fields of a tensor
+
+
+def combine(ties: Ties, shape: Sequence[int], operands: Sequence[Operand], why: str) -> list[Field]:
+    """What an operation gives that works position by position on tensors that broadcast.
+
+    Units that meet at a position are tied. A unit that meets a position that no unit makes must
+    stay, unless the other tensor is broadcast there: a map of one channel scales them all, and
+    does not mind how many there are.
+
+    Parameters
+    ----------
+    ties : Ties
+    shape : sequence of int
+        Of the result.
+    operands : sequence of (shape, fields)
+    why : str
+        The reason for what must stay.
+    """
+    shape = tuple(shape)
+    wide = [_broadcast(ties, shape, operand, why) for operand in operands]
+    result: list[Field] = []
+    for at, (_, fields) in enumerate(wide):
+        for item in fields:
+            for there, (sizes, others) in enumerate(wide):
+                if there == at or not any(sizes[axis] > 1 for axis in item.axes):
+                    continue
+                met = [other for other in others if other.axes & item.axes]
+                if not met:
+                    ties.bar(item.labels, why)
+                elif there > at:  # the pair is met twice
+                    for other in met:
+                        ties.tie(item.labels, other.labels)
+            if not any(kept.axes == item.axes for kept in result):
+                result.append(item)
+    return result
+
+
+def _broadcast(ties: Ties, shape: tuple[int, ...], operand: Operand, why: str) -> Operand:
+    """An operand in the axes of the result; a lone unit that is spread over others must stay."""
+    sizes, fields = operand
+    lacking = len(shape) - len(sizes)
+    sizes = (*(1,) * lacking, *sizes)
+    spread = any(size == 1 < full for size, full in zip(sizes, shape, strict=True))
+    wide = []
+    for item in fields:
+        if not item.axes and spread:
+            ties.bar(item.labels, "it has one channel only, which others share")
+        else:
+            axes = frozenset(axis + lacking for axis in item.axes)
+            wide.append(Field(item.labels.expand(shape), axes))
+    return sizes, wide
+
+
+def contract(ties: Ties, one: Operand, other: Operand, axes: tuple[int, int], why: str) -> tuple:
+    """The operands of a product that sums over one axis of each, with that axis of size 1.
+
+    The units along the two axes are tied: each makes one term of the sum. Axis 0 of two tensors of
+    three axes counts the products; along all others the units of a term are tied with each other.
+    """
+    summed, kept = [], []
+    for (shape, fields), axis in zip((one, other), axes, strict=True):
+        shared = {0} if len(shape) == 3 else set()
+        here = [item for item in fields if axis in item.axes]
+        level = [ties.level(item, set(range(len(shape))) - {axis} - shared) for item in here]
+        rest = [item for item in fields if axis not in item.axes]
+        sizes = tuple(1 if a == axis else size for a, size in enumerate(shape))
+        kept.append((sizes, [Field(item.labels.narrow(axis, 0, 1), item.axes) for item in rest]))
+        summed.append([_front(item.labels, axis, bool(shared)) for item in level])
+    for labels in (*summed[0], *summed[1]):
+        ties.note_read(labels)
+    if not summed[0] or not summed[1]:
+        for labels in (*summed[0], *summed[1]):
+            ties.bar(labels, why)
+    for left in summed[0]:
+        for right in summed[1]:
+            ties.tie(left, right)
+    return tuple(kept)
+
+
+def _front(labels: Tensor, axis: int, products: bool) -> Tensor:
+    """Labels along the axis that is summed over, (n,), or (products, n)."""
+    labels = labels.movedim(axis, -1)
+    while labels.ndim > 1 + products:
+        labels = labels.select(int(products), 0)
+    return labels

@@ -1,0 +1,203 @@
+"""Follow the channels of a network through a run of it.
+
+Parameters carry fields from the start: the rows of a layer make channels, its columns read them. A
+`TorchDispatchMode` sees each operation of ATen, hands it to its rule, and notes the fields of what
+it made. So a network is taken as it is: modules, functions, methods, checkpointing and computed
+weights all come down to the same operations.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ..network.outputs import tensors_of
+from .axes import is_layer, role_of
+from .calls import Call
+from .fields import Field, Ties, along
+from .operations import name_of, rule_of
+
+Block = tuple[str, str]  # module and role
+
+
+@dataclass
+class Followed:
+    """What a run says about channels.
+
+    Attributes
+    ----------
+    ties : Ties
+    blocks : dict of (module, role) to Tensor
+        Numbers of the channels on one side of a module, for all that took part.
+    order : list of str
+        Convolutions and linear layers that were called, in order.
+    calls : dict of str to int
+        How often each was.
+    batch_norms : dict of str to str
+        Layer -> the batch norm that alone reads its output.
+    """
+
+    ties: Ties = field(default_factory=Ties)
+    blocks: dict[Block, Tensor] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+    batch_norms: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def order(self) -> list[str]:
+        return list(self.calls)
+
+
+class _Follower(TorchDispatchMode):
+    def __init__(self, model: nn.Module, followed: Followed):
+        super().__init__()
+        self.followed, self.stack = followed, []
+        self.owners = {}  # id of a parameter or buffer -> where it belongs
+        self.known: dict[int, Sequence[Field]] = {}
+        self.readers: dict[str, list[str]] = {}  # layer -> modules whose operations read it
+        for name, module in model.named_modules():
+            own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+            self.owners |= {id(tensor): (name, module, key, tensor) for key, tensor in own}
+
+    def of(self, tensor: Tensor) -> Sequence[Field]:
+        """The fields of a tensor of the run."""
+        if id(tensor) in self.owners:
+            if id(tensor) not in self.known:
+                self.known[id(tensor)] = self._own(*self.owners[id(tensor)])
+            return self.known[id(tensor)]
+        return getattr(tensor, "_channels", ())
+
+    def _own(self, name: str, module: nn.Module, key: str, tensor: Tensor) -> list[Field]:
+        """The fields that a parameter or buffer has from the start."""
+        fields = []
+        for axis, size in enumerate(tensor.shape):
+            role = role_of(module, key, axis)
+            if role and tensor.numel() > 1:
+                blocks = self.followed.blocks
+                if (name, role) not in blocks:
+                    blocks[name, role] = self.followed.ties.new(size)
+                fields.append(along(blocks[name, role], tensor.shape, axis))
+        return fields
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        self.note_readers(inputs, self.stack[-1][0] if self.stack else "")
+        strides = inputs[0].stride() if inputs else ()
+        result = func(*args, **kwargs)
+        results = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
+        if not any(self.of(tensor) for tensor in inputs):
+            for tensor in results:  # written over by what carries no channels
+                if getattr(tensor, "_channels", ()):
+                    tensor._channels = ()
+            return result
+        call = Call(
+            *(name_of(func), func, args, kwargs, results),
+            *(self.followed.ties, self.of, self._where(), strides),
+        )
+        rule_of(func)(call)
+        for index, tensor in enumerate(results):
+            if id(tensor) not in self.owners:
+                tensor._channels = tuple(call.made.get(index, ()))
+        return result
+
+    def note_readers(self, tensors: Sequence[Tensor], reader: str) -> None:
+        """Who reads what a layer says."""
+        for tensor in tensors:
+            if (maker := getattr(tensor, "_made_by", None)) is not None:
+                self.readers.setdefault(maker, []).append(reader)
+
+    def batch_norms(self, modules: dict[str, nn.Module]) -> dict[str, str]:
+        """Layer -> the batch norm that alone reads it, and reads nothing else."""
+        alone = {maker: readers[0] for maker, readers in self.readers.items() if len(readers) == 1}
+        norms = [reader for readers in self.readers.values() for reader in readers]
+        return {
+            maker: reader
+            for maker, reader in alone.items()
+            if isinstance(modules[reader], _BatchNorm) and norms.count(reader) == 1
+        }
+
+    def note_norm(self, name: str, module: nn.Module, read: Tensor) -> None:
+        """A norm without parameters has channels all the same: it counts them."""
+        if module.weight is not None or module.running_mean is not None or read.ndim < 2:
+            return
+        ties, blocks = self.followed.ties, self.followed.blocks
+        channels = blocks.setdefault((name, "channel"), ties.new(module.num_features))
+        for item in self.of(read):
+            if item.axes == {1} and len(channels) == read.shape[1]:
+                ties.tie(along(channels, read.shape, 1).labels, item.labels)
+
+    def _where(self) -> str:
+        name, kind = self.stack[-1] if self.stack else ("", "")
+        return f"{name!r} ({kind})" if name else "the model's own forward"
+
+
+@contextlib.contextmanager
+def _watching(model: nn.Module, follower: _Follower) -> Iterator[None]:
+    """Hooks on the modules: who runs, in which order, and which norm reads which layer."""
+    followed = follower.followed
+
+    def enter(name, module):
+        def hook(_, args, kwargs):
+            follower.stack.append((name, type(module).__name__))
+            if not isinstance(module, (_BatchNorm, _InstanceNorm)):
+                return
+            for tensor in tensors_of((args, kwargs))[:1]:
+                follower.note_norm(name, module, tensor)
+
+        return hook
+
+    def leave(name, module):
+        def hook(_, args, output):
+            follower.stack.pop()
+            if is_layer(module):
+                followed.calls[name] = followed.calls.get(name, 0) + 1
+                if isinstance(output, Tensor):
+                    output._made_by = name
+
+        return hook
+
+    handles = []
+    for name, module in model.named_modules():
+        handles.append(module.register_forward_pre_hook(enter(name, module), with_kwargs=True))
+        handles.append(module.register_forward_hook(leave(name, module), always_call=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def follow(
+    model: nn.Module, args: tuple, kwargs: dict, followed: Followed | None = None
+) -> Followed:
+    """Run a network once and follow its channels, from the rows that make them to its outputs.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In the mode in which it should run. Hooks are put on it and taken off again.
+    args, kwargs
+        What the model takes.
+    followed : Followed or None
+        An earlier run, to which this one adds.
+    """
+    followed = followed or Followed()
+    follower = _Follower(model, followed)
+    with torch.no_grad(), _watching(model, follower), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with follower:
+            output = model(*args, **kwargs)
+    outputs = tensors_of(output)
+    follower.note_readers(outputs, "")
+    followed.batch_norms |= follower.batch_norms(dict(model.named_modules()))
+    for tensor in outputs:
+        for item in follower.of(tensor):
+            followed.ties.bar(item.labels, "its channels are outputs of the network")
+    return followed

@@ -1,0 +1,175 @@
+"""What layers do to channels: products, convolutions, norms, attention.
+
+A weight carries fields as an input does: its rows make channels, its columns read them. So a
+product ties the units along the axis that it sums over with the columns that read them, whether the
+weight is a layer's own, scaled on its way (an equalised learning rate) or a bare parameter.
+"""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from .calls import Call
+from .fields import Field, Operand, along, combine, contract, field
+
+
+def product(one: str, other: str, added: str | None = None, turned: bool = False) -> Callable:
+    """Matrix products; `added` names what is added, `turned` a weight that is transposed."""
+
+    def rule(call: Call) -> None:
+        left, right = call.given[one], call.given[other]
+        inner = (left.ndim - 1, right.ndim - 1 if turned or right.ndim == 1 else right.ndim - 2)
+        why = f"{call.said} multiplies it by a tensor that no unit makes"
+        a, b = contract(call.ties, call.operand(left), call.operand(right), inner, why)
+        operands = [_without(a, inner[0]), _without(b, inner[1])]
+        shape = call.results[0].shape
+        if right.ndim > 1:  # rows, then columns: each is spread over the other
+            (rows, labels), (columns, others) = operands
+            operands = [
+                ((*rows, 1), [field(item.labels.unsqueeze(-1)) for item in labels]),
+                _columns(columns, others, right.ndim),
+            ]
+        if added is not None and call.given.get(added) is not None:
+            operands.append(call.operand(call.given[added]))
+        call.give(combine(call.ties, shape, operands, call.met))
+
+    return rule
+
+
+def _without(operand: Operand, axis: int) -> Operand:
+    shape, fields = operand
+    sizes = (*shape[:axis], *shape[axis + 1 :])
+    return sizes, [field(item.labels.select(axis, 0)) for item in fields]
+
+
+def _columns(sizes: Sequence[int], fields: Sequence[Field], ndim: int) -> Operand:
+    if ndim == 2:
+        return sizes, list(fields)
+    spread = [field(item.labels.unsqueeze(-2)) for item in fields]
+    return (*sizes[:-1], 1, sizes[-1]), spread
+
+
+def attention(call: Call) -> None:
+    for tensor in call.tensors:
+        for item in call.of(tensor):
+            call.mixes(item, "works on whole heads, which keep their size")
+
+
+def embedding(call: Call) -> None:
+    weight = call.given["weight"]
+    for item in call.of(weight):
+        if item.axes == {1}:
+            labels = item.labels.select(0, 0)
+            shape = call.results[0].shape
+            call.give([along(labels, shape, len(shape) - 1)])
+        else:
+            call.mixes(item)
+
+
+def convolution(call: Call) -> None:
+    """A convolution reads the channels of axis 1 and makes those of its rows."""
+    given = call.given
+    inputs, weight, groups = given["input"], given["weight"], given["groups"]
+    reads, makes = (0, 1) if given["transposed"] else (1, 0)
+    read = [_lone(call, item, 1) for item in call.of(inputs)]
+    read = [labels for labels in read if labels is not None]
+    made = _sides(call, weight, makes)
+    columns = _sides(call, weight, reads)
+    if groups > 1:
+        _grouped(call, read, made, columns)
+    else:
+        for labels in (*read, *columns):
+            call.ties.note_read(labels)
+        if not read or not columns:
+            for labels in (*read, *columns):
+                call.ties.bar(labels, f"{call.said} reads channels that no prunable layer makes")
+        for one in read:
+            for other in columns:
+                call.ties.tie(one, other)
+    shape = call.results[0].shape
+    operands = [(shape, [along(labels, shape, 1) for labels in made])]
+    if (bias := given["bias"]) is not None:
+        column = (len(bias), *(1,) * (len(shape) - 2))
+        operands.append((column, [field(f.labels.view(column)) for f in call.of(bias)]))
+    call.give(combine(call.ties, shape, operands, call.met))
+
+
+def _lone(call: Call, item: Field, axis: int) -> Tensor | None:
+    """Labels along one axis, (n,), with what differs along the others tied; None if elsewhere."""
+    if item.axes and axis not in item.axes:
+        call.mixes(item)
+        return None
+    labels = call.ties.level(item, item.axes - {axis}).labels.movedim(axis, -1)
+    while labels.ndim > 1:
+        labels = labels.select(0, 0)
+    return labels
+
+
+def _sides(call: Call, weight: Tensor, axis: int) -> list[Tensor]:
+    """Labels of a weight along one of its first two axes; those of its kernel must stay."""
+    found = []
+    for item in call.of(weight):
+        if item.axes - {0, 1}:
+            call.mixes(item, "reads it as the kernel of a convolution")
+        elif axis in item.axes or (not item.axes and weight.shape[axis] == 1):
+            labels = _lone(call, item, axis)
+            if labels is not None:
+                found.append(labels)
+    return found
+
+
+def _grouped(call: Call, read: list[Tensor], made: list[Tensor], columns: list[Tensor]) -> None:
+    """What one block of a grouped convolution reads and makes is one unit."""
+    groups = call.given["groups"]
+    for labels in columns:  # an axis within the blocks, which stays as it is
+        call.ties.bar(labels, f"{call.said} reads it in blocks")
+    if call.given["transposed"] or not read or not made:
+        why = (
+            "a grouped transposed convolution"
+            if call.given["transposed"]
+            else "which no unit makes"
+        )
+        for labels in (*read, *made):
+            call.ties.bar(labels, f"{call.said} reads channels in blocks, {why}")
+        return
+    for one in made:
+        rows = one.view(groups, -1)
+        call.ties.tie(rows[:, :1], rows)
+        for other in read:
+            call.ties.tie(rows[:, :1], other.view(groups, -1))
+
+
+def batch_norm(call: Call) -> None:
+    """Statistics, scale and shift of each channel for itself."""
+    shape = call.input.shape
+    operands = [call.operand(call.input)]
+    for tensor in call.tensors[1:]:
+        column = (len(tensor), *(1,) * (len(shape) - 2))
+        operands.append((column, [field(f.labels.view(column)) for f in call.of(tensor)]))
+    call.give(combine(call.ties, shape, operands, call.met))
+
+
+def layer_norm(call: Call) -> None:
+    """Mean and variance over the last axes mix what lies along them."""
+    last = len(call.given["normalized_shape"])
+    axes = set(range(call.input.ndim - last, call.input.ndim))
+    for tensor in call.tensors[1:]:
+        for item in call.of(tensor):
+            call.mixes(item)
+    passed = []
+    for item in call.of(call.input):
+        if item.axes & axes:
+            call.mixes(item)
+        else:
+            passed.append(item)
+    call.give(passed)
+
+
+def group_norm(call: Call) -> None:
+    """Mixes the channels of a group; with a group for each channel it is an instance norm."""
+    if call.given["group"] == call.given["C"]:
+        batch_norm(call)
+        return
+    for tensor in call.tensors:
+        for item in call.of(tensor):
+            call.mixes(item)

@@ -1,0 +1,269 @@
+"""Try a layout out: do smaller networks give what masked ones give, layer by layer?
+
+The rules of `operations` say which units can go. What they cannot know (a size written into the
+code, a count that is read from a module) shows when a network runs without them. So half of the
+units of every group are masked in one copy and cut out of another, and what each layer says is
+compared, for two complementary halves: a fault shows where it arises, before a small branch or an
+average hides it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import PruningError
+from ..network.modes import evaluating
+from ..network.outputs import tensors_of
+from .axes import is_layer
+from .layout import Group, Layout
+from .surgery import dropped_channels, duplicate, kept_channels, removed, silenced
+
+# How far a layer of a smaller network may lie from the masked one's, relative to what masking half
+# of the units changes there, and to the largest value: summation order alone gives about 1e-6.
+_OF_CHANGE, _OF_SCALE = 1e-3, 1e-5
+_POSITIONS = 64  # of each map, so that deep networks fit into memory
+
+
+def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | None:
+    """None if both models give the same outputs on the example, else what is wrong."""
+    inputs = Inputs((example,), {})
+    with evaluating(masked), evaluating(small):
+        expected = _said(masked, inputs)[""]
+        try:
+            found = _said(small, inputs)[""]
+        except (RuntimeError, ValueError, IndexError) as error:
+            return f"the smaller network fails ({str(error).splitlines()[0]})"
+    if len(found) != len(expected):
+        return f"it gives {len(found)} outputs instead of {len(expected)}"
+    faults = (
+        _disagreement(a, b, torch.zeros_like(a), None) for a, b in zip(expected, found, strict=True)
+    )
+    return next((fault for fault in faults if fault), None)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model is called with: positional and keyword arguments."""
+
+    args: tuple
+    kwargs: dict
+
+
+def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
+    """The layout without the groups whose removal does not do what masking does.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In the mode in which it should be tried. It is left as it is.
+    layout : Layout
+    inputs : Inputs
+
+    Raises
+    ------
+    PruningError
+        If the model is random, or if groups work alone and not together.
+    """
+    trial = _Trial(model, layout, inputs)
+    if trial.fault(layout.groups) is None:
+        return layout
+    trial.check_repeats()
+    sound, fixed = dict(layout.groups), dict(layout.fixed)
+    while sound and (fault := trial.fault(sound)) is not None:
+        bad = trial.culprits(sound, fault)
+        if not bad:
+            raise PruningError(f"the groups of this network depend on each other: {fault.what}")
+        for name, why in bad.items():
+            why = f"removing units does not do what masking them does: {why}"
+            makers = [m.module for m in sound[name].members if m.role == "out"]
+            fixed.update((maker, why) for maker in makers if maker not in fixed)
+            del sound[name]
+    return replace(layout, groups=sound, fixed=fixed)
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """What went wrong, and the layer behind which it did."""
+
+    what: str
+    place: str
+
+
+class _Trial:
+    def __init__(self, model: nn.Module, layout: Layout, inputs: Inputs):
+        self.layout, self.inputs = layout, inputs
+        self.model = _lively(model)
+        self.dense = _said(self.model, inputs)
+
+    def check_repeats(self) -> None:
+        """Raise `PruningError` if the same inputs give other outputs the second time."""
+        again = _said(self.model, self.inputs)
+        for name, tensors in self.dense.items():
+            for one, other in zip(tensors, again.get(name, []), strict=False):
+                if one.shape == other.shape and not torch.allclose(one, other, equal_nan=True):
+                    where = f"{name!r} gives" if name else "it gives"
+                    raise PruningError(
+                        f"the network is random in evaluation mode: {where} other values for the "
+                        "same inputs. Dropout that is always on (F.dropout(x) without "
+                        "training=self.training) does that"
+                    )
+
+    def culprits(self, groups: dict[str, Group], fault: _Fault) -> dict[str, str]:
+        """The groups that are not sound alone, and why; those near the fault are tried first."""
+        near = sorted(groups, key=lambda name: self._distance(groups[name], fault.place))
+        for name in near[:3]:
+            if (alone := self.fault({name: groups[name]})) is not None:
+                return {name: alone.what}
+        return self._searched(groups)
+
+    def _searched(self, groups: dict[str, Group]) -> dict[str, str]:
+        """The same, by halving."""
+        fault = self.fault(groups)
+        if fault is None:
+            return {}
+        if len(groups) == 1:
+            return {next(iter(groups)): fault.what}
+        names, middle = list(groups), len(groups) // 2
+        halves = names[:middle], names[middle:]
+        first, second = (self._searched({n: groups[n] for n in half}) for half in halves)
+        return first | second
+
+    def _distance(self, group: Group, place: str) -> float:
+        """How many layers before a place, or behind it, a group has its nearest part."""
+        position = {name: i for i, name in enumerate(self.layout.order)}
+        here = position.get(place, len(position))
+        steps = [here - position[m.module] for m in group.members if m.module in position]
+        return min((step if step >= 0 else 0.5 - step for step in steps), default=float("inf"))
+
+    def fault(self, groups: dict[str, Group]) -> _Fault | None:
+        """What goes wrong if half of the units of these groups are removed; None if nothing."""
+        layout = replace(self.layout, groups=groups, fixed={})
+        for masks in _halves(groups):
+            if (fault := self._fault(layout, masks)) is not None:
+                return fault
+        return None
+
+    def _fault(self, layout: Layout, masks: dict[str, Tensor]) -> _Fault | None:
+        kept = kept_channels(self.model, dropped_channels(layout, masks))
+        try:
+            found = _said(removed(self.model, layout, masks), self.inputs)
+        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+            reached = getattr(error, "_reached", "")
+            place = f" behind {reached!r}" if reached else ""
+            what = f"the smaller network fails{place} ({str(error).splitlines()[0]})"
+            return _Fault(what, reached)
+        masked = _said(silenced(self.model, layout, masks), self.inputs)
+        for name, tensors in masked.items():
+            rows = kept.get(name, {}).get("out")
+            others, dense = found.get(name, []), self.dense.get(name, [])
+            if len(others) != len(tensors):
+                return _Fault(f"it gives {len(others)} outputs instead of {len(tensors)}", name)
+            for expected, small_one, whole in zip(tensors, others, dense, strict=True):
+                why = _disagreement(expected, small_one, whole, rows)
+                if why is not None:
+                    return _Fault(f"{name!r}: {why}" if name else why, name)
+        return None
+
+
+def _halves(groups: dict[str, Group]) -> Iterator[dict[str, Tensor]]:
+    """Masks that keep about half of each group's units, and then the others.
+
+    The numbers differ from group to group, so that sizes which agree by chance show; the first and
+    the last unit go in one of the two.
+    """
+    generator = torch.Generator().manual_seed(0)
+    masks = {}
+    for name, group in groups.items():
+        share = 0.35 + 0.3 * torch.rand((), generator=generator)
+        order = torch.randperm(group.units, generator=generator)
+        keep = order < max(1, min(int(share * group.units), group.units - 1))
+        if group.units > 3:
+            keep[0] = keep[-1] = bool(len(masks) % 2)
+            keep[1] = not keep[0]
+        masks[name] = keep
+    yield {name: keep if keep.any() else ~keep for name, keep in masks.items()}
+    yield {name: ~keep if not keep.all() else keep for name, keep in masks.items()}
+
+
+def _lively(model: nn.Module) -> nn.Module:
+    """A copy in which weights that are all 0 are not, so that nothing is hidden behind them."""
+    if all(tensor.any() for _, tensor in _weights(model)):
+        return model
+    copied = duplicate(model)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for _, tensor in _weights(copied):
+            if not tensor.any():
+                fan = max(tensor[0].numel(), 1) if tensor.ndim > 1 else 1
+                values = torch.randn(tensor.shape, generator=generator) / fan**0.5
+                tensor.copy_(values)
+    return copied
+
+
+def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in model.named_parameters():
+        if tensor.is_floating_point() and tensor.numel() and not name.endswith("bias"):
+            yield name, tensor
+
+
+def _said(model: nn.Module, inputs: Inputs) -> dict[str, list[Tensor]]:
+    """What each layer says in one run, at a sample of positions, and under ``""`` the outputs."""
+    said: dict[str, list[Tensor]] = {}
+    reached = [""]
+
+    def note(name):
+        def hook(module, _, output):
+            if is_layer(module):
+                reached[0] = name
+            if is_layer(module) and isinstance(output, Tensor):
+                said.setdefault(name, []).append(_sampled(module, output))
+
+        return hook
+
+    handles = [m.register_forward_hook(note(n)) for n, m in model.named_modules() if n]
+    try:
+        with torch.no_grad():
+            output = model(*inputs.args, **inputs.kwargs)
+    except Exception as error:
+        error._reached = reached[0]
+        raise
+    finally:
+        for handle in handles:
+            handle.remove()
+    said[""] = [tensor.float() for tensor in tensors_of(output) if not tensor.is_complex()]
+    return said
+
+
+def _sampled(layer: nn.Module, output: Tensor) -> Tensor:
+    """What a layer says, rows last, at some of its positions."""
+    if not isinstance(layer, nn.Linear) and output.ndim > layer.weight.ndim - 2 + 1:
+        output = output.movedim(1, -1)
+    rows = output.reshape(-1, output.shape[-1])
+    step = max(1, len(rows) // _POSITIONS)
+    return rows[::step].float().clone()
+
+
+def _disagreement(
+    expected: Tensor, found: Tensor, dense: Tensor, rows: Tensor | None
+) -> str | None:
+    if rows is not None and expected.shape == dense.shape and expected.ndim == 2:
+        rows = rows.to(expected.device)
+        expected, dense = expected[:, rows], dense[:, rows]
+    flat = expected.ndim == found.ndim == 2 and expected.shape[1] == found.shape[1]
+    if flat and len(expected) != len(found):
+        return None  # a layer that is applied to each channel for itself: fewer, as should be
+    if expected.shape != found.shape:
+        return f"outputs of shape {tuple(found.shape)} instead of {tuple(expected.shape)}"
+    if not expected.numel():
+        return None
+    finite = torch.isfinite(expected) & torch.isfinite(found)
+    if not torch.equal(torch.isfinite(expected), torch.isfinite(found)):
+        return "outputs are infinite in one and not in the other"
+    scale = expected[finite].abs().max().item() if finite.any() else 0.0
+    change = (expected - dense)[finite].abs().max().item() if finite.any() else 0.0
+    error = (expected - found)[finite].abs().max().item() if finite.any() else 0.0
+    if error > _OF_CHANGE * change + _OF_SCALE * scale:
+        return f"outputs differ by {error:.3g} where masking changes them by {change:.3g}"
+    return None

@@ -1,0 +1,90 @@
+"""A layout is tried out."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from networks import alive, convnet, dense_mlp, images
+from strangers import Lambda, dense, rows
+from torch import nn
+
+import splinelib as sl
+from splinelib.channels import trial
+from splinelib.channels.groups import find_groups
+from splinelib.channels.layout import Group, Layout, Member
+from splinelib.channels.trial import Inputs, disagreement, tried_out
+from splinelib.errors import PruningError
+
+
+def test_dropout_that_is_always_on_is_named():
+    net = dense(nn.ReLU(), Lambda(lambda h: F.dropout(h, 0.5)))
+    with pytest.raises(PruningError, match="random in evaluation mode: '3' gives other values"):
+        find_groups(net, rows(16))
+
+
+def wrong(layout, model, group, member, indices):
+    """The layout with one member's channels exchanged."""
+    members = tuple(
+        Member(m.module, m.role, indices) if (m.module, m.role) == member else m
+        for m in layout.groups[group].members
+    )
+    groups = {**layout.groups, group: Group(group, layout.groups[group].units, members)}
+    return Layout(groups, layout.order, layout.batch_norms, {}, layout.sizes, layout.example)
+
+
+def test_a_wrong_layout_does_not_pass_and_the_right_groups_stay():
+    model, inputs = convnet(), Inputs((images(2),), {})
+    layout = find_groups(model, images(2))
+    turned = torch.arange(5, -1, -1)[:, None]
+    bad = wrong(layout, model, "0", ("3", "in"), turned)
+    tried = tried_out(model.eval(), bad, inputs)
+    assert list(tried.groups) == ["3", "6"]
+    assert "'3': outputs differ by" in tried.fixed["0"]
+    missing = wrong(layout, model, "0", ("3", "in"), turned[:, :0])
+    tried = tried_out(model.eval(), missing, inputs)
+    assert list(tried.groups) == ["3", "6"]
+    assert "the smaller network fails behind '0' (" in tried.fixed["0"]
+
+
+def test_every_unit_goes_in_one_trial_and_stays_in_the_other():
+    layout = find_groups(convnet(), images(2))
+    first, second = trial._halves(layout.groups)
+    for name in first:
+        assert torch.equal(first[name], ~second[name])
+        assert first[name].any() and second[name].any()
+    assert len({int(mask.sum()) / len(mask) for mask in first.values()}) > 1
+
+
+def test_a_faint_branch_is_looked_at_on_its_own():
+    """Its error is a thousandth of the outputs, and all of what the branch says."""
+
+    class Faint(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(8, 15), nn.Linear(15, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            h = F.relu(self.a(x))
+            return self.c(x + 1e-4 * self.b(h * (15 / h.shape[1])))
+
+    with pytest.raises(PruningError, match="a: removing units does not do what masking"):
+        find_groups(Faint(), rows(8))
+
+
+def test_disagreement_of_two_models():
+    model = dense_mlp()
+    layout = find_groups(model, torch.randn(2, 6))
+    masks = {"0": torch.arange(16) > 3}
+    masked, small = (f(model, masks, torch.randn(2, 6)) for f in (sl.apply_masks, sl.shrink))
+    assert disagreement(masked, small, torch.randn(4, 6)) is None
+    assert "differ" in disagreement(model, small, torch.randn(4, 6))
+    assert "fails" in disagreement(model, nn.Linear(5, 3), torch.randn(4, 6))
+    assert "shape" in disagreement(model, nn.Linear(6, 4), torch.randn(4, 6))
+    assert layout.units == 28
+
+
+def test_the_model_that_is_tried_is_left_as_it_was():
+    model = alive(convnet())
+    nn.init.zeros_(model[11].weight)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    find_groups(model, torch.zeros(2, 3, 8, 8))
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
