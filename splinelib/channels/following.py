@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ..network.outputs import tensors_of
+from . import rules
 from .axes import is_layer, role_of
 from .calls import Call
 from .fields import Field, Ties, along
@@ -36,10 +37,10 @@ class Followed:
     ties : Ties
     blocks : dict of (module, role) to Tensor
         Numbers of the channels on one side of a module, for all that took part.
-    order : list of str
-        Convolutions and linear layers that were called, in order.
     calls : dict of str to int
-        How often each was.
+        How often each convolution and linear layer was called, in order.
+    order : list of str
+        Those that were called once: only at them do scores and fits look.
     batch_norms : dict of str to str
         Layer -> the batch norm that alone reads its output.
     """
@@ -51,7 +52,7 @@ class Followed:
 
     @property
     def order(self) -> list[str]:
-        return list(self.calls)
+        return [name for name, count in self.calls.items() if count == 1]
 
 
 class _Follower(TorchDispatchMode):
@@ -101,7 +102,10 @@ class _Follower(TorchDispatchMode):
             *(name_of(func), func, args, kwargs, results),
             *(self.followed.ties, self.of, self._where(), strides),
         )
-        rule_of(func)(call)
+        if all(tensor.numel() for tensor in (*inputs, *results[:1])):
+            rule_of(func)(call)
+        else:
+            rules.emptied(call)
         for index, tensor in enumerate(results):
             if id(tensor) not in self.owners:
                 tensor._channels = tuple(call.made.get(index, ()))

@@ -120,12 +120,6 @@ def _followed(scratch: nn.Module, inputs: Inputs, example: Tensor) -> Followed:
             f"the model does not take inputs of shape {tuple(example.shape)} and dtype "
             f"{example.dtype}: {error}"
         ) from error
-    for name, count in followed.calls.items():
-        if count > 1:
-            raise PruningError(
-                f"layer {name!r} runs {count} times in one pass; networks that share weights "
-                "cannot be pruned: removing channels for one use would break the other"
-            )
     if _unseen(scratch, followed):
         _follow_in_training(scratch, inputs, followed)
     if unseen := _unseen(scratch, followed):

@@ -24,6 +24,13 @@ def unknown(call: Call) -> None:
             call.mixes(item, "may mix its channels: splinelib does not know this operation")
 
 
+def emptied(call: Call) -> None:
+    """Nothing can be seen where there are no rows, such as a detector that finds no boxes."""
+    for tensor in call.tensors:
+        for item in call.of(tensor):
+            call.mixes(item, "has no rows to work on: give an example in which it has")
+
+
 def together(call: Call) -> None:
     for index, result in enumerate(call.results):
         operands = [call.operand(tensor) for tensor in call.tensors]
@@ -151,9 +158,8 @@ def cut(call: Call, item: Field, axis: int, sizes: Sequence[int]) -> None:
 
 def split(call: Call) -> None:
     axis = call.given.get("dim", 0) % call.input.ndim
-    sizes = [result.shape[axis] for result in call.results]
-    if call.name == "unbind":
-        sizes = [1] * len(call.results)
+    one = call.name == "unbind"  # whose parts do not have that axis any more
+    sizes = [1 if one else result.shape[axis] for result in call.results]
     for item in call.of(call.input):
         cut(call, item, axis, sizes)
     move(call)

@@ -77,8 +77,11 @@ def _sorted_out(followed: Followed) -> tuple[dict[int, str], dict[int, Unit]]:
 
 def _unusable(makers: list[str], followed: Followed) -> str | None:
     """Why a unit that might go cannot be judged."""
-    if any(name in followed.calls for name in makers):
+    if any(name in followed.order for name in makers):
         return None
+    counts = [followed.calls[name] for name in makers if name in followed.calls]
+    if counts:
+        return f"it runs {counts[0]} times in one pass, which scores and fits do not understand"
     return "its module is not called in evaluation mode, so that its units cannot be judged"
 
 
@@ -88,7 +91,7 @@ def _ordered(alike: dict[tuple, list[Unit]], followed: Followed, modules: dict) 
     position.update((name, i - len(followed.order)) for i, name in enumerate(followed.order))
     groups = []
     for key, units in alike.items():
-        makers = [name for (name, role), _ in key if role == "out"]
+        makers = [name for (name, role), _ in key if role == "out" and name in position]
         name = min(makers, key=position.__getitem__)
         units.sort(key=lambda unit, name=name: unit[name, "out"])
         members = [
@@ -108,7 +111,7 @@ def _judged(block: Block, followed: Followed, modules: dict[str, nn.Module]) -> 
     if role not in {"in", "out"}:
         return True
     turned = role == "in" and isinstance(modules[name], _ConvTransposeNd)
-    return name in followed.calls and not turned
+    return name in followed.order and not turned
 
 
 def _others(followed: Followed, modules: dict[str, nn.Module]) -> dict[str, str]:

@@ -70,6 +70,43 @@ def test_googlenet_trains_after_pruning():
     assert out.logits.shape == out.aux_logits1.shape == out.aux_logits2.shape == (4, 10)
 
 
+def test_layers_that_run_several_times_stay_and_the_others_go():
+    class Siamese(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.enc = nn.Linear(8, 10), nn.Linear(10, 12)
+            self.dec, self.out = nn.Linear(24, 16), nn.Linear(16, 3)
+
+        def forward(self, x):
+            both = [F.relu(self.enc(F.relu(self.a(x * sign)))) for sign in (1, -1)]
+            return self.out(F.relu(self.dec(torch.cat(both, 1))))
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.again, self.c = nn.Linear(8, 12), nn.Linear(12, 12), nn.Linear(12, 3)
+
+        def forward(self, x):
+            return self.c(F.relu(self.again(F.relu(self.again(F.relu(self.a(x)))))))
+
+    layout = find_groups(Siamese(), torch.randn(2, 8))
+    assert list(layout.groups) == ["dec"] and layout.order == ("dec", "out")
+    assert "'a' runs 2 times" not in layout.fixed["a"] and "runs 2 times" in layout.fixed["enc"]
+    # the layer reads what it makes: its units and those of the layer before are the same
+    model = Twice()
+    layout = find_groups(model, torch.randn(2, 8))
+    group = layout.groups["a"]
+    assert [(m.module, m.role) for m in group.producers] == [("a", "out")]
+    assert [(m.module, m.role) for m in group.consumers] == [("c", "in")]
+    masks = {"a": torch.arange(12) % 3 > 0}
+    x = torch.randn(5, 8)
+    masked, small = sl.apply_masks(model, masks, x), sl.shrink(model, masks, x)
+    assert small.again.weight.shape == (8, 8)
+    assert relative_error(small(x), masked(x)) < 1e-5
+    refitted = sl.prune(model, 0.3, "lsq", data=torch.randn(64, 8), compensate="refit")
+    assert refitted.again.weight.shape == (8, 8)
+
+
 def test_layers_that_never_run_are_named():
     class Unused(nn.Module):
         def __init__(self):
@@ -225,12 +262,6 @@ def test_networks_that_share_weights_are_refused():
     tied[-1].weight = tied[0].weight
     with pytest.raises(PruningError, match="share"):
         sl.score(tied, example=torch.zeros(1, 6))
-    layer = nn.Linear(6, 6)
-    with pytest.raises(PruningError, match="runs 2 times"):
-        sl.score(
-            nn.Sequential(layer, nn.ReLU(), layer, nn.ReLU(), nn.Linear(6, 2)),
-            example=torch.zeros(1, 6),
-        )
     masked = dense_mlp()
     torch.nn.utils.parametrizations.weight_norm(masked[0])
     with pytest.raises(PruningError, match="parametrisation"):
