@@ -2,12 +2,13 @@
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import NotPiecewiseAffine
 from ..network.layers import layers_of
 from ..network.modes import check_weights, evaluating
 from ..network.trace import Interceptor, record
@@ -17,7 +18,14 @@ from .regioncodes import RegionCodes
 
 
 def batches(inputs, batch_size: int) -> Iterable[Tensor]:
-    """Cut a tensor, an array (memory-mapped too) or an iterable of batches into tensors."""
+    """Cut a tensor, an array (memory-mapped too) or an iterable of batches into tensors.
+
+    Raises
+    ------
+    TypeError
+        For a dict, or batches that are dicts: codes are of one input tensor.
+    """
+    _check_no_dict(inputs)
     if isinstance(inputs, (Tensor, np.ndarray)):
         for start in range(0, len(inputs), batch_size):
             yield (
@@ -28,7 +36,19 @@ def batches(inputs, batch_size: int) -> Iterable[Tensor]:
     else:
         for batch in inputs:
             batch = batch[0] if isinstance(batch, (tuple, list)) else batch
+            _check_no_dict(batch)
             yield torch.as_tensor(batch)
+
+
+def _check_no_dict(inputs) -> None:
+    if isinstance(inputs, Mapping | str) or not isinstance(inputs, Tensor | np.ndarray | Iterable):
+        raise TypeError(
+            f"inputs should be a tensor, an array or an iterable of batches, not a "
+            f"{type(inputs).__name__}. For a model that takes a dict or several tensors, wrap it "
+            "in a module whose forward takes one tensor and makes the others, or the dict, of it"
+        )
+    if isinstance(inputs, Tensor) and inputs.is_meta:
+        raise ValueError("the inputs are on the meta device, where tensors hold no numbers")
 
 
 def extract(
@@ -91,6 +111,8 @@ class _Run:
         # its value alone, so that value and winners can come from one pass.
         nodes = [None if c is None else graph.nodes[c] for c in graph.calls]
         self._calls = [n is not None for n in nodes]
+        # Activations that were written by hand are seen in the recorded run alone.
+        self._graph = graph if any(node.composed for node in graph.nodes) else None
         self._pools = [
             n is not None and n.activation.pool is not None and not n.several for n in nodes
         ]
@@ -112,10 +134,29 @@ class _Run:
             seen += 1
             return value
 
+        if self._graph is not None:
+            return self._replayed(batch)
         with self._autocast(), Interceptor(handle, self._smooth):
             self._model(batch)
         if seen != len(self._calls):
             raise ValueError(_PATH)
+        return packed
+
+    def _replayed(self, batch: Tensor) -> list[Tensor]:
+        """The same by running the recorded run again, whose output must be the model's."""
+        packed: list[Tensor] = []
+
+        def handle(activation, operands):
+            packed.append(pack_activation(activation, tuple(o.detach() for o in operands)))
+
+        with self._autocast():
+            try:
+                output = self._graph.replay(batch, handle)
+                same = output is None or torch.allclose(output, self._model(batch), 1e-2, 1e-3)
+            except (RuntimeError, IndexError, TypeError):
+                same = False
+        if not same:
+            raise NotPiecewiseAffine(_NOT_REPEATED)
         return packed
 
 
@@ -176,6 +217,11 @@ def _check_finite(batch: Tensor, unsound: Tensor | None) -> Tensor | None:
 
 
 _NOT_FINITE = "the inputs hold NaN or infinite values"
+_NOT_REPEATED = (
+    "an activation of this model is written by hand, as a comparison and a product or torch.where, "
+    "and its run cannot be repeated function by function for a batch of another size. Write the "
+    "activation as F.relu, F.leaky_relu or torch.clamp"
+)
 _PATH = (
     "the model called other activations for this batch than for the first one: its path "
     "depends on the input, so its units have no fixed code"

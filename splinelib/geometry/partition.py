@@ -24,7 +24,7 @@ from .limits import MAX_REGIONS
 from .locating import border_distances, locate
 from .mesh import Mesh
 from .plane import Plane
-from .propagation import propagate
+from .propagation import check_outputs, propagate
 
 _IDENTITY = Plane(
     torch.zeros(2).double(), torch.tensor([1.0, 0.0]).double(), torch.tensor([0.0, 1.0]).double()
@@ -359,16 +359,14 @@ def partition(
     corners = surface(mesh.xy)
     try:
         graph = record(exact, corners)
-    except RuntimeError as error:
-        shape = tuple(corners.shape[1:])
+    except ValueError as error:
         hint = "" if plane is not None else "; without a plane the model must take 2 inputs"
-        raise ValueError(
-            f"the model does not take inputs of shape {shape}{hint}: {error}"
-        ) from error
-    graph.check_piecewise_affine()
+        raise ValueError(f"{error}{hint}") from error
+    graph.check_output()
     layers = layers_of(graph)
     with torch.no_grad():
         outputs, sizes, codes = propagate(graph, mesh, surface, max_regions)
+        check_outputs(exact, surface, mesh, outputs, sizes)
     return Partition(
         vertices=mesh.xy,
         edges=mesh.edges,

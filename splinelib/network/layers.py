@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from .affine_parts import affine_parts, maker_name
+from .graph import Graph, Node, Value
 from .modes import check_weights
-from .trace import Graph, Node, Value, record
+from .trace import record
 
 
 @dataclass(frozen=True)

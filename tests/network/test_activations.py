@@ -62,7 +62,8 @@ def test_the_larger_and_the_smaller_of_two_compare_their_difference_with_zero(fu
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
-        (torch.max, (Z, 1)),  # over a dimension
+        (torch.min, (Z, 1)),  # over a dimension
+        (torch.amax, (Z[None], 1)),  # over another one than the last
         (F.threshold, (Z, 1.0, 0.0)),  # jumps
         (torch.clamp, (Z, torch.tensor(0.0))),  # a bound that may depend on the input
         (torch.clamp, (Z, 1.0, -1.0)),  # constant

@@ -1,0 +1,40 @@
+"""The tensors in what a model takes or returns, however they are packed."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+# What holds no tensor: walking into it would be slow, or never end.
+_PLAIN = (str, bytes, int, float, complex, bool, type(None), type)
+
+
+def tensors_of(output) -> list[Tensor]:
+    """The tensors in a tensor, tuple, list, mapping, dataclass or object, each once, in order.
+
+    ``None`` and numbers hold none. Objects are walked by their attributes, so that outputs such as
+    a dataclass with ``logits`` and ``loss`` need no registration.
+    """
+    found: list[Tensor] = []
+    seen: set[int] = set()
+
+    def walk(item) -> None:
+        if isinstance(item, _PLAIN) or id(item) in seen:
+            return
+        seen.add(id(item))
+        if isinstance(item, Tensor):
+            found.append(item)
+        elif isinstance(item, Mapping):
+            for value in item.values():
+                walk(value)
+        elif isinstance(item, list | tuple | set | frozenset):
+            for value in item:
+                walk(value)
+        elif hasattr(item, "__dict__"):
+            for value in vars(item).values():
+                walk(value)
+        else:
+            for key in getattr(type(item), "__slots__", ()):
+                walk(getattr(item, key, None))
+
+    walk(output)
+    return found
