@@ -113,11 +113,35 @@ class _Run:
         self._calls = [n is not None for n in nodes]
         # Activations that were written by hand are seen in the recorded run alone.
         self._graph = graph if any(node.composed for node in graph.nodes) else None
+        # How many rows of what an activation gives belong to each input: windows of an image, say.
+        leading = [graph.shapes[node.outputs[0]][:1] or (0,) for node in graph.activations()]
+        self._rows = [rows / graph.rows for (rows,) in leading]
+        # what was left out may look at other inputs, and low precision rounds a batch otherwise
+        self._checked = smooth != "raise" or autocast is not None
         self._pools = [
             n is not None and n.activation.pool is not None and not n.several for n in nodes
         ]
 
     def __call__(self, batch: Tensor) -> list[Tensor]:
+        packed = self._packed(batch)
+        if not self._checked and len(batch) > 1:
+            self._checked, few = True, min(4, len(batch) // 2)
+            _check_alone(self.layers, packed, self._packed(batch[-few:]), len(batch), few)
+        return packed
+
+    def _packed(self, batch: Tensor) -> list[Tensor]:
+        packed = self._run(batch) if self._graph is None else self._replayed(batch)
+        for name, codes, rows in zip(self.layers, packed, self._rows, strict=True):
+            if len(codes) != rows * len(batch):
+                raise ValueError(
+                    f"layer {name!r}: what its activation reads has no row for each input, or not "
+                    "in the first dimension, so its code cannot be told apart by inputs. Keep the "
+                    "inputs in the first dimension (batch_first=True; movedim only behind the "
+                    "activation)"
+                )
+        return packed
+
+    def _run(self, batch: Tensor) -> list[Tensor]:
         packed, seen = [], 0
 
         def handle(activation, operands):
@@ -134,8 +158,6 @@ class _Run:
             seen += 1
             return value
 
-        if self._graph is not None:
-            return self._replayed(batch)
         with self._autocast(), Interceptor(handle, self._smooth):
             self._model(batch)
         if seen != len(self._calls):
@@ -158,6 +180,24 @@ class _Run:
         if not same:
             raise NotPiecewiseAffine(_NOT_REPEATED)
         return packed
+
+
+def _check_alone(
+    layers: Iterable[str], batch: list[Tensor], alone: list[Tensor], rows: int, few: int
+) -> None:
+    """Refuse codes of which the last few rows are others without the rest of their batch.
+
+    Kernels for another number of rows round otherwise, which carries some bits in a million across.
+    """
+    for name, together, apart in zip(layers, batch, alone, strict=True):
+        last = together.reshape(rows, -1)[-few:].cpu().numpy()
+        differing = int(np.unpackbits(last ^ apart.reshape(few, -1).cpu().numpy()).sum())
+        if differing > max(2, 0.01 * 8 * apart.numel()):
+            raise NotPiecewiseAffine(
+                f"layer {name!r}: the code of an input depends on the other inputs of its batch "
+                "(a mean over the batch, a comparison with another row), so it is not a function "
+                "of the input. Keep the inputs apart, or pass smooth='ignore' and batch_size=1"
+            )
 
 
 class _Collected:

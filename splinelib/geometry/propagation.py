@@ -74,7 +74,7 @@ def _apply(state: State, node: Node, dead: list[int]) -> None:
             apply_pooling(state, node)
         else:
             apply_pointwise(state, node, dead)
-    except (RuntimeError, IndexError, TypeError, KeyError) as error:
+    except (RuntimeError, LookupError, TypeError, ValueError) as error:
         raise NotPiecewiseAffine(
             f"{where(node.module)}: {node.name!r} cannot be computed for each input by itself: it "
             "mixes or moves the rows of a batch, or depends on their number. Keep the inputs in "

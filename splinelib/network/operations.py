@@ -39,9 +39,9 @@ _PLACED = {"gather": 2, "take_along_dim": 1, "where": 0, "masked_fill": 1}
 _QUERIES = {
     *("size", "dim", "numel", "stride", "ndimension", "nelement", "len", "element_size", "type"),
     *("get_device", "storage_offset", "result_type", "can_cast", "hash", "repr", "str", "format"),
-    *("promote_types", "dlpack_device", "data_ptr", "register_hook", "retain_grad", "dir"),
+    *("promote_types", "dlpack_device", "register_hook", "retain_grad", "dir"),
     *("dense_dim", "sparse_dim", "has_names", "requires_grad", "get", "broadcast_shapes"),
-    *("untyped_storage", "storage", "typed_storage", "names", "dim_order", "assert_async"),
+    *("names", "dim_order", "assert_async"),
     *("record_stream", "set", "backward"),
 }
 # Their values do not depend on those of the tensor that they are called on; that of a finite
