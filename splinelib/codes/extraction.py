@@ -283,7 +283,8 @@ def region_codes(
     Parameters
     ----------
     model : torch.nn.Module
-        Taken as it is; run in evaluation mode, and given back in the mode it was in.
+        Taken as it is; run in evaluation mode, and given back in the mode it was in. It may
+        return anything that holds a tensor: a tuple, a dict, a dataclass.
     inputs : Tensor or ndarray of shape (N, ...), or an iterable of batches
         Arrays may be memory-mapped, iterables of any length (a DataLoader); batches are
         moved to the model's device.
@@ -301,12 +302,15 @@ def region_codes(
     Raises
     ------
     NotPiecewiseAffine
-        If the model is not piecewise affine and ``smooth="raise"``.
+        If the model is not piecewise affine and ``smooth="raise"``, or may not be: a number
+        leaves torch, a branch or a mask depends on the input, inputs of a batch look at each
+        other. The message names module, operation and remedy.
     TypeError
-        If `autocast` is not a floating point type.
+        If `autocast` is not a floating point type, for inputs that are a dict, and for models
+        whose operations cannot be seen (TorchScript, torch.export).
     ValueError
-        For empty inputs, NaN or infinite inputs or weights, a model without any spline
-        unit, or one whose path through the code depends on the input.
+        For empty inputs, NaN or infinite inputs or weights, inputs that the model does not take,
+        a model without any spline unit, or one whose path through the code depends on the input.
 
     Notes
     -----

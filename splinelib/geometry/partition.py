@@ -306,9 +306,9 @@ def partition(
     ----------
     model : torch.nn.Module
         Piecewise affine: linear and convolution layers, batch norm, residual adds,
-        concatenation, average pooling, with ReLU, LeakyReLU, PReLU, ReLU6, hardtanh, abs, maxima
-        of two values or max-pooling. A float64 copy in evaluation mode is used; the model is
-        untouched.
+        concatenation, average pooling, with ReLU, LeakyReLU, PReLU, ReLU6, hardtanh, abs,
+        softshrink, the same written by hand, maxima of two values or max-pooling. A float64 copy
+        in evaluation mode is used; the model is untouched.
     domain : ((float, float), (float, float))
         Range of the two plane coordinates.
     plane : Plane or None
@@ -323,7 +323,9 @@ def partition(
     Raises
     ------
     NotPiecewiseAffine
-        Names the module that is not.
+        Names the module that is not, or that looks at several inputs at once.
+    TypeError
+        If the model returns something else than one tensor.
     UndecidablePartition
         Where float64 cannot tell how lines meet; the message names the place.
     RegionLimitExceeded

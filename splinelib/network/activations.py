@@ -79,6 +79,9 @@ class Activation:
         """Position of the winner in each pooling window, int64, shape of the output."""
         x, p = inputs[0], self.pool
         dims = p["dims"]
+        if x.dim() > dims + 2:  # a maximum over the last dimensions of many
+            position = self.winner(x.flatten(1, x.dim() - dims - 1))
+            return position.reshape(*x.shape[: x.dim() - dims], *position.shape[-dims:])
         unbatched = x.dim() == dims + 1
         flat = _POOLS[dims, p["adaptive"]](x, *p["args"])[1]
         if unbatched:
@@ -257,7 +260,7 @@ def _adaptive_max_pool(call: Call, dims: int) -> Reading:
 
 
 def _pooled(call: Call, pool: dict) -> Reading:
-    rest = {key: value for key, value in call.kwargs.items() if key != "input"}
+    rest = {key: value for key, value in call.kwargs.items() if key not in {"input", "out"}}
 
     def function(z: Tensor):
         return call.func(z, *call.args[1:], **rest)
@@ -316,7 +319,7 @@ def parse_any(func: Callable, args: tuple, kwargs: dict) -> Reading:
     name = canonical(func)
     if name not in SMOOTH:
         return parse(func, args, kwargs)
-    rest = {key: value for key, value in kwargs.items() if key not in {"input", "inplace"}}
+    rest = {key: value for key, value in kwargs.items() if key not in {"input", "inplace", "out"}}
 
     def function(z: Tensor) -> Tensor:
         return func(z, *args[1:], **rest)

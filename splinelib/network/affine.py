@@ -30,7 +30,10 @@ def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     Raises
     ------
     NotPiecewiseAffine
-        If the model holds an operation that is not piecewise affine.
+        If the model holds an operation that is not piecewise affine, or gives other outputs when
+        it is run again.
+    TypeError
+        If the model returns something else than one tensor.
     ValueError
         For several inputs, NaN or infinite values, another device than the model's.
 

@@ -4,9 +4,12 @@ from torch import Tensor
 
 from .activations import SMOOTH, argument
 
-_AFFINE = {
+# Affine in their input alone: weights that depend on the input make products of it.
+_LAYERS = {
     *("conv1d", "conv2d", "conv3d", "linear", "batch_norm"),
     *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+}
+_AFFINE = _LAYERS | {
     *("add", "radd", "sub", "rsub", "subtract", "neg", "negative", "positive"),
     *("sum", "mean", "cumsum", "diff"),
     *("cat", "concat", "concatenate", "stack", "hstack", "vstack", "chunk", "split", "unbind"),
@@ -155,11 +158,15 @@ def why_not_affine(name: str, module: str, args, kwargs, inputs, depends) -> str
             f"{where(module)}: {name!r} is random here, in evaluation mode too. Pass "
             f"training=self.training to it. {_IGNORE}"
         )
+    if name in _LAYERS and depends((args[1:], {k: v for k, v in kwargs.items() if k != "input"})):
+        return not_affine(f"{name!r} with weights that depend on the input", module)
     if name in _AFFINE or name in _DROPOUTS:
         return ""
     if name in _PRODUCTS and len(inputs) == 1:
         return ""
-    if name in _QUOTIENTS and len(inputs) == 1 and not depends(argument(args, kwargs, 1, "other")):
+    rounds = bool(kwargs.get("rounding_mode"))
+    divisor = argument(args, kwargs, 1, "other")
+    if name in _QUOTIENTS and len(inputs) == 1 and not rounds and not depends(divisor):
         return ""
     if name in _PLACED:
         names = {"gather": "index", "take_along_dim": "indices", "where": "condition"}

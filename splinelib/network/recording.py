@@ -287,8 +287,9 @@ class Recorder(TorchFunctionMode):
             return "" if known else operations.not_affine(repr(what), self._module)
         if name == "setitem":
             return operations.why_no_assignment(self._module, args, self.depends)
-        if reading is not None:
-            return ""
+        if reading is not None:  # else a slope or a bound depends on the input
+            read = {item.index for item in reading[1] if isinstance(item, Value)}
+            return "" if read >= set(inputs) else operations.not_affine(repr(name), self._module)
         return operations.why_not_affine(name, self._module, args, kwargs, inputs, self.depends)
 
 

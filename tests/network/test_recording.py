@@ -1,5 +1,7 @@
 """Nothing that bends or jumps is taken for affine; memory that is written to is followed."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,18 @@ UNSEEN = {
     "remainder": lambda h: h % 1,
     "random": lambda h: F.dropout(h, 0.5),
     "noise": lambda h: h + torch.rand_like(h),
+    "dynamic weights": lambda h: F.linear(h[:1], h[:1].expand(16, 16)).expand(len(h), 16),
+    "dynamic kernel": lambda h: h + F.conv1d(h[:, None], h[:1, None, :3], padding=1)[:, 0],
+    "dynamic norm": lambda h: F.batch_norm(h, torch.zeros(16).to(h), torch.ones(16).to(h), h[0]),
+    "dynamic slope": lambda h: F.prelu(h, h[0]),
+    "rounded quotient": lambda h: torch.div(h, 2, rounding_mode="floor"),
+    "derivative": lambda h: h + torch.func.jvp(torch.relu, (h,), (h,))[1],
+    "deep copy": lambda h: F.relu(copy.deepcopy(h.detach())),
+    "storage": lambda h: h * torch.tensor(h.detach().untyped_storage().tolist()[0]).to(h),
+    "int8": lambda h: h + h.to(torch.int8).to(h.dtype),
+    "bits": lambda h: (h.view(torch.int32) & -2).view(h.dtype)[:, :16],
+    "set": lambda h: h * torch.zeros_like(h).set_(h.detach()),
+    "unpooled": lambda h: F.max_unpool1d(*F.max_pool1d(h, 2, return_indices=True), 2),
 }
 
 
@@ -171,9 +185,37 @@ def masked_view(h):
     return h / 2
 
 
+def swapped(h):
+    a, b = h[:, :8].clone(), h[:, 8:].clone()
+    h[:, :8], h[:, 8:] = b, a
+    return F.relu(h)
+
+
+def view_of_a_view(h):
+    v = h.view(-1, 4, 4)
+    u = v[:, 0]
+    u[:, :2].relu_()
+    u.add_(1)
+    return v.flatten(1)
+
+
+def one_by_one(h):
+    out = torch.zeros_like(h)
+    for i in range(16):
+        out[:, i] = h[:, i] * (i + 1)
+    return F.relu(out)
+
+
+def squeezed(h):
+    g = h[:, None]
+    g.squeeze_(1).relu_()
+    h[:, :4] = 0
+    return h
+
+
 IN_PLACE = [
     *(part, chunk, interleaved, transposed, statement, shifted, copied, of_data, into_a_buffer),
-    masked_view,
+    *(masked_view, swapped, view_of_a_view, one_by_one, squeezed),
 ]
 
 
