@@ -77,6 +77,8 @@ class Node:
         """Compute the outputs from ``env`` and put them there, never in place."""
 
         def fill(item):
+            if isinstance(item, Tensor) and item.is_inference():
+                return item.clone()  # which autograd takes, made outside of inference mode
             return env[item.index] if isinstance(item, Value) else item
 
         def fit(item):
@@ -157,6 +159,8 @@ class Graph:
         Values that are constant but where they jump: masks, indices, signs.
     rows : int
         How many the run had.
+    changes_input : bool
+        Whether the model writes to the tensor that it is given.
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -168,6 +172,7 @@ class Graph:
     maker: dict[int, Node] = field(default_factory=dict)
     discrete: set[int] = field(default_factory=set)
     rows: int = ROWS
+    changes_input: bool = False
 
     def activations(self) -> list[Node]:
         """The nodes that cut the space."""

@@ -45,6 +45,7 @@ class Recorder(TorchFunctionMode):
         self._sharing: dict[int, list[Tensor]] = {}  # tensors by their memory
         # By id(tensor): tensors of the same memory, and their values, that changed after it.
         self._stale: dict[int, list[tuple[Tensor, int]]] = {}
+        self._versions: dict[int, int] = {}  # id(tensor) -> `version_of` when last seen
 
     # --- what is followed ---------------------------------------------------------------
 
@@ -56,6 +57,7 @@ class Recorder(TorchFunctionMode):
             self._sharing.setdefault(key_of(tensor), []).append(tensor)
         self._values[id(tensor)] = index
         self._stale.pop(id(tensor), None)
+        self._versions[id(tensor)] = version_of(tensor)
         self.marks.mark(tensor)
         self.graph.shapes[index], self.graph.dtypes[index] = tuple(tensor.shape), tensor.dtype
         if discrete:
@@ -109,6 +111,8 @@ class Recorder(TorchFunctionMode):
                 problem = operations.unseen(self._module)
                 self._place(tensor, "unseen", problem)
             return
+        if version_of(tensor) != self._versions[id(tensor)]:  # by a script, say
+            self._place(tensor, "unseen", operations.unseen(self._module))
         for changed, value in self._stale.pop(id(tensor), ()):
             plan = renewal(tensor, changed)
             if plan is None:
@@ -139,8 +143,10 @@ class Recorder(TorchFunctionMode):
 
     def _changed(self, tensor: Tensor) -> None:
         """Note that a tensor was changed in place, so that its views are read anew."""
-        value = self._values[id(tensor)]
-        for other in self._sharing.get(key_of(tensor), ()):
+        value, key = self._values[id(tensor)], key_of(tensor)
+        self._versions[id(tensor)] = version_of(tensor)
+        for other in self._sharing.get(key, ()) if key is not None else ():
+            self._versions[id(other)] = version_of(other)
             if other is not tensor:
                 self._stale.setdefault(id(other), []).append((tensor, value))
 
@@ -168,7 +174,13 @@ class Recorder(TorchFunctionMode):
         result = func(*args, **kwargs)
         if not inputs:
             return result
-        changed = [t for t, v in zip(read, versions, strict=True) if version_of(t) != v]
+        made = {id(t) for t in tree_leaves(result)}
+        changed = [
+            t
+            for t, version in zip(read, versions, strict=True)
+            if version_of(t) != version  # which inference mode does not count
+            or (t.is_inference() and (id(t) in made or name == "setitem"))
+        ]
         self._note(func, name, args, kwargs, kept, inputs, reading, called, result, changed, out)
         return result
 

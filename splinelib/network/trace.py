@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from .activations import canonical, parse_any
 from .graph import ROWS, Graph, Node, Value
+from .memory import version_of
 from .modes import evaluating
 from .outputs import tensors_of
 from .recording import Recorder, cutting
@@ -105,7 +106,7 @@ def record(model: nn.Module, example: Tensor, smooth: str = "raise", rows: int =
         )
     _check_visible(model)
     batch = example[:1].detach().expand(rows, *example.shape[1:]).clone()
-    recorder = Recorder(smooth, rows)
+    recorder, before = Recorder(smooth, rows), version_of(batch)
     with torch.no_grad(), evaluating(model):
         recorder.follow(batch)
         try:
@@ -113,9 +114,10 @@ def record(model: nn.Module, example: Tensor, smooth: str = "raise", rows: int =
                 out = model(batch)
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise _explained(error, model, example) from error
-    graph = recorder.finish(smooth)
     tensors = tensors_of(out)
     values = [recorder.number(t) for t in tensors if recorder.depends_on_input(t)]
+    graph = recorder.finish(smooth)
+    graph.changes_input = version_of(batch) != before
     graph.returned = type(out).__name__
     if not values and not any(node.problem for node in graph.nodes):
         graph.check_output()

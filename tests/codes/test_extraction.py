@@ -272,3 +272,22 @@ def test_codes_need_no_tensor_as_output(packed):
     assert list(codes.layers.values()) == list(expected.layers.values())
     for mine, other in zip(codes.layers, expected.layers, strict=True):
         assert torch.equal(codes.unpack(mine), expected.unpack(other))
+
+
+def test_a_model_that_writes_to_its_input_leaves_the_data_alone():
+    class Standardised(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = Calling(F.relu)
+
+        def forward(self, x):
+            return self.body(x.sub_(0.5).mul_(2))
+
+    torch.manual_seed(0)
+    x = torch.rand(20, 4)
+    before, model = x.clone(), Standardised()
+    codes = sl.region_codes(model, x, batch_size=8)
+    assert torch.equal(x, before)
+    expected = sl.region_codes(model.body, 2 * (x - 0.5))
+    for mine, other in zip(codes.layers, expected.layers, strict=True):
+        assert torch.equal(codes.unpack(mine), expected.unpack(other))

@@ -35,6 +35,21 @@ def scripted(h):
     return h.clamp(min=0.0)
 
 
+@torch.jit.script
+def scripted_in_place(h):
+    h.clamp_(min=0.0)
+
+
+def changed_by_a_script(h):
+    scripted_in_place(h)
+    return h
+
+
+def view_changed_by_a_script(h):
+    scripted_in_place(h[:, :4])
+    return h
+
+
 def written_through_a_view(h):
     out = torch.zeros(len(h), 16, dtype=h.dtype)
     torch.mul(h[:, :8], 2, out=out[:, :8])
@@ -76,6 +91,8 @@ USES_A_MASK = {
 }
 UNSEEN = {
     "script": lambda h: h + scripted(h),
+    "script in place": changed_by_a_script,
+    "script in place on a view": view_changed_by_a_script,
     "vmap": lambda h: h + torch.vmap(lambda row: row.relu())(h),
     "view of a buffer": written_through_a_view,
     "data": data_assigned,
@@ -213,7 +230,17 @@ def squeezed(h):
     return h
 
 
+@torch.inference_mode()
+def inferred(h):
+    h = h * 1
+    h[:, :8].relu_()
+    h[:, 3] = 1.5
+    F.leaky_relu(h[:, 8:], 0.1, inplace=True)
+    return h
+
+
 IN_PLACE = [
+    inferred,
     *(part, chunk, interleaved, transposed, statement, shifted, copied, of_data, into_a_buffer),
     *(masked_view, swapped, view_of_a_view, one_by_one, squeezed),
 ]
