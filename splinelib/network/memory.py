@@ -107,7 +107,7 @@ def renewal(old: Tensor, changed: Tensor) -> tuple[Tensor, Tensor] | None:
     there, here = positions(old), positions(changed)
     if there is None or here is None:
         return None
-    there, here = there.flatten(1), here.flatten(1)
+    there, here = there.reshape(len(old), -1), here.reshape(len(old), -1)
     mask, source = [], []
     for row, places in enumerate(there):
         order = here[row].argsort()
@@ -125,8 +125,8 @@ def renewal(old: Tensor, changed: Tensor) -> tuple[Tensor, Tensor] | None:
 
 def renewed(old: Tensor, changed: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A tensor of which some elements were changed through another one; see `renewal`."""
-    rows = torch.where(mask, changed.flatten(1)[:, source], old.flatten(1))
-    return rows.reshape(old.shape)
+    new, rows = changed.reshape(len(changed), -1), old.reshape(len(old), -1)
+    return torch.where(mask, new[:, source], rows).reshape(old.shape)
 
 
 def assigned(x: Tensor, index, value) -> Tensor:

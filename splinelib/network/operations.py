@@ -66,6 +66,11 @@ CARRIED = {
     *("rsub", "subtract", "neg", "mul", "rmul", "multiply", "cat", "concat", "stack", "split"),
     *("chunk", "unbind", "select", "narrow", "sign", "sgn", "heaviside"),
 }
+# What they give is another one in each run.
+RANDOM = {
+    *("rand", "randn", "randint", "randperm", "normal", "uniform", "bernoulli", "multinomial"),
+    *("exponential", "random", "poisson", "cauchy", "geometric", "log_normal"),
+}
 STEPS = {"sign", "sgn", "heaviside"}
 
 _IGNORE = "Pass smooth='ignore' to leave such operations out of the code."
@@ -119,6 +124,14 @@ def discrete_use(name: str, module: str) -> str:
     )
 
 
+def random(name: str, module: str) -> str:
+    """What is said of a call whose result is another one in each run."""
+    return (
+        f"{where(module)}: {name!r} is random here, in evaluation mode too, so the network is not "
+        f"a function of its input. Pass training=self.training to it, or ask for it. {_IGNORE}"
+    )
+
+
 def unseen(module: str) -> str:
     """What is said of a tensor that was computed from the input where nothing was seen."""
     return (
@@ -154,10 +167,7 @@ def why_not_affine(name: str, module: str, args, kwargs, inputs, depends) -> str
     if name == "batch_norm" and argument(args, kwargs, 1, "running_mean") is None:
         return f"{where(module)}: batch norm without running statistics is not piecewise affine"
     if name in _DROPOUTS and _draws(name, args, kwargs):
-        return (
-            f"{where(module)}: {name!r} is random here, in evaluation mode too. Pass "
-            f"training=self.training to it. {_IGNORE}"
-        )
+        return random(name, module)
     if name in _LAYERS and depends((args[1:], {k: v for k, v in kwargs.items() if k != "input"})):
         return not_affine(f"{name!r} with weights that depend on the input", module)
     if name in _AFFINE or name in _DROPOUTS:

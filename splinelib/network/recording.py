@@ -173,6 +173,8 @@ class Recorder(TorchFunctionMode):
         versions = [version_of(t) for t in read] if inputs else []
         result = func(*args, **kwargs)
         if not inputs:
+            if name in operations.RANDOM and isinstance(result, Tensor):
+                self._place(result, name, operations.random(name, self._module))
             return result
         made = {id(t) for t in tree_leaves(result)}
         changed = [

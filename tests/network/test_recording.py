@@ -101,6 +101,9 @@ UNSEEN = {
     "round": lambda h: h.round(),
     "remainder": lambda h: h % 1,
     "random": lambda h: F.dropout(h, 0.5),
+    "random constant": lambda h: h * torch.empty(16).bernoulli_(0.5).to(h),
+    "shuffled": lambda h: h[:, torch.randperm(16)],
+    "random slope": lambda h: F.rrelu(h, training=True),
     "noise": lambda h: h + torch.rand_like(h),
     "dynamic weights": lambda h: F.linear(h[:1], h[:1].expand(16, 16)).expand(len(h), 16),
     "dynamic kernel": lambda h: h + F.conv1d(h[:, None], h[:1, None, :3], padding=1)[:, 0],
@@ -202,6 +205,12 @@ def masked_view(h):
     return h / 2
 
 
+def one_of_a_list(h):
+    columns = list(h.unbind(1))
+    columns[0].relu_()
+    return h + torch.stack(columns, 1)
+
+
 def swapped(h):
     a, b = h[:, :8].clone(), h[:, 8:].clone()
     h[:, :8], h[:, 8:] = b, a
@@ -242,7 +251,7 @@ def inferred(h):
 IN_PLACE = [
     inferred,
     *(part, chunk, interleaved, transposed, statement, shifted, copied, of_data, into_a_buffer),
-    *(masked_view, swapped, view_of_a_view, one_by_one, squeezed),
+    *(masked_view, one_of_a_list, swapped, view_of_a_view, one_by_one, squeezed),
 ]
 
 
