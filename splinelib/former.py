@@ -63,7 +63,7 @@ HOMES = {
     "svg": ["plotting.svg", "plotting.palette"],
     "sweeps": ["experiments.sweeps"],
     "tables": ["plotting.tables", "text"],
-    "trace": ["network.trace", "network.activations", "network.modes"],
+    "trace": ["network.trace", "network.graph", "network.activations", "network.modes"],
     "watch": ["experiments.watch"],
     "widgets": ["plotting.widgets"],
 }

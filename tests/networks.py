@@ -193,3 +193,18 @@ class Odd(nn.Module):
         y = torch.cat([y, torch.maximum(x, 0.5 * y)], 1)
         y = self.prelu(self.c(y.view(y.size(0), -1)))
         return self.out(F.relu6(abs(y) - 0.1))
+
+
+class Calling(nn.Module):
+    """4 inputs, 2 outputs; between the layers of 16 and 8 units it calls a function."""
+
+    def __init__(self, function, seed=0):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.first, self.second = nn.Linear(4, 16), nn.Linear(16, 8)
+            self.last = nn.Linear(8, 2)
+        self.function = function
+
+    def forward(self, x):
+        return self.last(nn.functional.relu(self.second(self.function(self.first(x)))))

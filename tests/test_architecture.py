@@ -139,6 +139,9 @@ def private_members(path: Path) -> set[str]:
 
 # Private attributes of other libraries that have no public counterpart.
 FOREIGN = {
+    "_version",  # of a tensor: how often it was changed in place
+    "_schema",
+    "_C",
     "_ConvNd",
     "_BatchNorm",
     "_reversed_padding_repeated_twice",

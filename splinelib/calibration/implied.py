@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ..network.activations import SMOOTH, Activation, argument
-from ..network.trace import Graph, Node, record
+from ..network.graph import Graph, Node
+from ..network.trace import record
 from .gaussian import after_activation, after_smooth, correlation
 
 _SAME = {

@@ -2,12 +2,13 @@
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import NotPiecewiseAffine
 from ..network.layers import layers_of
 from ..network.modes import check_weights, evaluating
 from ..network.trace import Interceptor, record
@@ -17,7 +18,14 @@ from .regioncodes import RegionCodes
 
 
 def batches(inputs, batch_size: int) -> Iterable[Tensor]:
-    """Cut a tensor, an array (memory-mapped too) or an iterable of batches into tensors."""
+    """Cut a tensor, an array (memory-mapped too) or an iterable of batches into tensors.
+
+    Raises
+    ------
+    TypeError
+        For a dict, or batches that are dicts: codes are of one input tensor.
+    """
+    _check_no_dict(inputs)
     if isinstance(inputs, (Tensor, np.ndarray)):
         for start in range(0, len(inputs), batch_size):
             yield (
@@ -28,7 +36,19 @@ def batches(inputs, batch_size: int) -> Iterable[Tensor]:
     else:
         for batch in inputs:
             batch = batch[0] if isinstance(batch, (tuple, list)) else batch
+            _check_no_dict(batch)
             yield torch.as_tensor(batch)
+
+
+def _check_no_dict(inputs) -> None:
+    if isinstance(inputs, Mapping | str) or not isinstance(inputs, Tensor | np.ndarray | Iterable):
+        raise TypeError(
+            f"inputs should be a tensor, an array or an iterable of batches, not a "
+            f"{type(inputs).__name__}. For a model that takes a dict or several tensors, wrap it "
+            "in a module whose forward takes one tensor and makes the others, or the dict, of it"
+        )
+    if isinstance(inputs, Tensor) and inputs.is_meta:
+        raise ValueError("the inputs are on the meta device, where tensors hold no numbers")
 
 
 def extract(
@@ -84,6 +104,7 @@ class _Run:
             )
         self.layers = {layer.name: layer.unit_shape for layer in layers}
         self._model, self._smooth = model, smooth
+        self._changes_input, self._repeats = graph.changes_input, False
         self._autocast: Callable = contextlib.nullcontext
         if autocast is not None:
             self._autocast = lambda: torch.autocast(example.device.type, autocast)
@@ -91,11 +112,39 @@ class _Run:
         # its value alone, so that value and winners can come from one pass.
         nodes = [None if c is None else graph.nodes[c] for c in graph.calls]
         self._calls = [n is not None for n in nodes]
+        # Activations that were written by hand are seen in the recorded run alone.
+        self._graph = graph if any(node.composed for node in graph.nodes) else None
+        # How many rows of what an activation gives belong to each input: windows of an image, say.
+        leading = [graph.shapes[node.outputs[0]][:1] or (0,) for node in graph.activations()]
+        self._rows = [rows / graph.rows for (rows,) in leading]
+        # what was left out may look at other inputs, and low precision rounds a batch otherwise
+        low = autocast is not None or example.dtype in {torch.float16, torch.bfloat16}
+        self._checked = smooth != "raise" or low
         self._pools = [
             n is not None and n.activation.pool is not None and not n.several for n in nodes
         ]
 
     def __call__(self, batch: Tensor) -> list[Tensor]:
+        packed = self._packed(batch)
+        if not self._checked and len(batch) > 1:
+            self._checked, few = True, min(4, len(batch) // 2)
+            _check_alone(self.layers, packed, self._packed(batch[-few:]), len(batch), few)
+        return packed
+
+    def _packed(self, batch: Tensor) -> list[Tensor]:
+        batch = batch.clone() if self._changes_input else batch
+        packed = self._run(batch) if self._graph is None else self._replayed(batch)
+        for name, codes, rows in zip(self.layers, packed, self._rows, strict=True):
+            if len(codes) != rows * len(batch):
+                raise ValueError(
+                    f"layer {name!r}: what its activation reads has no row for each input, or not "
+                    "in the first dimension, so its code cannot be told apart by inputs. Keep the "
+                    "inputs in the first dimension (batch_first=True; movedim only behind the "
+                    "activation)"
+                )
+        return packed
+
+    def _run(self, batch: Tensor) -> list[Tensor]:
         packed, seen = [], 0
 
         def handle(activation, operands):
@@ -117,6 +166,48 @@ class _Run:
         if seen != len(self._calls):
             raise ValueError(_PATH)
         return packed
+
+    def _same(self, output: Tensor, batch: Tensor) -> bool:
+        expected = self._model(batch)
+        return expected.shape == output.shape and torch.allclose(output, expected, 1e-2, 1e-3)
+
+    def _replayed(self, batch: Tensor) -> list[Tensor]:
+        """The same by running the recorded run again, whose output must be the model's."""
+        packed: list[Tensor] = []
+
+        def handle(activation, operands):
+            packed.append(pack_activation(activation, tuple(o.detach() for o in operands)))
+
+        with self._autocast():
+            try:
+                output = self._graph.replay(batch, handle)
+                # asked of the first batch only: it runs the model once more
+                self._repeats = self._repeats or output is None or self._same(output, batch)
+            except (RuntimeError, IndexError, TypeError, ValueError):
+                self._repeats = False
+        if not self._repeats:
+            raise NotPiecewiseAffine(_NOT_REPEATED)
+        return packed
+
+
+def _check_alone(
+    layers: Iterable[str], batch: list[Tensor], alone: list[Tensor], rows: int, few: int
+) -> None:
+    """Refuse codes of which the last few rows are others without the rest of their batch.
+
+    Kernels for another number of rows round otherwise, which carries some bits in a million across
+    on a CPU, and more where they multiply in TF32.
+    """
+    share = 0.01 if batch[0].device.type == "cpu" else 0.1
+    for name, together, apart in zip(layers, batch, alone, strict=True):
+        last = together.reshape(rows, -1)[-few:].cpu().numpy()
+        differing = int(np.unpackbits(last ^ apart.reshape(few, -1).cpu().numpy()).sum())
+        if differing > max(2, share * 8 * apart.numel()):
+            raise NotPiecewiseAffine(
+                f"layer {name!r}: the code of an input depends on the other inputs of its batch "
+                "(a mean over the batch, a comparison with another row), so it is not a function "
+                "of the input. Keep the inputs apart, or pass smooth='ignore' and batch_size=1"
+            )
 
 
 class _Collected:
@@ -176,6 +267,11 @@ def _check_finite(batch: Tensor, unsound: Tensor | None) -> Tensor | None:
 
 
 _NOT_FINITE = "the inputs hold NaN or infinite values"
+_NOT_REPEATED = (
+    "an activation of this model is written by hand, as a comparison and a product or torch.where, "
+    "and its run cannot be repeated function by function for a batch of another size. Write the "
+    "activation as F.relu, F.leaky_relu or torch.clamp"
+)
 _PATH = (
     "the model called other activations for this batch than for the first one: its path "
     "depends on the input, so its units have no fixed code"
@@ -197,7 +293,8 @@ def region_codes(
     Parameters
     ----------
     model : torch.nn.Module
-        Taken as it is; run in evaluation mode, and given back in the mode it was in.
+        Taken as it is; run in evaluation mode, and given back in the mode it was in. It may
+        return anything that holds a tensor: a tuple, a dict, a dataclass.
     inputs : Tensor or ndarray of shape (N, ...), or an iterable of batches
         Arrays may be memory-mapped, iterables of any length (a DataLoader); batches are
         moved to the model's device.
@@ -215,12 +312,15 @@ def region_codes(
     Raises
     ------
     NotPiecewiseAffine
-        If the model is not piecewise affine and ``smooth="raise"``.
+        If the model is not piecewise affine and ``smooth="raise"``, or may not be: a number
+        leaves torch, a branch or a mask depends on the input, inputs of a batch look at each
+        other. The message names module, operation and remedy.
     TypeError
-        If `autocast` is not a floating point type.
+        If `autocast` is not a floating point type, for inputs that are a dict, and for models
+        whose operations cannot be seen (TorchScript, torch.export).
     ValueError
-        For empty inputs, NaN or infinite inputs or weights, a model without any spline
-        unit, or one whose path through the code depends on the input.
+        For empty inputs, NaN or infinite inputs or weights, inputs that the model does not take,
+        a model without any spline unit, or one whose path through the code depends on the input.
 
     Notes
     -----

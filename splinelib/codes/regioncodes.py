@@ -196,7 +196,11 @@ class RegionCodes:
         return labels
 
     def count_regions(self, names: Iterable[str] | None = None) -> int:
-        """How many different regions the inputs lie in; of some layers, as in `labels`."""
+        """How many different regions the inputs lie in; of some layers, as in `labels`.
+
+        At most as many as there are inputs: a count that equals their number says no more than
+        that no two of them share a region. `partition` counts the regions themselves.
+        """
         return int(self.labels(names).max(initial=-1)) + 1
 
     def save(self, path: str | os.PathLike) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from ..network.trace import Node
+from ..network.graph import Node
 from .basis import Combination
 from .limits import BLOCK
 from .state import State

@@ -24,7 +24,7 @@ from .limits import MAX_REGIONS
 from .locating import border_distances, locate
 from .mesh import Mesh
 from .plane import Plane
-from .propagation import propagate
+from .propagation import check_outputs, propagate
 
 _IDENTITY = Plane(
     torch.zeros(2).double(), torch.tensor([1.0, 0.0]).double(), torch.tensor([0.0, 1.0]).double()
@@ -306,9 +306,9 @@ def partition(
     ----------
     model : torch.nn.Module
         Piecewise affine: linear and convolution layers, batch norm, residual adds,
-        concatenation, average pooling, with ReLU, LeakyReLU, PReLU, ReLU6, hardtanh, abs, maxima
-        of two values or max-pooling. A float64 copy in evaluation mode is used; the model is
-        untouched.
+        concatenation, average pooling, with ReLU, LeakyReLU, PReLU, ReLU6, hardtanh, abs,
+        softshrink, the same written by hand, maxima of two values or max-pooling. A float64 copy
+        in evaluation mode is used; the model is untouched.
     domain : ((float, float), (float, float))
         Range of the two plane coordinates.
     plane : Plane or None
@@ -323,7 +323,9 @@ def partition(
     Raises
     ------
     NotPiecewiseAffine
-        Names the module that is not.
+        Names the module that is not, or that looks at several inputs at once.
+    TypeError
+        If the model returns something else than one tensor.
     UndecidablePartition
         Where float64 cannot tell how lines meet; the message names the place.
     RegionLimitExceeded
@@ -359,16 +361,14 @@ def partition(
     corners = surface(mesh.xy)
     try:
         graph = record(exact, corners)
-    except RuntimeError as error:
-        shape = tuple(corners.shape[1:])
+    except ValueError as error:
         hint = "" if plane is not None else "; without a plane the model must take 2 inputs"
-        raise ValueError(
-            f"the model does not take inputs of shape {shape}{hint}: {error}"
-        ) from error
-    graph.check_piecewise_affine()
+        raise ValueError(f"{error}{hint}") from error
+    graph.check_output()
     layers = layers_of(graph)
     with torch.no_grad():
         outputs, sizes, codes = propagate(graph, mesh, surface, max_regions)
+        check_outputs(exact, surface, mesh, outputs, sizes)
     return Partition(
         vertices=mesh.xy,
         edges=mesh.edges,

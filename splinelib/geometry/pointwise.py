@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ..network.activations import Activation
-from ..network.trace import Node
+from ..network.graph import Node
 from .cell_codes import LayerCode
 from .interpolation import extended
 from .signs import find_bits

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..network.activations import Activation
-from ..network.trace import Node
+from ..network.graph import Node
 from .cell_codes import LayerCode
 from .interpolation import extended
 from .limits import BLOCK
@@ -140,8 +140,10 @@ def windows(activation: Activation, shape) -> tuple[np.ndarray, tuple]:
     sizes = shape[len(shape) - dims :]
     example = activation.call(torch.zeros(1, *shape[1:], dtype=torch.float64))
     example = example[0] if isinstance(example, tuple) else example
+    # a maximum over dimensions leaves none of them behind
+    outs = activation.pool["args"][0] if activation.pool["adaptive"] else example.shape[-dims:]
     index, place = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)
-    for axis, (length, out) in enumerate(zip(sizes, example.shape[-dims:], strict=True)):
+    for axis, (length, out) in enumerate(zip(sizes, outs, strict=True)):
         position = _positions(activation.pool, axis, length, out)
         joined = index[:, None, :, None] * length + position[None, :, None, :]
         missing = (index[:, None, :, None] < 0) | (position[None, :, None, :] < 0)

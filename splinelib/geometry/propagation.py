@@ -9,8 +9,11 @@ rectangle is decided from bounds first, and at the vertices only where those do 
 """
 
 import numpy as np
+from torch import nn
 
-from ..network.trace import Graph
+from ..errors import NotPiecewiseAffine
+from ..network.graph import Graph, Node
+from ..network.operations import where
 from .affine_layers import apply_affine
 from .cell_codes import LayerCode
 from .mesh import Mesh
@@ -50,20 +53,59 @@ def propagate(
     """
     state = State(mesh, plane, max_regions)
     last_use = graph.last_use()
-    for position, node in enumerate(graph.nodes):
+    for position, (node, needed) in enumerate(zip(graph.nodes, graph.needed(), strict=True)):
         dead = [i for i in node.inputs if last_use.get(i, -1) <= position]
-        if node.activation is None:
-            apply_affine(state, node)
-        elif node.activation.pool:
-            apply_pooling(state, node)
-        else:
-            apply_pointwise(state, node, dead)
+        if needed:
+            _apply(state, node, dead)
         for index in [i for i in state.values if last_use.get(i, -1) <= position]:
             del state.values[index]
     _spread_codes(state)
     outputs = state.values[graph.output]
     values = state.basis.evaluate(outputs.functions, outputs.flat_rows())
     return values, outputs.flat_size(), state.codes
+
+
+def _apply(state: State, node: Node, dead: list[int]) -> None:
+    """Compute what a node makes; torch's errors are those of what does not go row by row."""
+    try:
+        if node.activation is None:
+            apply_affine(state, node)
+        elif node.activation.pool:
+            apply_pooling(state, node)
+        else:
+            apply_pointwise(state, node, dead)
+    except (RuntimeError, LookupError, TypeError, ValueError) as error:
+        raise NotPiecewiseAffine(
+            f"{where(node.module)}: {node.name!r} cannot be computed for each input by itself: it "
+            "mixes or moves the rows of a batch, or depends on their number. Keep the inputs in "
+            f"the first dimension throughout ({error})"
+        ) from error
+
+
+def check_outputs(
+    model: nn.Module, plane: Plane, mesh: Mesh, outputs: np.ndarray, sizes: np.ndarray
+) -> None:
+    """Refuse outputs that are not the network's, at some vertices.
+
+    Raises
+    ------
+    NotPiecewiseAffine
+        If they are not: something happened in the model that was not recorded.
+    """
+    some = np.unique(np.linspace(0, len(mesh.xy) - 1, 16).astype(int))
+    truth = model(plane(mesh.xy[some])).flatten(1).numpy()
+    if (
+        truth.shape != outputs[some].shape
+        or not (
+            np.abs(truth - outputs[some]) <= 1e-6 * (sizes + np.abs(truth).max(initial=0)) + 1e-12
+        ).all()
+    ):
+        raise NotPiecewiseAffine(
+            "the network, run again function by function, gives other outputs: it is random in "
+            "evaluation mode, keeps a state, mixes the rows of a batch, rounds to a precision "
+            "below float64, or changes its tensors in a way that cannot be followed. Make its "
+            "forward a function of the input alone, in float64 for a model in float64"
+        )
 
 
 def _spread_codes(state: State) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ..network.trace import Node, Value
+from ..network.graph import Node, Value
 from .basis import Basis, Combination
 from .bounds import survey
 from .cell_codes import LayerCode

@@ -17,7 +17,7 @@ from torch import Tensor
 def canonical(func: Callable) -> str:
     """The name of a torch function without the marks of operators and in-place variants."""
     name = getattr(func, "__name__", str(func)).strip("_")
-    return name[1:] if name in {"iadd", "isub", "imul"} else name
+    return name[1:] if name in {"iadd", "isub", "imul", "idiv", "itruediv"} else name
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,9 @@ class Activation:
         """Position of the winner in each pooling window, int64, shape of the output."""
         x, p = inputs[0], self.pool
         dims = p["dims"]
+        if x.dim() > dims + 2:  # a maximum over the last dimensions of many
+            position = self.winner(x.flatten(1, x.dim() - dims - 1))
+            return position.reshape(*x.shape[: x.dim() - dims], *position.shape[-dims:])
         unbatched = x.dim() == dims + 1
         flat = _POOLS[dims, p["adaptive"]](x, *p["args"])[1]
         if unbatched:
@@ -166,6 +169,8 @@ def _leaky_relu(call: Call, slope: float) -> Reading:
 
 def _rrelu(call: Call) -> Reading:
     """In evaluation the slope is the mean of the range that it is drawn from."""
+    if call.get(3, "training", False):
+        return None
     return _leaky_relu(call, (call.get(1, "lower", 1 / 8) + call.get(2, "upper", 1 / 3)) / 2)
 
 
@@ -195,10 +200,33 @@ def _clamp(call: Call, low, high) -> Reading:
     return _pointwise(call, kind, breakpoints, slopes, lambda z: z.clamp(low, high))
 
 
+def _softshrink(call: Call) -> Reading:
+    width = float(call.get(1, "lambd", 0.5))
+    if width <= 0:
+        return None
+    return _pointwise(
+        call, "softshrink", (-width, width), (1.0, 0.0, 1.0), lambda z: F.softshrink(z, width)
+    )
+
+
+def _amax(call: Call) -> Reading:
+    """A maximum over the last dimensions is a max-pooling with one window."""
+    x, over = call.input, call.get(1, "dim", ())
+    over = sorted(d % x.dim() for d in (over if isinstance(over, tuple | list) else (over,)))
+    dims = len(over)
+    if over != list(range(x.dim() - dims, x.dim())) or not 0 < dims < min(4, x.dim()):
+        return None
+    window = tuple(x.shape[-dims:])
+    pool = {"dims": dims, "adaptive": True, "window": window, "args": ((1,) * dims,)}
+    return _pooled(call, pool)
+
+
 def _extremum(call: Call, larger: bool) -> Reading:
     other = call.get(1, "other")
+    if larger and (isinstance(other, int) or "dim" in call.kwargs):
+        return _amax(call)
     if not isinstance(other, Tensor):
-        return None  # a maximum over a dimension: reported as not understood
+        return None  # a minimum over a dimension: reported as not understood
     kind, function = ("maximum", torch.maximum) if larger else ("minimum", torch.minimum)
     slopes = (0.0, 1.0) if larger else (1.0, 0.0)
     return Activation(kind, (0.0,), slopes, function), (call.input, other)
@@ -234,7 +262,7 @@ def _adaptive_max_pool(call: Call, dims: int) -> Reading:
 
 
 def _pooled(call: Call, pool: dict) -> Reading:
-    rest = {key: value for key, value in call.kwargs.items() if key != "input"}
+    rest = {key: value for key, value in call.kwargs.items() if key not in {"input", "out"}}
 
     def function(z: Tensor):
         return call.func(z, *call.args[1:], **rest)
@@ -254,6 +282,8 @@ ACTIVATIONS: dict[str, Callable[[Call], Reading]] = {
         call, "hardsigmoid", (-3.0, 3.0), (0.0, 1 / 6, 0.0), F.hardsigmoid
     ),
     "threshold": _threshold,
+    "softshrink": _softshrink,
+    "amax": _amax,
     "relu6": lambda call: _clamp(call, 0.0, 6.0),
     "hardtanh": lambda call: _clamp(
         call, call.get(1, "min_val", -1.0), call.get(2, "max_val", 1.0)
@@ -291,7 +321,7 @@ def parse_any(func: Callable, args: tuple, kwargs: dict) -> Reading:
     name = canonical(func)
     if name not in SMOOTH:
         return parse(func, args, kwargs)
-    rest = {key: value for key, value in kwargs.items() if key not in {"input", "inplace"}}
+    rest = {key: value for key, value in kwargs.items() if key not in {"input", "inplace", "out"}}
 
     def function(z: Tensor) -> Tensor:
         return func(z, *args[1:], **rest)

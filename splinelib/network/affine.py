@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from ..errors import NotPiecewiseAffine
 from .modes import check_weights, evaluating
-from .trace import Interceptor, record
+from .trace import record
 
 
 def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,7 +30,10 @@ def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     Raises
     ------
     NotPiecewiseAffine
-        If the model holds an operation that is not piecewise affine.
+        If the model holds an operation that is not piecewise affine, or gives other outputs when
+        it is run again.
+    TypeError
+        If the model returns something else than one tensor.
     ValueError
         For several inputs, NaN or infinite values, another device than the model's.
 
@@ -58,11 +62,12 @@ def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         )
     with evaluating(model), torch.enable_grad():
         point, graph = _record_one(model, x.detach())
-        graph.check_piecewise_affine()
+        graph.check_output()
+        truth = _value(model, point)
         point = point.clone().requires_grad_()
-        with Interceptor(lambda activation, operands: activation.linearised(*operands)):
-            # a copy, so that a model that starts with an in-place operation may have it
-            output = model(point * 1).flatten()
+        # The recorded run changes nothing in place, which autograd would not have in all cases.
+        output = graph.replay(point * 1, lambda activation, z: activation.linearised(*z)).flatten()
+        _check_same(output.detach(), truth)
         rows = [
             torch.autograd.grad(output[c], point, retain_graph=True, materialize_grads=True)[0]
             for c in range(len(output))
@@ -71,14 +76,32 @@ def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     return A, output.detach() - A @ point.detach().flatten()
 
 
+@torch.no_grad()
+def _value(model: nn.Module, point: Tensor) -> Tensor:
+    return model(point.clone()).flatten()
+
+
+def _check_same(output: Tensor, truth: Tensor) -> None:
+    """Refuse a map that is not the network's: something happened that was not recorded."""
+    slack = max(1e-3, 100 * torch.finfo(truth.dtype).eps)
+    size = truth.abs().max() if len(truth) else 0
+    if output.shape != truth.shape or ((output - truth).abs() > slack * size + 1e-6).any():
+        raise NotPiecewiseAffine(
+            "the network, run again function by function, gives other outputs: it is random in "
+            "evaluation mode, keeps a state, or changes its tensors in a way that cannot be "
+            "followed. Make its forward a function of the input alone"
+        )
+
+
 def _record_one(model: nn.Module, x: Tensor):
     """Record with x as a batch of one: as it is if its first size is 1, else with a new axis."""
+    failure: ValueError | None = None
     attempts = [x, x[None]] if x.dim() > 1 and x.shape[0] == 1 else [x[None]]
     for attempt in attempts:
         try:
-            return attempt, record(model, attempt)
-        except (RuntimeError, IndexError, ValueError) as error:
-            failure = error
+            return attempt, record(model, attempt, rows=1)
+        except ValueError as error:
+            failure = failure or error
     raise ValueError(
         f"the model does not take one input of shape {tuple(x.shape)}: {failure}"
     ) from failure

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .activations import argument
-from .trace import Graph
+from .graph import Graph
 
 _LINEAR = {"linear", "conv1d", "conv2d", "conv3d"}
 _SAME = {"dropout", "dropout1d", "dropout2d", "dropout3d", "contiguous", "clone", "alpha_dropout"}

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from .affine_parts import affine_parts, maker_name
+from .graph import Graph, Node, Value
 from .modes import check_weights
-from .trace import Graph, Node, Value, record
+from .trace import record
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,9 @@ def layers_of(graph: Graph) -> list[SplineLayer]:
 def spline_layers(model: nn.Module, example: Tensor, smooth: str = "raise") -> list[SplineLayer]:
     """Find the layers whose units cut the input space, in order of execution.
 
-    Modules and functions alike are found (``nn.ReLU``, ``F.relu``, ``x.clamp(min=0)``), a
-    module that is used twice twice. The model is run once, in evaluation mode, on the first
+    Modules and functions alike are found (``nn.ReLU``, ``F.relu``, ``x.clamp(min=0)``), and what
+    is written by hand (``h * (h > 0)``, ``torch.where(h > 0, h, 0.1 * h)``), a module that is
+    used twice twice. The model is run once, in evaluation mode, on the first
     row of ``example``, and comes back in the mode it was in.
 
     Parameters
@@ -117,9 +119,12 @@ def spline_layers(model: nn.Module, example: Tensor, smooth: str = "raise") -> l
     Raises
     ------
     NotPiecewiseAffine
-        If ``smooth="raise"`` and an operation is not piecewise affine; it names the module.
+        If ``smooth="raise"`` and an operation is not piecewise affine, or numbers that depend on
+        the input leave torch; it names the module.
+    TypeError
+        For a model whose operations cannot be seen (TorchScript, torch.export).
     ValueError
-        For NaN or infinite weights, or an empty example.
+        For NaN or infinite weights, an empty example, or one that the model does not take.
 
     Examples
     --------

@@ -14,7 +14,13 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     """The model in evaluation mode; every submodule gets its own mode back."""
     modes = [(module, module.training) for module in model.modules()]
     try:
-        model.eval()
+        try:
+            model.eval()
+        except NotImplementedError as error:  # what torch.export makes
+            raise TypeError(
+                f"the model cannot be put into evaluation mode ({error}): it was made by "
+                "torch.export. Give the torch.nn.Module that was exported"
+            ) from error
         yield model
     finally:
         for module, mode in modes:
@@ -25,6 +31,12 @@ def check_weights(model: nn.Module) -> None:
     """Raise `ValueError` naming the first parameter or buffer with NaN or infinity."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    meta = next((name for name, tensor in model.named_parameters() if tensor.is_meta), None)
+    if meta is not None:
+        raise ValueError(
+            f"{meta!r} is on the meta device and holds no numbers: give it some "
+            "(model.to_empty(device='cpu'), then load_state_dict)"
+        )
     everything = [*model.named_parameters(), *model.named_buffers()]
     floating = [(name, tensor) for name, tensor in everything if tensor.is_floating_point()]
     if not floating:

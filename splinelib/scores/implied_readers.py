@@ -21,7 +21,7 @@ def layout_reads(model: nn.Module, layout: Layout) -> dict[str, Implied]:
     device = next(model.parameters()).device
     try:
         graph = record(model, layout.example.to(device), "ignore")
-    except TypeError:  # the model gives something else than one tensor
+    except TypeError:  # the model gives no tensor, or its operations cannot be seen
         return {}
     return reads_along(graph, device)
 

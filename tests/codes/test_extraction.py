@@ -1,12 +1,15 @@
 """Region codes against the pre-activations that they are the signs of."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from networks import TORCHVISION, pre_activations, randomised, small, torchvision_model
+from networks import TORCHVISION, Calling, pre_activations, randomised, small, torchvision_model
 from torch import nn
 
 import splinelib as sl
@@ -75,7 +78,7 @@ def test_pooling_gives_values_indices_or_both(device):
     class Both(nn.Module):
         def forward(self, x):
             value, index = F.max_pool2d(x, 2, return_indices=True)
-            return F.max_pool2d(value, 2) + 0 * index.sum()
+            return F.max_pool2d(value, 2), index
 
     x = torch.rand(3, 2, 8, 8, device=device)
     codes = sl.region_codes(Both(), x)
@@ -169,3 +172,122 @@ def test_bad_input():
 
     with pytest.raises(ValueError, match="path depends on the input"):
         sl.region_codes(Fickle(), torch.tensor([[1.0], [-1.0]]), batch_size=1)
+
+
+def test_what_is_no_tensor_is_told_what_to_do():
+    model, x = nn.Sequential(nn.Linear(3, 2), nn.ReLU()), torch.rand(4, 3)
+    for inputs in ({"image": x}, [{"image": x}], "x", None):
+        with pytest.raises(TypeError, match="wrap it in a module whose forward takes one tensor"):
+            sl.region_codes(model, inputs)
+    with pytest.raises(ValueError, match="meta device"):
+        sl.region_codes(model, x.to("meta"))
+    with pytest.raises(ValueError, match=r"'0\.weight' is on the meta device"):
+        sl.region_codes(nn.Sequential(nn.Linear(3, 2, device="meta"), nn.ReLU()), x)
+    with pytest.raises(ValueError, match=r"inputs\.to\(torch\.float32\)"):
+        sl.region_codes(model, x.double())
+
+
+@pytest.mark.parametrize(
+    "mixing",
+    [
+        lambda h: h - h.mean(0),
+        lambda h: h - h[0],
+        lambda h: h + h.flip(0),
+    ],
+)
+def test_inputs_that_look_at_each_other_are_refused(mixing):
+    model, x = Calling(mixing), torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(sl.NotPiecewiseAffine, match=r"'second'.*other inputs of its batch"):
+        sl.region_codes(model, x)
+    assert len(sl.region_codes(model, x, smooth="ignore")) == 30
+
+
+def test_inputs_in_another_dimension_than_the_first_are_refused():
+    model = Calling(lambda h: F.relu(h.view(-1, 4, 4).transpose(0, 1)).transpose(0, 1).flatten(1))
+    for rows in (1, 2, 4, 7):
+        with pytest.raises(ValueError, match="Keep the inputs in the first dimension"):
+            sl.region_codes(model, torch.rand(rows, 4))
+
+
+@pytest.mark.parametrize("name", ["fcn_resnet50", "deeplabv3_resnet50"])
+def test_segmentation_networks_have_codes(name):
+    make = getattr(torchvision.models.segmentation, name)
+    torch.manual_seed(0)
+    model = make(weights=None, weights_backbone=None, num_classes=3)
+    x = torch.rand(2, 3, 64, 64)
+    layers, codes = sl.spline_layers(model, x), sl.region_codes(model, x)
+    relus = sum(isinstance(module, nn.ReLU) for module in model.modules())
+    assert len(codes) == 2 and list(codes.layers) == [layer.name for layer in layers]
+    assert len(layers) >= relus
+
+    class Out(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            return self.model(x)["out"]
+
+    expected = sl.region_codes(Out(), x)
+    assert all(
+        torch.equal(codes.unpack(mine), expected.unpack(other))
+        for mine, other in zip(codes.layers, expected.layers, strict=True)
+    )
+
+
+@dataclass
+class Detections:
+    """What a detection head may give."""
+
+    boxes: list
+    scores: torch.Tensor
+    loss: torch.Tensor | None = None
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        lambda y, h: {"logits": y, "loss": None},
+        lambda y, h: (None, y, h),
+        lambda y, h: [{"n": 3, "y": y}],
+        lambda y, h: Detections([y, h], y),
+        lambda y, h: (y, y.argmax(1), (h > 0).float()),
+        lambda y, h: y.argmax(1),
+    ],
+)
+def test_codes_need_no_tensor_as_output(packed):
+    class Packed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = small()
+
+        def forward(self, x):
+            y = self.body(x)
+            return packed(y, y * 2)
+
+    x = torch.rand(5, 1, 8, 8)
+    torch.manual_seed(0)
+    model = Packed()
+    codes, expected = sl.region_codes(model, x), sl.region_codes(model.body, x)
+    assert list(codes.layers.values()) == list(expected.layers.values())
+    for mine, other in zip(codes.layers, expected.layers, strict=True):
+        assert torch.equal(codes.unpack(mine), expected.unpack(other))
+
+
+def test_a_model_that_writes_to_its_input_leaves_the_data_alone():
+    class Standardised(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = Calling(F.relu)
+
+        def forward(self, x):
+            return self.body(x.sub_(0.5).mul_(2))
+
+    torch.manual_seed(0)
+    x = torch.rand(20, 4)
+    before, model = x.clone(), Standardised()
+    codes = sl.region_codes(model, x, batch_size=8)
+    assert torch.equal(x, before)
+    expected = sl.region_codes(model.body, 2 * (x - 0.5))
+    for mine, other in zip(codes.layers, expected.layers, strict=True):
+        assert torch.equal(codes.unpack(mine), expected.unpack(other))

@@ -15,9 +15,21 @@ from splinelib.geometry.pooling import windows
 from splinelib.network.trace import record
 
 
+class Largest(nn.Module):
+    """The largest value over all positions."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.options = options
+
+    def forward(self, x):
+        return x.amax(**self.options)
+
+
 @pytest.mark.parametrize(
     "pool",
     [
+        *(Largest(dim=(2, 3)), Largest(dim=-1, keepdim=True), Largest(dim=(1, 3, 2))),
         *(nn.MaxPool2d(3, 2, 1), nn.MaxPool2d(2, 1, dilation=2), nn.AdaptiveMaxPool2d((2, 3))),
         nn.MaxPool2d(2, ceil_mode=True),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from geometry.checks import UNIT, check_invariants
-from networks import Odd
+from networks import Calling, Odd
 from torch import nn
 
 import splinelib as sl
@@ -61,3 +61,47 @@ def test_only_units_that_bend_cost_memory():
         assert varying[name] <= len(kept[name].bits)
         if len(shape) > 1:
             assert len(kept[name].bits) < np.prod(shape) / 4
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda h: h - h.mean(0),
+        lambda h: h * h.new_tensor(1.0) + h.sum(),
+        lambda h: h - h[0],
+        lambda h: h.T.relu().T,
+        lambda h: torch.stack([row.relu() for row in h]),
+        lambda h: h.view(-1, 4, 4).permute(1, 0, 2).relu().permute(1, 0, 2).flatten(1),
+    ],
+)
+def test_what_mixes_or_moves_rows_is_refused_by_name(function):
+    plane = sl.Plane.through(*torch.eye(3, 4))
+    with pytest.raises(sl.NotPiecewiseAffine, match=r"own forward: '\w+' cannot .* each input"):
+        sl.partition(Calling(function), UNIT, plane)
+
+
+def test_outputs_that_are_not_the_networks_are_refused():
+    class Counting(nn.Module):
+        """Gives more each time that it is called."""
+
+        def __init__(self):
+            super().__init__()
+            self.linear, self.calls = nn.Linear(2, 2), 0
+
+        def forward(self, x):
+            self.calls += 1
+            return self.linear(x).relu() + self.calls
+
+    with pytest.raises(sl.NotPiecewiseAffine, match="keeps a state"):
+        sl.partition(Counting())
+    with pytest.raises(sl.NotPiecewiseAffine, match="keeps a state"):
+        sl.affine_map(Counting(), torch.ones(2))
+
+
+def test_sides_that_lead_nowhere_are_not_followed():
+    def aside(h):
+        h.argmax(1), h[0] > 0
+        return h.relu()
+
+    plane = sl.Plane.through(*torch.eye(3, 4))
+    check_invariants(sl.partition(Calling(aside), UNIT, plane))

@@ -18,6 +18,7 @@ Z = torch.linspace(-8, 8, 33, dtype=torch.float64)[None]
         (F.rrelu, {"lower": 0.1, "upper": 0.3}, (0,), (0.2, 1)),
         (F.relu6, {}, (0, 6), (0, 1, 0)),
         (F.hardtanh, {"min_val": -2, "max_val": 3}, (-2, 3), (0, 1, 0)),
+        (F.softshrink, {"lambd": 0.75}, (-0.75, 0.75), (1, 0, 1)),
         (F.hardsigmoid, {}, (-3, 3), (0, 1 / 6, 0)),
         (F.threshold, {"threshold": 1.5, "value": 1.5}, (1.5,), (0, 1)),
         (torch.abs, {}, (0,), (-1, 1)),
@@ -62,7 +63,8 @@ def test_the_larger_and_the_smaller_of_two_compare_their_difference_with_zero(fu
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
-        (torch.max, (Z, 1)),  # over a dimension
+        (torch.min, (Z, 1)),  # over a dimension
+        (torch.amax, (Z[None], 1)),  # over another one than the last
         (F.threshold, (Z, 1.0, 0.0)),  # jumps
         (torch.clamp, (Z, torch.tensor(0.0))),  # a bound that may depend on the input
         (torch.clamp, (Z, 1.0, -1.0)),  # constant
@@ -101,3 +103,16 @@ def test_smooth_functions_are_read_only_by_those_who_ask():
 def test_names_are_those_without_marks_of_operators():
     names = [canonical(f) for f in (torch.Tensor.__iadd__, torch.Tensor.add_, F.relu_, torch.mul)]
     assert names == ["add", "add", "relu", "mul"]
+
+
+def test_the_largest_over_the_last_dimensions_is_a_pooling_of_one_window():
+    x = torch.tensor([[[1.0, 5.0], [9.0, 3.0]], [[0.0, -1.0], [-2.0, 4.0]]])
+    for call in ((torch.amax, (x, (1, 2)), {}), (torch.amax, (x,), {"dim": (-1, 1)})):
+        activation, operands = parse(*call)
+        assert (activation.kind, activation.bits) == ("max_pool", 2)
+        assert activation.call(*operands).tolist() == [9, 4]
+        assert activation.winner(*operands).flatten().tolist() == [2, 3]
+    for call in ((torch.max, (x, -1), {}), (torch.Tensor.max, (x,), {"dim": 2})):
+        activation, operands = parse(*call)
+        assert activation.call(*operands)[0].tolist() == [[5, 9], [0, 4]]
+        assert activation.winner(*operands).flatten().tolist() == [1, 0, 0, 1]

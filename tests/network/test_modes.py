@@ -55,3 +55,18 @@ def test_inputs_come_to_the_device_of_the_model():
     assert check_inputs(nn.Linear(2, 1, device="meta"), torch.zeros(1, 2)).device.type == "meta"
     with pytest.raises(PruningError, match="no parameters"):
         check_inputs(nn.ReLU(), torch.zeros(1, 2))
+
+
+def test_what_torch_export_makes_is_refused_by_name():
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    exported = torch.export.export(model, (torch.zeros(3, 2),)).module()
+    with (
+        pytest.raises(TypeError, match=r"torch\.export.*Give the torch\.nn\.Module"),
+        evaluating(exported),
+    ):
+        pass
+
+
+def test_weights_on_the_meta_device_are_named():
+    with pytest.raises(ValueError, match=r"'0\.weight'.*to_empty"):
+        check_weights(nn.Sequential(nn.Linear(2, 2, device="meta")))

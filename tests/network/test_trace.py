@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import splinelib as sl
 from splinelib.errors import NotPiecewiseAffine
 from splinelib.network.trace import Interceptor, record
 
@@ -82,3 +83,89 @@ def test_an_interceptor_replaces_what_it_wants_to():
 def test_bad_input(example, smooth, match):
     with pytest.raises(ValueError, match=match):
         record(Branching(), example, smooth)
+
+
+class OfTwo(nn.Module):
+    """Takes two tensors, or one dict."""
+
+    def __init__(self, keys=None):
+        super().__init__()
+        self.linear, self.keys = nn.Linear(3, 2), keys
+
+    def forward(self, x, *others):
+        if self.keys:
+            return F.relu(sum(self.linear(x[key]) for key in self.keys))
+        (other,) = others
+        return F.relu(self.linear(x) + self.linear(other))
+
+
+def test_a_model_that_takes_something_else_is_told_to_be_wrapped():
+    x = torch.zeros(2, 3)
+    with pytest.raises((TypeError, ValueError), match="wrap it in a module whose forward takes"):
+        record(OfTwo(["a"]), x)
+    with pytest.raises(ValueError, match="takes a dict or several tensors, wrap it"):
+        record(OfTwo(["a"]), {"a": x})
+
+    class Named(nn.Module):
+        def forward(self, before, after):
+            return before + after
+
+    with pytest.raises(TypeError, match=r"'after'.*Wrap it in a module"):
+        record(Named(), x)
+
+
+def test_another_precision_is_named_with_what_converts_it():
+    x = torch.zeros(2, 3, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"float64.*float32.*inputs\.to\(torch\.float32\)"):
+        record(Branching(), x)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_scripts_are_refused_by_name():
+    script = torch.jit.script(nn.Linear(3, 3))
+    with pytest.raises(TypeError, match="the model is TorchScript"):
+        record(script, torch.zeros(1, 3))
+    with pytest.raises(TypeError, match=r"module '1'.*scripted or traced from"):
+        record(nn.Sequential(nn.ReLU(), script), torch.zeros(1, 3))
+
+
+class FlattensTheBatch(nn.Module):
+    """``flatten(x)`` for ``flatten(x, 1)``."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(1, 2, 2), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.linear(F.relu(torch.flatten(self.conv(x))))
+
+
+def test_a_model_of_one_input_at_a_time_is_told_apart():
+    model, x = FlattensTheBatch(), torch.zeros(1, 1, 3, 3)
+    with pytest.raises(ValueError, match=r"one input alone.*torch\.flatten\(x, 1\)"):
+        record(model, x)
+    assert record(model, x, rows=1).rows == 1
+    A, b = sl.affine_map(model, x[0])
+    torch.testing.assert_close(A @ x.flatten() + b, model(x))
+
+
+def test_what_was_not_computed_from_the_input_is_no_output():
+    class Constant(nn.Module):
+        def forward(self, x):
+            F.relu(x)
+            return {"a": torch.zeros(3), "b": 2}
+
+    with pytest.raises(TypeError, match=r"returned dict.*computed from the input"):
+        record(Constant(), torch.zeros(1, 3))
+
+
+def test_layers_are_found_whatever_the_output_is_packed_in():
+    class Packed(Branching):
+        def forward(self, x):
+            y = super().forward(x)
+            return [{"n": 3, "y": (None, y, y.argmax(1))}]
+
+    graph = record(Packed(), torch.zeros(1, 3))
+    graph.check_piecewise_affine()
+    assert graph.output == -1 and graph.returned == "list"
+    assert len(graph.activations()) == 2

@@ -1,0 +1,141 @@
+"""Tensors that share memory, and memory that holds what was computed from the input.
+
+Functions are seen as a model calls them; what happens below them (TorchScript, ``torch.vmap``, a
+write through ``out=``) is not. So every operation that reaches torch's dispatcher passes marks on,
+from the memory that it reads to the memory that it writes: a tensor of marked memory that nobody
+saw being made is caught where it is used.
+"""
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+def storage_of(tensor: Tensor):
+    """The memory of a tensor, an object that is equal for views of each other; None if it has none.
+
+    Held on to, it is not given to another tensor.
+    """
+    try:
+        storage = tensor.untyped_storage()
+        return storage if storage.nbytes() and storage.data_ptr() else None
+    except (RuntimeError, NotImplementedError):  # sparse, or under a transform
+        return None
+
+
+def key_of(tensor: Tensor) -> int | None:
+    """A number that is the same for tensors that share memory; None for one without memory."""
+    storage = storage_of(tensor)
+    return None if storage is None else storage.data_ptr()
+
+
+def version_of(tensor: Tensor) -> int:
+    """A number that changes when an operation in place changes the tensor or a view of it."""
+    return -1 if tensor.is_inference() else tensor._version
+
+
+class Marks(TorchDispatchMode):
+    """Memory that holds numbers that were computed from the input."""
+
+    def __init__(self):
+        super().__init__()
+        self._marked: dict[int, object] = {}
+
+    def mark(self, tensor: Tensor) -> None:
+        """Note that this tensor's memory depends on the input."""
+        storage = storage_of(tensor)
+        if storage is not None:
+            self._marked[storage.data_ptr()] = storage
+
+    def unmark(self, tensor: Tensor) -> None:
+        """Note that it does not."""
+        self._marked.pop(key_of(tensor), None)
+
+    def marked(self, tensor: Tensor) -> bool:
+        """Whether this tensor's memory depends on the input."""
+        return key_of(tensor) in self._marked
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        # Without this the recorder would take what a script does for calls of the model's.
+        with torch._C.DisableTorchFunction():
+            result = func(*args, **kwargs)
+            read = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+            if any(map(self.marked, read)):
+                changed = read if func._schema.is_mutable and not _names_one(func) else []
+                for tensor in (*tree_leaves(result), *changed):
+                    if isinstance(tensor, Tensor):
+                        self.mark(tensor)
+        return result
+
+
+def _names_one(func) -> bool:
+    """Whether what an operation changes is among its results: ``add_``, ``add.out``."""
+    return len(func._schema.returns) > 0
+
+
+def positions(tensor: Tensor) -> Tensor | None:
+    """The place of every element in the tensor's memory, int64, of the tensor's shape."""
+    storage = storage_of(tensor)
+    if storage is None:
+        return None
+    places = torch.arange(storage.nbytes() // tensor.element_size(), device=tensor.device)
+    return places.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())
+
+
+def renewal(old: Tensor, changed: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Which elements of a tensor were changed through another tensor of the same memory.
+
+    Parameters
+    ----------
+    old, changed : Tensor, shapes (N, ...)
+        Each row of `changed` may lie in the same row of `old` only.
+
+    Returns
+    -------
+    mask : Tensor of bool, shape (old.numel() / N,)
+        The elements of a row that were changed.
+    source : Tensor of int64, of that shape
+        Which element of a row of `changed` each of them is; 0 for the others.
+        None instead of both where rows cannot be told apart.
+    """
+    if old.dtype != changed.dtype or not old.dim() or not changed.dim():
+        return None
+    if len(old) != len(changed):
+        return None
+    there, here = positions(old), positions(changed)
+    if there is None or here is None:
+        return None
+    there, here = there.reshape(len(old), -1), here.reshape(len(old), -1)
+    mask, source = [], []
+    for row, places in enumerate(there):
+        order = here[row].argsort()
+        at = torch.searchsorted(here[row][order], places).clamp(max=here.shape[1] - 1)
+        hit = here[row][order][at] == places
+        foreign = torch.isin(places, torch.cat([here[:row], here[row + 1 :]]))
+        if foreign.any():
+            return None
+        mask.append(hit)
+        source.append(torch.where(hit, order[at], 0))
+    if any((m != mask[0]).any() for m in mask) or any((s != source[0]).any() for s in source):
+        return None
+    return mask[0], source[0]
+
+
+def renewed(old: Tensor, changed: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """A tensor of which some elements were changed through another one; see `renewal`."""
+    new, rows = changed.reshape(len(changed), -1), old.reshape(len(old), -1)
+    return torch.where(mask, new[:, source], rows).reshape(old.shape)
+
+
+def assigned(x: Tensor, index, value) -> Tensor:
+    """What ``x[index] = value`` leaves behind, as a copy."""
+    x = x.clone()
+    x[index] = value
+    return x
+
+
+def assigned_to_constant(x: Tensor, index, value: Tensor) -> Tensor:
+    """`assigned` to a constant of one row, for as many rows as the value has."""
+    return assigned(x.expand(len(value), *x.shape[1:]) if len(x) == 1 else x, index, value)

@@ -1,0 +1,83 @@
+"""Memory that tensors share."""
+
+import torch
+
+from splinelib.network.memory import (
+    Marks,
+    assigned,
+    assigned_to_constant,
+    key_of,
+    positions,
+    renewal,
+    renewed,
+    storage_of,
+    version_of,
+)
+
+
+def test_views_share_their_memory_and_their_version():
+    x = torch.zeros(3, 4)
+    view, copy = x[:, 1:], x.clone()
+    assert key_of(view) == key_of(x) != key_of(copy)
+    assert storage_of(torch.empty(0)) is None
+    before = version_of(x)
+    view.add_(1)
+    assert version_of(x) == version_of(view) != before
+    with torch.inference_mode():
+        assert version_of(torch.zeros(1)) == -1
+
+
+def test_the_place_of_every_element_is_known():
+    x = torch.zeros(2, 3)
+    assert positions(x.T[1:]).tolist() == [[1, 4], [2, 5]]
+
+
+def test_a_view_renews_what_it_has_in_common_with_another():
+    x = torch.arange(24.0).view(3, 8)
+    for view, other in (
+        (x[:, ::2], x[:, 1:5]),
+        (x[:, 2:4], x),
+        (x.view(3, 2, 4).transpose(1, 2)[:, 1:3], x),
+        (x, x.view(3, 4, 2)[:, 1]),
+    ):
+        old, before = other.clone(), view.clone()
+        mask, source = renewal(other, view)
+        view.mul_(-1)
+        torch.testing.assert_close(renewed(old, view.clone(), mask, source), other)
+        view.copy_(before)
+
+
+def test_rows_that_do_not_lie_in_rows_are_told():
+    x = torch.zeros(4, 4)
+    assert renewal(x, x.T) is None
+    assert renewal(x, x[:2]) is None
+    assert renewal(x, x.view(torch.int32)) is None
+    mask, _ = renewal(x[:, :2], x[:, 2:])
+    assert not mask.any()
+
+
+def test_an_assignment_gives_a_copy():
+    x, value = torch.zeros(2, 3), torch.ones(2, 2)
+    out = assigned(x, (slice(None), slice(1, None)), value)
+    assert out.tolist() == [[0, 1, 1]] * 2 and not x.any()
+    out = assigned_to_constant(torch.zeros(1, 3), (slice(None), 0), torch.ones(4))
+    assert out.tolist() == [[1, 0, 0]] * 4
+
+
+def test_marks_go_from_what_is_read_to_what_is_written():
+    @torch.jit.script
+    def scripted(x):
+        return x.relu() + 1
+
+    marks, x, constant = Marks(), torch.ones(3), torch.ones(3)
+    marks.mark(x)
+    buffer, other = torch.zeros(6), torch.zeros(3)
+    with marks:
+        made = scripted(x)
+        torch.add(x, 1, out=buffer[:3])
+        other.add_(constant)
+        mapped = torch.vmap(lambda row: row * 2)(x)
+    assert all(map(marks.marked, (x, x[:1], made, buffer, mapped)))
+    assert not any(map(marks.marked, (constant, other)))
+    marks.unmark(made)
+    assert not marks.marked(made)
