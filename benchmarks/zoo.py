@@ -1,6 +1,6 @@
 """Which networks of others can be read and pruned, and does a smaller one compute what it should?
 
-    python -m benchmarks.zoo                       # every torchvision family, torch-pruning beside it
+    python -m benchmarks.zoo                # all of torchvision, with torch-pruning beside it
     python -m benchmarks.zoo --family video --csv out.csv
     python -m benchmarks.zoo --models resnet18 swin_t
 
@@ -8,7 +8,8 @@ Each network is made without weights, its batch norms are given statistics as af
 is looked at in a process of its own, so that a hang or a lack of memory costs one row. 30 % of the
 units of each group are removed (by norm, an even share), once as a mask and once for good: the
 largest difference between the two, relative to the largest output, is the error. The same share is
-removed by torch-pruning (magnitude, all layers but those that make the outputs). One thread.
+removed by torch-pruning, the rival (magnitude, all layers but those that make the outputs). "left"
+is the share of the parameters that stay. One thread.
 """
 
 import argparse
@@ -43,7 +44,7 @@ COLUMNS = (
     "stay",
     "error",
     "left",
-    "tp left",
+    "rival",
 )
 FORMATS = ("{}", "{}", "{:.2f}", "{:.0f}", "{}", "{}", "{}", "{:.0e}", "{:.3f}", "{}")
 # Larger than these, a network and two copies of it do not fit beside each other into 8 GB.
@@ -91,6 +92,9 @@ def build(name: str) -> tuple[nn.Module, Tensor]:
             module.running_mean.normal_(0, 0.3, generator=generator)
             module.running_var.uniform_(0.5, 1.5, generator=generator)
             module.weight.data.uniform_(0.5, 1.5, generator=generator)
+    for key, parameter in model.named_parameters():  # heads and branches that start at nothing
+        if not key.endswith("bias") and parameter.abs().max() < 1e-3:
+            parameter.data.normal_(0, 0.2, generator=generator)
     size = 64
     if name.startswith(("vit_", "maxvit")):
         size = 224
@@ -158,16 +162,9 @@ def rival(name: str) -> dict:
 
     model, x = build(name)
     parameters = sum(p.numel() for p in model.parameters())
-    with torch.no_grad():
-        sizes = {t.shape[-1] for t in tensors_of(model(x))} | {
-            t.shape[1] for t in tensors_of(model(x)) if t.ndim > 1
-        }
-    ignored = [
-        m
-        for m in model.modules()
-        if isinstance(m, nn.Linear | nn.Conv2d | nn.Conv3d)
-        and len(m.weight) in sizes & {1000, 21, 400, 91, 364}
-    ]
+    modules = dict(model.named_modules())
+    outputs = [n for n, why in find_groups(model, x).fixed.items() if "outputs" in why]
+    ignored = [modules[name] for name in outputs]
     pruner = tp.pruner.BasePruner(
         model,
         x,
@@ -178,15 +175,15 @@ def rival(name: str) -> dict:
     pruner.step()
     with torch.no_grad():
         model(x)
-    return {"tp left": f"{sum(p.numel() for p in model.parameters()) / parameters:.3f}"}
+    return {"rival": f"{sum(p.numel() for p in model.parameters()) / parameters:.3f}"}
 
 
 def looked_at(name: str, limit: int, with_rival: bool) -> dict:
     """One network in processes of its own."""
     row = {"network": name, **asked("ours", name, limit)}
     if with_rival:
-        found = asked("rival", name, limit)
-        row["tp left"] = found.get("tp left", found.get("why", ""))
+        found = asked("rival", name, min(limit, 60))
+        row["rival"] = found.get("rival", found.get("why", ""))
     return row
 
 
@@ -214,15 +211,15 @@ def cells(row: dict) -> list:
     """One line of the table; where there is no number, the reason stands instead of the codes."""
     if "why" in row:
         blank = [float("nan")] * 8
-        return [row["network"], row["why"][:60], *blank[:7], row.get("tp left", "")[:40]]
-    return [row["network"], *(row[column] for column in COLUMNS[1:-1]), row.get("tp left", "")[:40]]
+        return [row["network"], row["why"][:60], *blank[:7], row.get("rival", "")[:40]]
+    return [row["network"], *(row[column] for column in COLUMNS[1:-1]), row.get("rival", "")[:40]]
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--family", choices=FAMILIES, action="append")
     parser.add_argument("--models", nargs="+", default=[], metavar="NAME")
-    parser.add_argument("--limit", type=int, default=300, help="seconds for each network")
+    parser.add_argument("--limit", type=int, default=300, help="seconds for each; 60 for the rival")
     parser.add_argument("--no-rival", action="store_true", help="without torch-pruning")
     parser.add_argument("--csv", type=Path, help="write the rows here as well")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)

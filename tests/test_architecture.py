@@ -147,7 +147,6 @@ FOREIGN = {
     "_reversed_padding_repeated_twice",
     "_overloadpacket",
     "_parameters",
-    "_schema",
     "_backend",
     "_repr_html_",  # of our own figures, but IPython's name
 }
