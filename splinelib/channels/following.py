@@ -18,6 +18,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ..network.inputs import Inputs
 from ..network.outputs import tensors_of
 from . import rules
 from .axes import is_layer, role_of
@@ -178,17 +179,14 @@ def _watching(model: nn.Module, follower: _Follower) -> Iterator[None]:
             handle.remove()
 
 
-def follow(
-    model: nn.Module, args: tuple, kwargs: dict, followed: Followed | None = None
-) -> Followed:
+def follow(model: nn.Module, inputs: Inputs, followed: Followed | None = None) -> Followed:
     """Run a network once and follow its channels, from the rows that make them to its outputs.
 
     Parameters
     ----------
     model : torch.nn.Module
         In the mode in which it should run. Hooks are put on it and taken off again.
-    args, kwargs
-        What the model takes.
+    inputs : Inputs
     followed : Followed or None
         An earlier run, to which this one adds.
     """
@@ -197,7 +195,7 @@ def follow(
     with torch.no_grad(), _watching(model, follower), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with follower:
-            output = model(*args, **kwargs)
+            output = inputs.given_to(model)
     outputs = tensors_of(output)
     follower.note_readers(outputs, "")
     followed.batch_norms |= follower.batch_norms(dict(model.named_modules()))

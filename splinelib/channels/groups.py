@@ -19,16 +19,17 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ..errors import PruningError
-from ..network.modes import check_inputs, check_weights, evaluating
+from ..network.inputs import Inputs, example_inputs, lively
+from ..network.modes import check_weights, evaluating
 from .axes import is_layer
 from .following import Followed, follow
 from .layout import Layout
 from .surgery import shell
-from .trial import Inputs, tried_out
+from .trial import tried_out
 from .units import groups_of
 
 
-def find_groups(model: nn.Module, example: Tensor) -> Layout:
+def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     """Find the groups of channels of a model that have to be removed together.
 
     Every position of every tensor of a run carries the channel that made it; what moves positions
@@ -43,8 +44,9 @@ def find_groups(model: nn.Module, example: Tensor) -> Layout:
     ----------
     model : torch.nn.Module
         Left as it is, mode and all.
-    example : Tensor, shape (N, ...)
-        Inputs of the kind that the model takes; two rows are used.
+    example : Tensor, shape (N, ...), or (tuple, dict)
+        Inputs of the kind that the model takes; two rows are used. For a model of several inputs,
+        the positional and keyword arguments that it is called with.
 
     Returns
     -------
@@ -67,13 +69,13 @@ def find_groups(model: nn.Module, example: Tensor) -> Layout:
     >>> [(group.name, group.units) for group in layout.groups.values()]
     [('0', 8)]
     """
-    example = check_inputs(model, example, "example")[:2]
+    given = example_inputs(model, example)
     check_weights(model)
     _check_prunable(model)
-    inputs = _inputs(model, example)
+    inputs = lively(given, next(model.parameters()).dtype)
     scratch = shell(model)
     with evaluating(scratch), _eagerly():
-        followed = _followed(scratch, inputs, example)
+        followed = _followed(scratch, inputs)
         modules = dict(scratch.named_modules())
         groups, fixed = groups_of(followed, modules)
         layout = Layout(
@@ -82,25 +84,13 @@ def find_groups(model: nn.Module, example: Tensor) -> Layout:
             batch_norms=followed.batch_norms,
             fixed=fixed,
             sizes={name: tuple(modules[name].weight.shape) for name in followed.order},
-            example=torch.zeros_like(example[:1], device="cpu"),
+            example=_blank(example),
         )
         layout = tried_out(scratch, layout, inputs)
     if not layout.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(layout.fixed.items())[:5])
         raise PruningError(f"no layer of this network can be pruned ({reasons or 'no layers'})")
     return layout
-
-
-def _inputs(model: nn.Module, example: Tensor) -> Inputs:
-    """The rows to run, as random ones if all their values are the same: zeros show nothing."""
-    parameter = next(model.parameters())
-    if example.is_floating_point():
-        example = example.to(parameter.dtype)
-        if example.numel() > 1 and (example == example.flatten()[0]).all():
-            generator = torch.Generator().manual_seed(2)
-            values = torch.randn(example.shape, generator=generator)
-            example = values.to(example)
-    return Inputs((example,), {})
 
 
 @contextlib.contextmanager
@@ -111,15 +101,17 @@ def _eagerly() -> Iterator[None]:
         yield
 
 
-def _followed(scratch: nn.Module, inputs: Inputs, example: Tensor) -> Followed:
+def _blank(example) -> Tensor | None:
+    """One input of zeros; None for a model of several inputs."""
+    return torch.zeros_like(example[:1], device="cpu") if isinstance(example, Tensor) else None
+
+
+def _followed(scratch: nn.Module, inputs: Inputs) -> Followed:
     """The channels of the network in evaluation mode, and of heads that run in training only."""
     try:
-        followed = follow(scratch, inputs.args, inputs.kwargs)
+        followed = follow(scratch, inputs)
     except RuntimeError as error:
-        raise ValueError(
-            f"the model does not take inputs of shape {tuple(example.shape)} and dtype "
-            f"{example.dtype}: {error}"
-        ) from error
+        raise ValueError(f"the model does not take inputs of {inputs}: {error}") from error
     if _unseen(scratch, followed):
         _follow_in_training(scratch, inputs, followed)
     if unseen := _unseen(scratch, followed):
@@ -143,7 +135,7 @@ def _follow_in_training(scratch: nn.Module, inputs: Inputs, followed: Followed) 
     for module in holders:
         module.training = True
     try:
-        follow(scratch, inputs.args, inputs.kwargs, followed)
+        follow(scratch, inputs, followed)
     except (RuntimeError, ValueError, TypeError) as error:
         warnings.warn(
             f"the network does not run in training mode ({str(error).splitlines()[0]}): layers "

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from ..errors import PruningError
+from ..network.inputs import Inputs
 from ..network.modes import evaluating
 from ..network.outputs import tensors_of
 from .axes import is_layer
@@ -29,7 +29,7 @@ _POSITIONS = 64  # of each map, so that deep networks fit into memory
 
 def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | None:
     """None if both models give the same outputs on the example, else what is wrong."""
-    inputs = Inputs((example,), {})
+    inputs = Inputs((example,))
     with evaluating(masked), evaluating(small):
         expected = _said(masked, inputs)[""]
         try:
@@ -42,14 +42,6 @@ def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | 
         _disagreement(a, b, torch.zeros_like(a), None) for a, b in zip(expected, found, strict=True)
     )
     return next((fault for fault in faults if fault), None)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a model is called with: positional and keyword arguments."""
-
-    args: tuple
-    kwargs: dict
 
 
 def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
@@ -200,14 +192,12 @@ def _jumping(model: nn.Module, inputs: Inputs, said: dict[str, list[Tensor]]) ->
     for step in (1e-6, -1e-6, 1e-5, -1e-5, 1e-4, -1e-4):
 
         def jogged(value, step=step):
-            moves = isinstance(value, Tensor) and value.is_floating_point()
-            if not moves:
+            if not value.is_floating_point():
                 return value
             noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(4))
             return value + step * _largest(value) * noise.to(value)
 
-        args, kwargs = tree_map(jogged, (inputs.args, inputs.kwargs))
-        again = _said(model, Inputs(args, kwargs))
+        again = _said(model, inputs.mapped(jogged))
         for name, tensors in said.items():
             others = again.get(name, [])
             alike = len(others) == len(tensors) and all(
@@ -284,7 +274,7 @@ def _said(model: nn.Module, inputs: Inputs) -> dict[str, list[Tensor]]:
     handles = [m.register_forward_hook(note(n)) for n, m in model.named_modules() if n]
     try:
         with torch.no_grad():
-            output = model(*inputs.args, **inputs.kwargs)
+            output = inputs.given_to(model)
     except Exception as error:
         error._reached = reached[0]
         raise

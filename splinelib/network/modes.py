@@ -72,7 +72,11 @@ def check_inputs(model: nn.Module, inputs: Tensor, what: str = "data") -> Tensor
         If they are empty, not floating point, or hold NaN or infinite values.
     """
     if not isinstance(inputs, Tensor):
-        raise TypeError(f"{what} should be a tensor of inputs, not {type(inputs).__name__}")
+        raise TypeError(
+            f"{what} should be a tensor of inputs, not {type(inputs).__name__}: wrap a model of "
+            "several inputs in a module whose forward takes one tensor, or prune it without data, "
+            "by example=(args, kwargs)"
+        )
     if inputs.ndim < 2 or inputs.numel() == 0:
         raise ValueError(
             f"{what} should have a row per input, shape (N, ...) with N >= 1; "

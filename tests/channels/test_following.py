@@ -6,11 +6,12 @@ from networks import alive, convnet, images
 from torch import nn
 
 from splinelib.channels.following import follow
+from splinelib.network.inputs import Inputs
 
 
 def test_layers_in_order_and_the_norms_behind_them():
     model = convnet()
-    followed = follow(model, (images(2),), {})
+    followed = follow(model, Inputs((images(2),)))
     assert followed.order == ["0", "3", "6", "11"] and set(followed.calls.values()) == {1}
     assert followed.batch_norms == {"0": "1", "3": "4", "6": "7"}
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
@@ -28,7 +29,7 @@ def test_a_norm_that_two_layers_share_is_behind_none():
             y = self.b(x)
             return self.n(y) + self.m(y)  # and y is read twice
 
-    assert follow(alive(Shared()), (images(2),), {}).batch_norms == {}
+    assert follow(alive(Shared()), Inputs((images(2),))).batch_norms == {}
 
 
 def test_a_layer_that_something_else_reads_too_has_no_norm_of_its_own():
@@ -41,7 +42,7 @@ def test_a_layer_that_something_else_reads_too_has_no_norm_of_its_own():
             y = self.a(x)
             return self.c(self.n(y) + y)
 
-    assert follow(alive(Read()), (images(2),), {}).batch_norms == {}
+    assert follow(alive(Read()), Inputs((images(2),))).batch_norms == {}
 
 
 def test_positional_and_keyword_inputs():
@@ -53,7 +54,7 @@ def test_positional_and_keyword_inputs():
         def forward(self, x, *, other):
             return {"y": self.c(F.relu(self.a(x) + self.b(other["z"])))}
 
-    followed = follow(Siamese(), (torch.randn(2, 4),), {"other": {"z": torch.randn(2, 4)}})
+    followed = follow(Siamese(), Inputs((torch.randn(2, 4),), {"other": {"z": torch.randn(2, 4)}}))
     component = followed.ties.components()
     sides = [
         followed.blocks[name, role] for name, role in (("a", "out"), ("b", "out"), ("c", "in"))

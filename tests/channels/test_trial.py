@@ -11,8 +11,9 @@ import splinelib as sl
 from splinelib.channels import trial
 from splinelib.channels.groups import find_groups
 from splinelib.channels.layout import Group, Layout, Member
-from splinelib.channels.trial import Inputs, disagreement, tried_out
+from splinelib.channels.trial import disagreement, tried_out
 from splinelib.errors import PruningError
+from splinelib.network.inputs import Inputs
 
 
 def test_dropout_that_is_always_on_is_named():
@@ -32,7 +33,7 @@ def wrong(layout, model, group, member, indices):
 
 
 def test_a_wrong_layout_does_not_pass_and_the_right_groups_stay():
-    model, inputs = convnet(), Inputs((images(2),), {})
+    model, inputs = convnet(), Inputs((images(2),))
     layout = find_groups(model, images(2))
     turned = torch.arange(5, -1, -1)[:, None]
     bad = wrong(layout, model, "0", ("3", "in"), turned)
