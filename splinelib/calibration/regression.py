@@ -9,6 +9,11 @@ _DOUBLE = 1024
 _BLOCK = 256
 
 
+def wide(values: Tensor) -> Tensor:
+    """Values in float32 if they come in half precision, in which sums go wrong."""
+    return values.float() if values.dtype in {torch.float16, torch.bfloat16} else values
+
+
 class Moments:
     """Means and covariances of rows that come in chunks, summed in float64.
 
@@ -30,6 +35,9 @@ class Moments:
 
         With ``counts`` (r,) each row stands for so many that are equal.
         """
+        if not len(rows):
+            return
+        rows, targets = wide(rows), None if targets is None else wide(targets)
         width = rows.shape[1]
         if not self.count:
             self.origin = rows.mean(0)
@@ -93,9 +101,11 @@ class Regression:
     def __init__(self, columns: int, rows: int):
         self.moments = Moments() if columns <= rows else None
         self.chunks: list[tuple[Tensor, Tensor]] = []
+        self.count = 0
 
     def add(self, rows: Tensor, targets: Tensor) -> None:
         """Add rows (r, p) and their targets (r, q)."""
+        self.count += len(rows)
         if self.moments is not None:
             self.moments.add(rows, targets)
         else:

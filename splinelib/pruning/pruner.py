@@ -203,7 +203,7 @@ class Pruner:
         masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
         known = {}
         if refits:
-            known["outputs"] = context.outputs()
+            known = {"outputs": context.outputs(), "answers": context.answers()}
         elif compensate in DATALESS:
             known["reads"] = context.implied_reads
         given = context.model, context.layout, masks, context.data, compensate, context.seed
