@@ -144,9 +144,13 @@ class _Calls(TorchFunctionMode):
 
 def run_again(layer: nn.Module, args: tuple, kwargs: dict, **parameters: Tensor) -> Tensor:
     """What a layer says of inputs that have passed its pre-hooks, with other parameters."""
-    changed = {name: nn.Parameter(value) for name, value in parameters.items()}
     again = copy.copy(layer)  # hooks that look at one layer do not look at its copy
-    again._parameters = {**layer._parameters, **changed}
+    again._parameters = {
+        # Copies without gradients: what autocast makes of others it keeps, and takes it once more
+        # when they have changed.
+        name: None if value is None else nn.Parameter(value.detach(), requires_grad=False)
+        for name, value in {**layer._parameters, **parameters}.items()
+    }
     again._forward_pre_hooks = OrderedDict()
     return again(*args, **kwargs)
 

@@ -14,8 +14,8 @@ from ..network.modes import evaluating
 
 # By how much an error may be larger before that is more than rounding.
 _ROUNDING = 1e-6
-# Inputs of the first look, or a batch if that is more, and the share of the error without compensation up to
-# which no second one is needed.
+# Inputs of the first look, or a batch if that is more, and the share of the error without
+# compensation up to which no second one is needed.
 _FIRST, _CLEAR = 128, 0.5
 
 Pruned = tuple[nn.Module, list[str]]  # a network, and its layers with a bias that was not there

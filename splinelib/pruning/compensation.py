@@ -204,7 +204,10 @@ class _Refit:
             self.left = "rows"
             return
         with rounding_to(None, inputs.device.type):
-            step, self.constant, self.without = _solve(change.found, target, self.ridge)
+            solved = _solve(change.found, target, self.ridge)
+            if solved is None:
+                return
+            step, self.constant, self.without = solved
             change.make(step, self.constant)
         self.change, self.wanted = change, target
 
@@ -280,8 +283,10 @@ def distil(
     return [*added, name] if change.added else added
 
 
-def _solve(found: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tensor, float]:
+def _solve(found: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tensor, float] | None:
     """Ridge least squares of what a layer shall say on what it reads.
+
+    None where there are so few rows that a fit does harm to those that it has not seen.
 
     Returns
     -------
@@ -313,6 +318,9 @@ def _solve(found: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tens
             rest = wanted[:, block] - read @ weight[block].T
             without += float(rest.square().sum(dtype=torch.float64))
             fit.add(read, rest)
+    aside = torch.tensor([fit.aside(ridge) for fit in fits]).sum(0)
+    if aside[0] > aside[1]:
+        return None
     steps, constants = zip(*(fit.solve(ridge) for fit in fits), strict=True)
     step = torch.cat([step.T for step in steps]).view(outputs, taps, channels)
     return step.transpose(1, 2).reshape(kernel.shape), torch.cat(constants), without

@@ -137,6 +137,9 @@ class _Fold:
         """Find the combinations; False if there is nothing to find them from."""
         if self.unknown or self.fit is None or not self.fit.count:
             return False
+        error, without = self.fit.aside(FOLD_RIDGE)
+        if error > without:  # so few rows that a combination does harm to others
+            return False
         step, constant = self.fit.solve(FOLD_RIDGE)
         if self.weight.ndim == 2:
             self.step, self.constant = step.T, constant
