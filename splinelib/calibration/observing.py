@@ -22,6 +22,8 @@ _MIN_ROWS = 16384
 # Inputs that pass through a network at a time; of images on a CPU so few that what one layer
 # hands to the next stays in the cache.
 _BATCH, _BATCH_OF_IMAGES = 256, 64
+# Numbers in a network's outputs beyond which no further batch of them is held.
+_ANSWERS = 1 << 26
 
 
 def batches(data: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -237,6 +239,8 @@ class Outputs:
 class Answers:
     """What a whole network gives, batch by batch, as lists of its floating-point tensors.
 
+    Of outputs as large as images the first batches only are held.
+
     Attributes
     ----------
     batches : list of list of Tensor
@@ -244,10 +248,13 @@ class Answers:
 
     def __init__(self):
         self.batches: list[list[Tensor]] = []
+        self._room = _ANSWERS
 
     def look(self, call: Call) -> None:
         """For `observe`, under the name of the network itself, which is empty."""
-        self.batches.append(tensors_of(call.output))
+        if self._room > 0:
+            self.batches.append(tensors_of(call.output))
+            self._room -= sum(tensor.numel() for tensor in self.batches[-1])
 
 
 def tensors_of(output) -> list[Tensor]:

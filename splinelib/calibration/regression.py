@@ -140,8 +140,8 @@ class Regression:
     def aside(self, ridge: float) -> tuple[float, float]:
         """Whether there is something in the fit that other rows have as well.
 
-        Where there are few rows for the columns, a fit on three of four is tried on the others. They
-        are taken in stretches, since the rows of one image follow one another and are alike.
+        Where there are few rows for the columns, a fit on three of four is tried on the others.
+        They are taken in stretches, since the rows of one image follow one another and are alike.
 
         Returns
         -------

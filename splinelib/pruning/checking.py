@@ -110,7 +110,8 @@ def errors(
     Parameters
     ----------
     answers : Answers
-        What the dense network gives on the inputs, or on some more.
+        What the dense network gives on the inputs, or on some more; inputs of which it is not
+        known are left out.
     others : list of torch.nn.Module
     data : Tensor, shape (N, ...)
         Whole batches, but for the last of all.
@@ -126,11 +127,10 @@ def errors(
     """
     found = []
     for network in others:
-        total, rest = _Sums(), iter(answers.batches)
-        same = channels_last(network, data)
+        total, same = _Sums(), channels_last(network, data)
         with evaluating(network):
-            for (batch,) in batches(same):
-                total.add(tensors_of(network(batch)), next(rest), probabilities)
+            for (batch,), wanted in zip(batches(same), answers.batches, strict=False):
+                total.add(tensors_of(network(batch)), wanted, probabilities)
         found.append(total.error())
     return found
 

@@ -15,6 +15,9 @@ Three are convex fits on unlabelled calibration inputs:
   ThiNet, ICCV 2017.)
 - ``distil``: refit, and then the last layer of a classifier once more, so that not its logits
   but its class probabilities match the dense network's (`distillation`).
+
+A fit is made of the linear map that a layer is (`calibration.layer_maps`), and taken back where it
+makes the layer worse. `checking` compares the whole network with what it would be without.
 """
 
 import warnings
@@ -66,6 +69,12 @@ def refit(
     a layer, its kernel is solved from what arrives there and from what the dense layer says,
     and the pass goes on with the new kernel. Memory: the activations of one layer for all
     inputs, and what the dense layers say at the rows that are fitted.
+
+    A layer is left as it was cut, with a warning, if it does not compute a multiple of its weight
+    times what it reads (`layer_maps`), or if other rows reach it than in the dense network;
+    silently, if no row does, if its outputs on these inputs would be farther from the dense
+    layer's than before, or if there are so few rows that a fit on three of four does harm to the
+    rest.
 
     Parameters
     ----------

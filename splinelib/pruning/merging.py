@@ -50,6 +50,10 @@ def merge(
     and result as for `compensation.refit`; ``seed`` is not looked at, and ``reads`` is what
     `implied_readers.layout_reads` gives of the dense network, worked out here if it is left out.
 
+    Whether a layer, or the network, comes closer to the dense one cannot be checked without inputs;
+    with some, `masking.compensated` checks the network. Layers that do not compute a multiple of
+    their weight times their inputs are left as they were cut, with a warning.
+
     Raises
     ------
     PruningError
