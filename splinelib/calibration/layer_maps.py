@@ -7,6 +7,7 @@ of its weight (an equalised learning rate). That is found out by looking at the 
 it computes on the inputs at hand has to agree with it.
 """
 
+import contextlib
 import copy
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -114,6 +115,21 @@ def layer_map(
         return None  # its forward does not take other weights
 
 
+def autocast_of(device: str) -> torch.dtype | None:
+    """To which type layers round here on a type of device; None outside autocast."""
+    available = torch.amp.is_autocast_available(device)
+    if not available or not torch.is_autocast_enabled(device):
+        return None
+    return torch.get_autocast_dtype(device)
+
+
+def rounding_to(dtype: torch.dtype | None, device: str) -> contextlib.AbstractContextManager:
+    """Autocast to a type, or none."""
+    if not torch.amp.is_autocast_available(device):
+        return contextlib.nullcontext()
+    return torch.autocast(device, dtype=dtype, enabled=dtype is not None)
+
+
 def warn_text(names: Sequence[str], what: str) -> str:
     """The one warning of layers that are not what a fit presumes."""
     return (
@@ -198,9 +214,8 @@ def _established(
     if made.shape != found.shape or not len(made):
         return None
     scale = _factor(made - made.mean(0), found - found.mean(0))
-    if scale is None:
-        return None
-    scale = 1.0 if abs(scale - 1) < share else scale
+    # Of inputs that are all alike nothing can be told; other weights will show it.
+    scale = 1.0 if scale is None or abs(scale - 1) < share else scale
     shift = (found - scale * made).mean(0)
     if not _same(found, scale * made + shift, share):
         return None
@@ -212,7 +227,7 @@ def _established(
 
 def _gain(layer, args, kwargs, running: Tensor, scale: float, shift: Tensor) -> float | None:
     """What the weight that runs is of the layer's own, if it is that whatever the weight is."""
-    weight, share = layer.weight.detach(), 10 * _rounding(layer.weight)
+    weight, share = layer.weight.detach(), 4 * torch.finfo(layer.weight.dtype).eps
     order = torch.randperm(weight.numel(), generator=torch.Generator().manual_seed(0))
     other = (1.7 * weight.flatten()[order.to(weight.device)]).view_as(weight)
     output, inner, inputs, ran = _looked_at(layer, args, kwargs, weight=other)
@@ -248,7 +263,7 @@ def _stand_in_of(inner: nn.Module, weight: Tensor) -> nn.Module:
 def _made(inner: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
     """What a plain layer makes of inputs with a weight, as rows, without rounding of halves."""
     weight = wide(weight)
-    with torch.autocast(inputs.device.type, enabled=False):
+    with rounding_to(None, inputs.device.type):
         return _rows(inner, applied(inner, inputs.detach().to(weight.dtype), weight))
 
 

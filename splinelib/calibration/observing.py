@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..network.modes import evaluating
 from .im2col import columns, output_rows, rows_shape
-from .layer_maps import LayerMap, has_rows, is_plain, layer_map
+from .layer_maps import LayerMap, autocast_of, has_rows, is_plain, layer_map, rounding_to
 
 # Rows of a regression for each of its columns, and at least this many altogether. With twice as
 # many a full-width VGG-16 comes no closer: the squared error of the logits of held-out images is
@@ -79,16 +79,6 @@ class Call(NamedTuple):
         """The linear map that the layer is on these inputs; None if it cannot be told."""
         with rounding_to(self.autocast, self.layer.weight.device.type):
             return layer_map(self.layer, self.args, self.kwargs, self.output, self.plain)
-
-
-def autocast_of(device: str) -> torch.dtype | None:
-    """To which type layers round here; None outside autocast."""
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-
-
-def rounding_to(dtype: torch.dtype | None, device: str) -> torch.autocast:
-    """Autocast to a type, or none."""
-    return torch.autocast(device, dtype=dtype, enabled=dtype is not None)
 
 
 @torch.no_grad()

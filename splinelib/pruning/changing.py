@@ -76,6 +76,8 @@ class Change:
     ----------
     possible : bool
         Whether its weight can be changed and a constant added.
+    added : bool
+        Whether the layer got a bias that it did not have.
     behind : bool
         Whether the batch norm takes the constant, so that the layer's own outputs miss it.
     """
@@ -85,7 +87,7 @@ class Change:
         by_bias = found is not None and found.bias_gain is not None
         self.behind = norm is not None and (layer.bias is None or not by_bias)
         self.possible = found is not None and found.gain is not None and (self.behind or by_bias)
-        self._before = None
+        self.added, self._before = False, None
 
     def make(self, step: Tensor, constant: Tensor) -> None:
         """Add to the weight that runs, and to the outputs; shapes of the weight, and (out,)."""
@@ -105,11 +107,11 @@ class Change:
         layer.bias = nn.Parameter(
             constant.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad
         )
+        self.added = True
 
-    @property
-    def added(self) -> bool:
-        """Whether the layer got a bias that it did not have."""
-        return self._before is not None and self._before[1] is None and not self.behind
+    def keep(self) -> None:
+        """Let go of what would be needed to take the change back."""
+        self._before = None
 
     def take_back(self) -> None:
         """Leave everything as it was."""
@@ -120,4 +122,4 @@ class Change:
             bias.copy_(value)
         if self.behind:
             self.norm.running_mean.copy_(mean)
-        self._before = None
+        self.added, self._before = False, None

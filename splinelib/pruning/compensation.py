@@ -34,10 +34,11 @@ from ..calibration.layer_maps import (
     given_to,
     is_plain,
     layer_map,
+    rounding_to,
     run_again,
     warn_text,
 )
-from ..calibration.observing import Outputs, channels_last, observe, rounding_to
+from ..calibration.observing import Outputs, channels_last, observe
 from ..calibration.regression import Regression, wide
 from ..channels.layout import Layout
 from ..network.modes import evaluating
@@ -233,6 +234,7 @@ class _Refit:
             rounding = torch.finfo(output.dtype).eps ** 2 * float(wanted.square().sum())
         self.wanted = None
         if error <= self.without * (1 + 1e-6) + rounding:
+            self.change.keep()
             return None
         self.change.take_back()
         self.change = None

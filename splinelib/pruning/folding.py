@@ -6,8 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from ..calibration.im2col import applied, channels_at_the_end, output_rows, rows_shape
-from ..calibration.layer_maps import LayerMap, given_to, has_rows, layer_map, warn_text
-from ..calibration.observing import Call, RowSample, observe, rounding_to, rows_needed
+from ..calibration.layer_maps import (
+    LayerMap,
+    given_to,
+    has_rows,
+    layer_map,
+    rounding_to,
+    warn_text,
+)
+from ..calibration.observing import Call, RowSample, observe, rows_needed
 from ..calibration.regression import Regression, wide
 from ..channels.layout import Layout
 from .changing import Change, own_norms
@@ -189,4 +196,5 @@ class _Fold:
         if not error <= without + rounding:
             return False
         self.change.make(self.step, self.constant + rest)
+        self.change.keep()
         return self.change.added

@@ -196,3 +196,25 @@ def test_autocast_is_no_fault():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = layer_map(layer, (inputs(50, 16),), {})
     assert found.gain == pytest.approx(0.25, rel=1e-2)
+
+
+def test_inputs_that_are_all_alike_show_what_other_weights_make_of_them():
+    layer = with_hook(seeded(nn.Linear, 6, 4), lambda *given: None)  # only looks
+    found = layer_map(layer, (torch.ones(20, 6),), {})
+    assert found.gain == pytest.approx(1)
+    doubled = with_hook(seeded(nn.Linear, 6, 4), lambda *given: 2 * given[2])
+    assert layer_map(doubled, (torch.ones(20, 6),), {}).gain is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_rounded_weight_is_no_multiple(bits, dtype):
+    class Rounded(nn.Linear):
+        def forward(self, x):
+            step = self.weight.abs().max() / 2 ** (bits - 1)
+            return F.linear(x, (self.weight / step).round() * step, self.bias)
+
+    if (bits, dtype) == (8, torch.bfloat16):
+        return  # that is what the type can hold
+    found = layer_map(seeded(Rounded, 30, 8).to(dtype), (inputs(50, 30).to(dtype),), {})
+    assert found.gain is None
