@@ -49,7 +49,9 @@ def applied(layer: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
     if not isinstance(layer, _ConvNd):
         return F.linear(inputs, weight)
     run = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[weight.ndim]
-    return run(_padded(layer, inputs), weight, None, layer.stride, 0, layer.dilation, layer.groups)
+    zeros = layer.padding_mode == "zeros"
+    inputs, padding = (inputs, layer.padding) if zeros else (_padded(layer, inputs), 0)
+    return run(inputs, weight, None, layer.stride, padding, layer.dilation, layer.groups)
 
 
 def output_rows(layer: nn.Module, output: Tensor, rows: Tensor) -> Tensor:

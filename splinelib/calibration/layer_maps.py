@@ -213,9 +213,11 @@ def _established(
     made = _made(inner, inputs, running)
     if made.shape != found.shape or not len(made):
         return None
-    scale = _factor(made - made.mean(0), found - found.mean(0))
-    # Of inputs that are all alike nothing can be told; other weights will show it.
-    scale = 1.0 if scale is None or abs(scale - 1) < share else scale
+    spread = made - made.mean(0)
+    scale = 1.0  # of inputs that are all alike nothing can be told; other weights will show it
+    if spread.abs().max() > share * made.abs().max():
+        scale = _factor(spread, found - found.mean(0))
+        scale = 1.0 if abs(scale - 1) < share else scale
     shift = (found - scale * made).mean(0)
     if not _same(found, scale * made + shift, share):
         return None

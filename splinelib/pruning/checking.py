@@ -22,7 +22,8 @@ Pruned = tuple[nn.Module, list[str]]  # a network, and its layers with a bias th
 
 
 def never_worse(
-    answers: Answers,
+    dense: nn.Module,
+    answers: Answers | None,
     made: Pruned,
     plain: Callable[[], nn.Module],
     others: Callable[[], Iterator[Pruned]],
@@ -35,8 +36,9 @@ def never_worse(
 
     Parameters
     ----------
-    answers : Answers
-        What the dense network gives on the data.
+    dense : torch.nn.Module
+    answers : Answers, optional
+        What the dense network gives on the data; without it, it is run here.
     made : (torch.nn.Module, list of str)
         The compensated network, and its layers that got a bias which they did not have.
     plain : callable
@@ -54,11 +56,12 @@ def never_worse(
     probabilities, without = compensate == "distil", plain()
     first = max(_FIRST, len(next(batches(data))[0]))
     for head in (data[:first], data):
-        error, limit = errors(answers, [made[0], without], head, probabilities)
+        known = answers_of(dense, head) if answers is None else answers
+        error, limit = errors(known, [made[0], without], head, probabilities)
         if error <= limit * _CLEAR or (head is data and _no_larger(error, limit)):
             return made
     for network, biased in others():
-        (left,) = errors(answers, [network], data, probabilities)
+        (left,) = errors(known, [network], data, probabilities)
         if _no_larger(left, limit):
             _tell(compensate, error, limit, "less of it is done")
             return network, biased

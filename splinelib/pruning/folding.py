@@ -119,11 +119,9 @@ class _Fold:
         positions = rows_shape(layer, found.inputs)[1:]
         available = self.images * torch.Size(positions).numel()
         self.fit = Regression(len(self.keep), min(available, self.sample.needed))
-        self.weight, self.shift = wide(layer.weight.detach()), found.shift
+        self.weight = wide(layer.weight.detach())
         if self.out is not None:
-            self.out = self.out.to(self.weight.device)
-            self.weight = self.weight[self.out]
-            self.shift = None if self.shift is None else self.shift[self.out]
+            self.weight = self.weight[self.out.to(self.weight.device)]
         return True
 
     def _small_map(self, call: Call, columns: int) -> LayerMap | None:
@@ -154,36 +152,28 @@ class _Fold:
             dropped = self.weight[:, self.drop].double()
             self.step = torch.einsum("kd,od...->ok...", step, dropped)
             self.constant = dropped.flatten(2).sum(2) @ constant
-        self.cut = self.weight[:, self.keep]
-        self.folded = self.cut + self.step.to(self.cut.dtype)
+        # What is missing of the outputs when the layer is cut, and when it is folded as well.
+        cut, folded = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
+        cut[:, self.drop] = folded[:, self.drop] = self.weight[:, self.drop]
+        folded[:, self.keep] = -self.step.to(folded.dtype)
+        self.missing = torch.cat([cut, folded])
         self.rows, self.rest = 0, torch.zeros_like(self.constant)
         self.errors = torch.zeros(2, dtype=torch.float64, device=self.constant.device)
-        self.size = 0.0
         return True
 
     def judge(self, call: Call) -> None:
-        """Compare what the layer would say, cut and folded, with what it says."""
+        """Add up what of the layer's outputs is missing when it is cut, and when it is folded."""
         if self.unknown or (found := self._found(call)) is None:
             return
-        layer = found.layer
-        read = wide(found.inputs).to(self.cut.dtype)
-        read = read.index_select(-1 if self.weight.ndim == 2 else 1, self.keep)
-        said = self._rows(layer, wide(call.output))
-        said = said if self.out is None else said[:, self.out]
-        said = said if self.shift is None else said - self.shift
-        self.size += float(said.square().sum(dtype=torch.float64))
-        cut = said - self._rows(layer, applied(layer, read, self.cut))
-        folded = said - self._rows(layer, applied(layer, read, self.folded))
+        read = wide(found.inputs).to(self.missing.dtype)
+        missing = channels_at_the_end(found.layer, applied(found.layer, read, self.missing))
+        cut, folded = missing.flatten(0, -2).chunk(2, 1)
         folded = folded - self.constant.to(folded.dtype)
-        self.rows += len(said)
+        self.rows += len(cut)
         self.rest += folded.sum(0, dtype=torch.float64)
         self.errors += torch.stack(
             [error.square().sum(dtype=torch.float64) for error in (cut, folded)]
         )
-
-    @staticmethod
-    def _rows(layer: nn.Module, values: Tensor) -> Tensor:
-        return channels_at_the_end(layer, values).flatten(0, -2)
 
     def settle(self) -> bool:
         """Change the small layer if that is for the better; True if it took a new bias."""
@@ -192,8 +182,7 @@ class _Fold:
         rest = self.rest / self.rows
         without, error = self.errors.tolist()
         error -= self.rows * float(rest.square().sum())
-        rounding = torch.finfo(self.cut.dtype).eps ** 2 * self.size
-        if not error <= without + rounding:
+        if not error <= without:
             return False
         self.change.make(self.step, self.constant + rest)
         self.change.keep()

@@ -10,7 +10,7 @@ from ..channels.layout import Layout
 from ..channels.saving import remembered
 from ..channels.surgery import cut_copy, dropped_channels, held, kept_channels, silenced
 from ..network.modes import check_inputs
-from .checking import Pruned, answers_of, first_layers, never_worse
+from .checking import Pruned, first_layers, never_worse
 from .choices import checked_compensation
 from .compensation import DATALESS, METHODS
 from .distillation import check_classifier
@@ -150,7 +150,6 @@ def compensated(
     if compensate:
         biased = METHODS[compensate](model, small, layout, kept, data, seed, **known)
         if data is not None and kept:
-            answers = answers_of(model, data) if answers is None else answers
             made = small, biased
             small, biased = _checked(
                 model, layout, kept, made, answers, data, compensate, seed, known
@@ -164,7 +163,7 @@ def _checked(
     layout: Layout,
     kept: dict[str, dict[str, Tensor]],
     made: Pruned,
-    answers: Answers,
+    answers: Answers | None,
     data: Tensor,
     compensate: str,
     seed: int,
@@ -187,7 +186,7 @@ def _checked(
         start = layout.order.index(reading[0]) if reading else len(layout.order)
         yield from first_layers(made, plain(), layout, list(layout.order[start:]))
 
-    return never_worse(answers, made, plain, others, data, compensate)
+    return never_worse(model, answers, made, plain, others, data, compensate)
 
 
 def _checked_masks(layout: Layout, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:

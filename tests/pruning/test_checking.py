@@ -63,7 +63,7 @@ def test_every_output_counts():
 
 def judged(dense, small, plain, others=lambda: iter(()), data=None):
     data = data_of() if data is None else data
-    given = answers_of(dense, data), (small, []), lambda: plain, others, data
+    given = dense, answers_of(dense, data), (small, []), lambda: plain, others, data
     return never_worse(*given, "refit")[0]
 
 
