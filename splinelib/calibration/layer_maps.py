@@ -168,7 +168,13 @@ def run_again(layer: nn.Module, args: tuple, kwargs: dict, **parameters: Tensor)
         for name, value in {**layer._parameters, **parameters}.items()
     }
     again._forward_pre_hooks = OrderedDict()
+    # A forward may change its inputs in place.
+    args, kwargs = tuple(_copied(v) for v in args), {k: _copied(v) for k, v in kwargs.items()}
     return again(*args, **kwargs)
+
+
+def _copied(value):
+    return value.clone() if isinstance(value, Tensor) else value
 
 
 def _looked_at(layer: nn.Module, args: tuple, kwargs: dict, **parameters: Tensor):
