@@ -16,12 +16,7 @@ PACKAGE = __package__
 HOMES = {
     "affine": ["network.affine"],
     "comparison": ["geometry.difference"],
-    "compensation": [
-        "pruning.compensation",
-        "pruning.folding",
-        "pruning.distillation",
-        "scores.context",
-    ],
+    "compensation": ["pruning.compensation", "pruning.distillation", "scores.context"],
     "criteria": ["scores.criteria", "scores.context", "scores.hyperplanes"],
     "early_bird": ["codes.early_bird", "data.probes"],
     "energy": ["cost.energy"],
