@@ -208,3 +208,69 @@ class Calling(nn.Module):
 
     def forward(self, x):
         return self.last(nn.functional.relu(self.second(self.function(self.first(x)))))
+
+
+class Equalised(nn.Linear):
+    """Its weight is multiplied by a constant when it runs (equalised learning rate)."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.scale = inputs**-0.5
+        nn.init.normal_(self.weight)
+
+    def forward(self, x):
+        return F.linear(x, self.weight * self.scale, self.bias)
+
+
+class PadsInside(nn.Conv2d):
+    """A convolution that pads its input itself, as ports of EfficientNet do."""
+
+    def forward(self, x):
+        return F.conv2d(F.pad(x, (1, 1, 1, 1)), self.weight, self.bias)
+
+
+class Standardised(nn.Conv2d):
+    """A convolution with weight standardisation."""
+
+    def forward(self, x):
+        weight = self.weight
+        mean, deviation = weight.mean((1, 2, 3), keepdim=True), weight.std((1, 2, 3), keepdim=True)
+        return self._conv_forward(x, (weight - mean) / (deviation + 1e-5), self.bias)
+
+
+def two_convolutions(kind, seed=0, **settings):
+    torch.manual_seed(seed)
+    first, second = kind(3, 16, 3, **settings), kind(16, 16, 3, **settings)
+    tail = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5)]
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), *tail).eval()
+
+
+class ByKeyword(nn.Module):
+    """Layers that are called with keywords."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = F.relu(self.b(input=F.relu(self.a(input=x))))
+        return self.head(input=x.mean((2, 3)))
+
+
+class Routed(nn.Module):
+    """Each row goes to one of three experts."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.router, self.head = nn.Linear(8, 3), nn.Linear(8, 4)
+        self.experts = nn.ModuleList(
+            nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8)) for _ in range(3)
+        )
+
+    def forward(self, x):
+        which, y = self.router(x).argmax(1), torch.zeros_like(x)
+        for k, expert in enumerate(self.experts):
+            y = y.index_add(0, (which == k).nonzero()[:, 0], expert(x[which == k]))
+        return self.head(F.relu(y))

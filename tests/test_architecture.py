@@ -147,6 +147,9 @@ FOREIGN = {
     "_reversed_padding_repeated_twice",
     "_overloadpacket",
     "_parameters",
+    "_conv_forward",
+    "_forward_hooks",
+    "_forward_pre_hooks",
     "_backend",
     "_repr_html_",  # of our own figures, but IPython's name
 }

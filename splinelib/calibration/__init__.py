@@ -1,9 +1,9 @@
 """Least squares on what layers read and say while calibration inputs pass through a network.
 
-`observing` runs the network and takes samples of rows, `im2col` turns a layer's inputs and
-outputs into rows, `regression` fits on rows that come in chunks. Where there are no inputs,
-`implied` says what a network's own weights tell of them, and `gaussian` how its activations change
-them. This package uses `network`.
+`observing` runs the network and takes samples of rows, `layer_maps` says which linear map a layer
+is, `im2col` turns its inputs and outputs into rows, `regression` fits on rows that come in chunks.
+Where there are no inputs, `implied` says what a network's own weights tell of them, and `gaussian`
+how its activations change them. This package uses `network`.
 """
 
 from .im2col import columns, output_rows, patches, pixels, rows_shape, taps_first

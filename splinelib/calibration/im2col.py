@@ -6,7 +6,7 @@ layer's inputs are such a matrix already.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -27,10 +27,36 @@ def rows_shape(layer: nn.Module, values: Tensor) -> tuple[int, ...]:
     return (len(values), *(values.shape[2:] if isinstance(layer, _ConvNd) else values.shape[1:-1]))
 
 
+def rows_made(layer: nn.Module, inputs: Tensor) -> int:
+    """How many rows a layer makes of its inputs: one for each input and position."""
+    if not isinstance(layer, _ConvNd):
+        return math.prod(inputs.shape[:-1])
+    pads = _padding(layer)
+    sizes = [size + pads[-2 * i - 2] + pads[-2 * i - 1] for i, size in enumerate(inputs.shape[2:])]
+    return len(inputs) * math.prod(_positions(layer, sizes))
+
+
+def channels_at_the_end(layer: nn.Module, values: Tensor) -> Tensor:
+    """What a layer reads or says with its channels as the last dimension."""
+    return values.movedim(1, -1) if isinstance(layer, _ConvNd) else values
+
+
+def applied(layer: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
+    """What a plain layer says of its inputs with another weight, and without a bias.
+
+    The weight may have other numbers of outputs and channels than the layer's own.
+    """
+    if not isinstance(layer, _ConvNd):
+        return F.linear(inputs, weight)
+    run = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[weight.ndim]
+    zeros = layer.padding_mode == "zeros"
+    inputs, padding = (inputs, layer.padding) if zeros else (_padded(layer, inputs), 0)
+    return run(inputs, weight, None, layer.stride, padding, layer.dilation, layer.groups)
+
+
 def output_rows(layer: nn.Module, output: Tensor, rows: Tensor) -> Tensor:
     """The given rows of a layer's output, shape (R, out)."""
-    if isinstance(layer, _ConvNd):
-        output = output.movedim(1, -1)
+    output = channels_at_the_end(layer, output)
     if output.ndim == 2:
         return output[rows.to(output.device)]
     index = _unravel(rows.to(output.device), output.shape[:-1])
@@ -78,8 +104,7 @@ def taps_first(weight: Tensor) -> Tensor:
 
 def _places(layer: nn.Module, inputs: Tensor) -> Tensor:
     """A layer's inputs as one row of channels for each place."""
-    if isinstance(layer, _ConvNd):
-        inputs = inputs.movedim(1, -1)
+    inputs = channels_at_the_end(layer, inputs)
     return inputs.reshape(-1, inputs.shape[-1])
 
 
@@ -99,13 +124,9 @@ def _places_read(layer: nn.Module, inputs: Tensor, rows: Tensor) -> Tensor:
 
 def _windows(layer: _ConvNd, inputs: Tensor) -> tuple[Tensor, tuple[int, ...]]:
     """A view (N, *positions, channels, *kernel) of the padded inputs; nothing is copied."""
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    padded = F.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
+    padded = _padded(layer, inputs)
     kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
-    positions = tuple(
-        (size - d * (k - 1) - 1) // s + 1
-        for size, k, s, d in zip(padded.shape[2:], kernel, stride, dilation, strict=True)
-    )
+    positions = _positions(layer, padded.shape[2:])
     steps = padded.stride()
     view = padded.as_strided(
         (len(padded), *positions, padded.shape[1], *kernel),
@@ -117,6 +138,31 @@ def _windows(layer: _ConvNd, inputs: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         ),
     )
     return view, positions
+
+
+def _padded(layer: _ConvNd, inputs: Tensor) -> Tensor:
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    return F.pad(inputs, _padding(layer), mode=mode)
+
+
+def _padding(layer: _ConvNd) -> list[int]:
+    """Padding in the order of `F.pad`, last dimension first, as the forward of the layer takes it.
+
+    With zeros that is what ``padding`` says now, which may have been changed (as where a stride is
+    exchanged for a dilation); in other modes what it was when the layer was made.
+    """
+    if layer.padding_mode != "zeros" or layer.padding == "valid":
+        return list(layer._reversed_padding_repeated_twice)
+    if layer.padding == "same":
+        total = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+        return [pad for both in reversed(total) for pad in (both // 2, both - both // 2)]
+    return [pad for both in reversed(layer.padding) for pad in (both, both)]
+
+
+def _positions(layer: _ConvNd, padded: Sequence[int]) -> tuple[int, ...]:
+    """Positions along each dimension at which a padded image is looked at."""
+    sides = zip(padded, layer.kernel_size, layer.stride, layer.dilation, strict=True)
+    return tuple((size - d * (k - 1) - 1) // s + 1 for size, k, s, d in sides)
 
 
 def _unravel(flat: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, ...]:

@@ -5,12 +5,14 @@ Where there are more rows than a regression needs, a seeded sample of them is ta
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..network.modes import evaluating
 from .im2col import columns, output_rows, rows_shape
+from .layer_maps import LayerMap, autocast_of, has_rows, is_plain, layer_map, rounding_to
 
 # Rows of a regression for each of its columns, and at least this many altogether. With twice as
 # many a full-width VGG-16 comes no closer: the squared error of the logits of held-out images is
@@ -20,6 +22,8 @@ _MIN_ROWS = 16384
 # Inputs that pass through a network at a time; of images on a CPU so few that what one layer
 # hands to the next stays in the cache.
 _BATCH, _BATCH_OF_IMAGES = 256, 64
+# Numbers in a network's outputs beyond which no further batch of them is held.
+_ANSWERS = 1 << 26
 
 
 def batches(data: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -45,14 +49,78 @@ def channels_last(model: nn.Module, data: Tensor) -> Tensor:
     return data.contiguous(memory_format=torch.channels_last)
 
 
+class Call(NamedTuple):
+    """One call of a layer while inputs pass through a network.
+
+    Attributes
+    ----------
+    layer : torch.nn.Module
+    args, kwargs
+        What it was called with, behind its pre-hooks.
+    output
+        What it said, as those behind it see it.
+    batch : int
+        How many inputs of the network are under way.
+    plain : bool
+        As in `layer_map`.
+    autocast : torch.dtype or None
+        To which type it rounds, if it runs under autocast.
+    """
+
+    layer: nn.Module
+    args: tuple
+    kwargs: dict
+    output: Any
+    batch: int
+    plain: bool
+    autocast: torch.dtype | None = None
+
+    def map(self) -> LayerMap | None:
+        """The linear map that the layer is on these inputs; None if it cannot be told."""
+        with rounding_to(self.autocast, self.layer.weight.device.type):
+            return layer_map(self.layer, self.args, self.kwargs, self.output, self.plain)
+
+
 @torch.no_grad()
-def observe(model: nn.Module, data: Tensor, hooks: Iterable[tuple[str, Callable]]) -> None:
-    """Run the model on all data, in batches, with forward hooks on modules that are named."""
+def observe(
+    model: nn.Module,
+    data: Tensor,
+    lookers: Iterable[tuple[str, Callable[[Call], None]]],
+    whole: bool = False,
+) -> None:
+    """Run the model on all data, in batches, and show what the modules that are named do.
+
+    Lookers are called in full precision, under whatever autocast the model runs a module.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    data : Tensor, shape (N, ...)
+    lookers : iterable of (str, callable)
+        Names of modules, and who is shown each of their calls.
+    whole : bool
+        All data at once in place of batches.
+    """
     data, modules = channels_last(model, data), dict(model.named_modules())
-    handles = [modules[name].register_forward_hook(hook) for name, hook in hooks]
+    lookers = [(modules[name], look) for name, look in lookers]
+    plain = {module: is_plain(module) for module, _ in lookers}
+    size, device = len(data), data.device.type
+
+    def hook_of(module: nn.Module, look: Callable[[Call], None]):
+        def hook(layer: nn.Module, args: tuple, kwargs: dict, output) -> None:
+            if layer is not module:  # a copy that is run to see what the layer does
+                return
+            call = Call(layer, args, kwargs, output, size, plain[module], autocast_of(device))
+            with rounding_to(None, device):
+                look(call)
+
+        return hook
+
+    handles = [m.register_forward_hook(hook_of(m, look), with_kwargs=True) for m, look in lookers]
     try:
         with evaluating(model):
-            for (batch,) in batches(data):
+            for (batch,) in [(data,)] if whole else batches(data):
+                size = len(batch)
                 model(batch)
     finally:
         for handle in handles:
@@ -75,6 +143,10 @@ def sample_rows(available: int, needed: int, seed: int) -> Tensor:
 class RowSample:
     """A seeded sample of rows, one for each (input, position), that pass by in batches.
 
+    A layer that does not get an entry for each input of the network (an expert to which some of
+    them are sent, time steps or windows in front of the inputs) makes a number of rows that nobody
+    knows beforehand. Its sample is one of each batch, in proportion to the inputs.
+
     Parameters
     ----------
     inputs : int
@@ -85,22 +157,38 @@ class RowSample:
 
     Attributes
     ----------
-    rows : Tensor, int64
+    rows : Tensor, int64, or None
         Row numbers, sorted; known from the first batch on.
+    uneven : bool
+        Whether a batch did not hold an entry for each input.
+    seen : int
+        Rows that have passed by.
     """
 
     def __init__(self, inputs: int, needed: int, seed: int):
         self.inputs, self.needed, self.seed = inputs, needed, seed
-        self.rows, self._start = None, 0
+        self.rows, self.uneven, self.seen = None, False, 0
 
-    def next(self, shape: Sequence[int]) -> Tensor:
-        """Chosen rows of the next batch, counted within it; ``shape`` is (n, *positions)."""
-        if self.rows is None:
+    def next(self, shape: Sequence[int], batch: int | None = None) -> Tensor:
+        """Chosen rows of the next batch, counted within it; ``shape`` is (n, *positions).
+
+        ``batch`` is the number of inputs, if that may be another one than n.
+        """
+        total, start = math.prod(shape), self.seen
+        batch = shape[0] if batch is None else batch
+        uneven = shape[0] != batch
+        if self.rows is None and not uneven:
             available = self.inputs * math.prod(shape[1:])
             self.rows = sample_rows(available, self.needed, self.seed)
-        start, self._start = self._start, self._start + math.prod(shape)
-        first, last = torch.searchsorted(self.rows, torch.tensor([start, self._start])).tolist()
-        return self.rows[first:last] - start
+        self.seen += total
+        self.uneven = self.uneven or uneven
+        if not self.uneven:
+            first, last = torch.searchsorted(self.rows, torch.tensor([start, self.seen])).tolist()
+            return self.rows[first:last] - start
+        rows = sample_rows(total, -(-self.needed * batch // self.inputs), self.seed + start)
+        known = rows[:0] if self.rows is None else self.rows[self.rows < start]
+        self.rows = torch.cat([known, rows + start])
+        return rows
 
 
 class Outputs:
@@ -120,15 +208,54 @@ class Outputs:
         self.sample, self.channels = RowSample(inputs, rows_needed(layer), seed), channels
         self._parts: list[Tensor] = []
 
-    def hook(self, layer: nn.Module, _, output: Tensor) -> None:
+    def look(self, call: Call) -> None:
+        """For `observe`: note the chosen rows of this call."""
+        if has_rows(call.layer, call.output):
+            self.hook(call.layer, None, call.output, call.batch)
+
+    def hook(self, layer: nn.Module, _, output: Tensor, batch: int | None = None) -> None:
         """A forward hook for the layer: note the chosen rows of this batch."""
-        rows = output_rows(layer, output, self.sample.next(rows_shape(layer, output)))
+        rows = output_rows(layer, output, self.sample.next(rows_shape(layer, output), batch))
         self._parts.append(_chosen(rows, self.channels))
 
-    def values(self, channels: Tensor | None = None) -> Tensor:
-        """What was said in those of the channels, shape (R, channels)."""
+    def values(self, channels: Tensor | None = None) -> Tensor | None:
+        """What was said in those of the channels, shape (R, channels); None if it never ran."""
+        if not self._parts:
+            return None
         self._parts = [torch.cat(self._parts)]
         return _chosen(self._parts[0], channels)
+
+
+class Answers:
+    """What a whole network gives, batch by batch, as lists of its floating-point tensors.
+
+    Of outputs as large as images the first batches only are held.
+
+    Attributes
+    ----------
+    batches : list of list of Tensor
+    """
+
+    def __init__(self):
+        self.batches: list[list[Tensor]] = []
+        self._room = _ANSWERS
+
+    def look(self, call: Call) -> None:
+        """For `observe`, under the name of the network itself, which is empty."""
+        if self._room > 0:
+            self.batches.append(tensors_of(call.output))
+            self._room -= sum(tensor.numel() for tensor in self.batches[-1])
+
+
+def tensors_of(output) -> list[Tensor]:
+    """All floating-point tensors in what a network gives: a tensor, or a structure of several."""
+    if isinstance(output, Tensor):
+        return [output] if output.is_floating_point() else []
+    if isinstance(output, dict):
+        output = list(output.values())
+    if isinstance(output, (tuple, list)):
+        return [tensor for part in output for tensor in tensors_of(part)]
+    return tensors_of(vars(output)) if hasattr(output, "__dict__") else []
 
 
 def _chosen(rows: Tensor, channels: Tensor | None) -> Tensor:

@@ -5,8 +5,17 @@ from torch import Tensor
 
 # Products of this many columns or fewer are taken in float64: it costs little there.
 _DOUBLE = 1024
+# Rows for each column up to which a fit may follow chance more than what the columns say.
+_FEW = 1.5
+# Into how many stretches of rows those are divided.
+_STRETCHES = 40
 # Columns whose products with all before them are taken at a time.
 _BLOCK = 256
+
+
+def wide(values: Tensor) -> Tensor:
+    """Values in float32 if they come in half precision, in which sums go wrong."""
+    return values.float() if values.dtype in {torch.float16, torch.bfloat16} else values
 
 
 class Moments:
@@ -30,6 +39,9 @@ class Moments:
 
         With ``counts`` (r,) each row stands for so many that are equal.
         """
+        if not len(rows):
+            return
+        rows, targets = wide(rows), None if targets is None else wide(targets)
         width = rows.shape[1]
         if not self.count:
             self.origin = rows.mean(0)
@@ -92,13 +104,16 @@ class Regression:
 
     def __init__(self, columns: int, rows: int):
         self.moments = Moments() if columns <= rows else None
+        self.few = rows < _FEW * columns
         self.chunks: list[tuple[Tensor, Tensor]] = []
+        self.count = 0
 
     def add(self, rows: Tensor, targets: Tensor) -> None:
         """Add rows (r, p) and their targets (r, q)."""
+        self.count += len(rows)
         if self.moments is not None:
             self.moments.add(rows, targets)
-        else:
+        if self.moments is None or self.few:
             self.chunks.append((rows, targets))
 
     def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
@@ -121,6 +136,30 @@ class Regression:
         inner.diagonal().add_((ridge * inner.trace() / rows.shape[1]).clamp(min=tiny))
         step = rows.T @ _solve_positive(inner, targets)
         return step, target_mean - mean @ step
+
+    def aside(self, ridge: float) -> tuple[float, float]:
+        """Whether there is something in the fit that other rows have as well.
+
+        Where there are few rows for the columns, a fit on three of four is tried on the others.
+        They are taken in stretches, since the rows of one image follow one another and are alike.
+
+        Returns
+        -------
+        error, without : float
+            Sums of the squared errors there with the fit, and without any; zeros where there are
+            rows enough, and where there are less than four.
+        """
+        if not self.few or self.count < 4:
+            return 0.0, 0.0
+        rows = wide(torch.cat([r for r, _ in self.chunks])).double()
+        targets = wide(torch.cat([t for _, t in self.chunks])).double()
+        stretch = max(1, len(rows) // _STRETCHES)
+        tried = torch.arange(len(rows), device=rows.device) // stretch % 4 == 3
+        fit = Regression(rows.shape[1], int((~tried).sum()))
+        fit.add(rows[~tried], targets[~tried])
+        step, constant = fit.solve(ridge)
+        rest = targets[tried] - rows[tried] @ step - constant
+        return float(rest.square().sum()), float(targets[tried].square().sum())
 
 
 def _solve_positive(matrix: Tensor, right: Tensor) -> Tensor:

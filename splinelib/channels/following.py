@@ -44,12 +44,15 @@ class Followed:
         Those that were called once: only at them do scores and fits look.
     batch_norms : dict of str to str
         Layer -> the batch norm that alone reads its output.
+    emptied : bool
+        Whether an operation had no rows to work on, as an expert to which none is sent.
     """
 
     ties: Ties = field(default_factory=Ties)
     blocks: dict[Block, Tensor] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     batch_norms: dict[str, str] = field(default_factory=dict)
+    emptied: bool = False
 
     @property
     def order(self) -> list[str]:
@@ -107,6 +110,7 @@ class _Follower(TorchDispatchMode):
             rule_of(func)(call)
         else:
             rules.emptied(call)
+            self.followed.emptied = True
         for index, tensor in enumerate(results):
             if id(tensor) not in self.owners:
                 tensor._channels = tuple(call.made.get(index, ()))

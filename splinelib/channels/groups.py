@@ -28,6 +28,8 @@ from .surgery import shell
 from .trial import tried_out
 from .units import groups_of
 
+_MANY = 64  # rows for networks that send rows to different parts
+
 
 def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     """Find the groups of channels of a model that have to be removed together.
@@ -45,7 +47,8 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     model : torch.nn.Module
         Left as it is, mode and all.
     example : Tensor, shape (N, ...), or (tuple, dict)
-        Inputs of the kind that the model takes; two rows are used. For a model of several inputs,
+        Inputs of the kind that the model takes; two rows are used, and up to 64 where rows are
+        sent to different parts. For a model of several inputs,
         the positional and keyword arguments that it is called with.
 
     Returns
@@ -69,13 +72,15 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     >>> [(group.name, group.units) for group in layout.groups.values()]
     [('0', 8)]
     """
-    given = example_inputs(model, example)
+    inputs = _inputs(model, example)
     check_weights(model)
     _check_prunable(model)
-    inputs = lively(given, next(model.parameters()).dtype)
     scratch = shell(model)
     with evaluating(scratch), _eagerly():
         followed = _followed(scratch, inputs)
+        if followed.emptied:  # more rows may reach what two do not
+            inputs = _inputs(model, example, _MANY)
+            followed = _followed(scratch, inputs)
         modules = dict(scratch.named_modules())
         groups, fixed = groups_of(followed, modules)
         layout = Layout(
@@ -93,6 +98,11 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     return layout
 
 
+def _inputs(model: nn.Module, example, rows: int = 2) -> Inputs:
+    dtype = next(model.parameters()).dtype
+    return lively(example_inputs(model, example, rows), dtype)
+
+
 @contextlib.contextmanager
 def _eagerly() -> Iterator[None]:
     """Compiled modules run as they are written."""
@@ -101,9 +111,11 @@ def _eagerly() -> Iterator[None]:
         yield
 
 
-def _blank(example) -> Tensor | None:
-    """One input of zeros; None for a model of several inputs."""
-    return torch.zeros_like(example[:1], device="cpu") if isinstance(example, Tensor) else None
+def _blank(example: Tensor | tuple) -> Tensor | Inputs:
+    """One input of zeros."""
+    if isinstance(example, Tensor):
+        return torch.zeros_like(example[:1], device="cpu")
+    return Inputs(*example).mapped(lambda tensor: torch.zeros_like(tensor, device="cpu"))
 
 
 def _followed(scratch: nn.Module, inputs: Inputs) -> Followed:

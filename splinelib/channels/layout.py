@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from ..network.inputs import Inputs
+
 
 @dataclass(frozen=True)
 class Member:
@@ -77,7 +79,7 @@ class Layout:
         which only some rows must stay is here and in a group.
     sizes : dict of str to tuple of int
         Shape of each layer's weight, to recognise the model.
-    example : Tensor or None
+    example : Tensor, Inputs or None
         One input of the model, all zeros, by which it can be run again.
     """
 
@@ -86,7 +88,7 @@ class Layout:
     batch_norms: dict[str, str]
     fixed: dict[str, str]
     sizes: dict[str, tuple[int, ...]]
-    example: Tensor | None = field(default=None, repr=False, compare=False)
+    example: Tensor | Inputs | None = field(default=None, repr=False, compare=False)
 
     @property
     def units(self) -> int:

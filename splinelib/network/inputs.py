@@ -35,14 +35,15 @@ class Inputs:
         return " and ".join(f"shape {tuple(t.shape)}, dtype {t.dtype}" for t in tensors)
 
 
-def example_inputs(model: nn.Module, example) -> Inputs:
-    """An example as a model takes it, on the model's device, at most two rows of a tensor.
+def example_inputs(model: nn.Module, example, rows: int = 2) -> Inputs:
+    """An example as a model takes it, on the model's device, at most so many rows of a tensor.
 
     Parameters
     ----------
     model : torch.nn.Module
     example : Tensor, shape (N, ...), or (tuple, dict)
         One tensor, or the positional and keyword arguments of a model of several inputs.
+    rows : int
 
     Raises
     ------
@@ -52,7 +53,7 @@ def example_inputs(model: nn.Module, example) -> Inputs:
         For NaN or infinite values, images of uint8, or a tensor without rows.
     """
     if isinstance(example, Tensor):
-        return Inputs((check_inputs(model, example, "example")[:2],))
+        return Inputs((check_inputs(model, example, "example")[:rows],))
     pair = isinstance(example, tuple) and len(example) == 2
     if not (pair and isinstance(example[0], tuple | list) and isinstance(example[1], dict)):
         kind = type(example).__name__

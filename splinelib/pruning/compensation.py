@@ -1,4 +1,4 @@
-"""Fold what is dropped into what is kept.
+"""Make up for what is dropped by what is kept.
 
 Four ways, none with any training. One needs no inputs at all:
 
@@ -15,105 +15,42 @@ Three are convex fits on unlabelled calibration inputs:
   ThiNet, ICCV 2017.)
 - ``distil``: refit, and then the last layer of a classifier once more, so that not its logits
   but its class probabilities match the dense network's (`distillation`).
+
+A fit is made of the linear map that a layer is (`calibration.layer_maps`), and taken back where it
+makes the layer worse. `checking` compares the whole network with what it would be without.
 """
 
-import math
+import warnings
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from ..calibration.im2col import output_rows, patches, rows_shape, taps_first
-from ..calibration.observing import Outputs, RowSample, channels_last, observe, rows_needed
-from ..calibration.regression import Regression
+from ..calibration.im2col import output_rows, patches, rows_made, taps_first
+from ..calibration.layer_maps import (
+    LayerMap,
+    given_to,
+    is_plain,
+    layer_map,
+    rounding_to,
+    run_again,
+    warn_text,
+)
+from ..calibration.observing import Outputs, channels_last, observe
+from ..calibration.regression import Regression, wide
 from ..channels.layout import Layout
 from ..network.modes import evaluating
+from .changing import Change, own_norms
 from .distillation import matched_probabilities
+from .folding import FOLD_RIDGE as FOLD_RIDGE
+from .folding import fold
 from .merging import merge
 
 # Ridge as a share of the mean variance of the columns. It pulls towards the weights that
 # the layer has already, so that where nothing was dropped nothing changes.
 RIDGE = 1e-3
-# Only there to keep the system solvable: it pulls towards nothing, which would be wrong.
-FOLD_RIDGE = 1e-6
-
-
-@torch.no_grad()
-def fold(
-    dense: nn.Module,
-    small: nn.Module,
-    layout: Layout,
-    kept: dict[str, dict[str, Tensor]],
-    data: Tensor,
-    seed: int = 0,
-) -> list[str]:
-    """Fold dropped channels into the kept ones, in place; see the module's text.
-
-    Parameters and result as for `refit`. Every layer is treated on its own, from what the
-    dense network computes.
-    """
-    modules = dict(small.named_modules())
-    names = [n for n in layout.order if "in" in kept.get(n, {})]
-    fits = {name: _Fold(kept[name], len(data), seed) for name in names}
-
-    def note(name: str):
-        return lambda layer, inputs, output: fits[name].add(layer, inputs[0])
-
-    observe(dense, data, [(name, note(name)) for name in names])
-    added = []
-    for name, fit in fits.items():
-        constant = fit.into(modules[name])
-        if _absorb(modules[name], modules.get(layout.batch_norms.get(name)), constant):
-            added.append(name)
-    return added
-
-
-class _Fold:
-    """Rebuilds the dropped inputs of one layer from the kept ones.
-
-    For a convolution the dropped channels are the targets, so that one combination serves
-    all kernel taps. For a linear layer, which may read many columns behind a flatten, the
-    targets are what the dropped columns contribute to its outputs.
-    """
-
-    def __init__(self, kept: dict[str, Tensor], images: int, seed: int):
-        self.keep, self.out = kept["in"], kept.get("out")
-        self.images, self.seed, self.fit = images, seed, None
-
-    def add(self, layer: nn.Module, inputs: Tensor) -> None:
-        if self.fit is None:
-            self._prepare(layer, inputs)
-        rows = self.sample.next(rows_shape(layer, inputs))
-        if len(rows):
-            read = output_rows(layer, inputs, rows)
-            dropped = read[:, self.drop]
-            target = dropped if self.weight.ndim > 2 else dropped @ self.weight[:, self.drop].T
-            self.fit.add(read[:, self.keep], target)
-
-    def _prepare(self, layer: nn.Module, inputs: Tensor) -> None:
-        channels = layer.weight.shape[1]
-        self.sample = RowSample(self.images, rows_needed(layer), self.seed)
-        available = self.images * math.prod(rows_shape(layer, inputs)[1:])
-        self.fit = Regression(len(self.keep), min(available, self.sample.needed))
-        stays = torch.zeros(channels, dtype=torch.bool)
-        stays[self.keep] = True
-        self.drop = (~stays).nonzero().flatten().to(inputs.device)
-        self.keep = self.keep.to(inputs.device)
-        self.weight = layer.weight.detach()
-        if self.out is not None:
-            self.weight = self.weight[self.out.to(inputs.device)]
-
-    def into(self, layer: nn.Module) -> Tensor:
-        """Change the small layer's kernel; the constant to add, shape (out,)."""
-        step, constant = self.fit.solve(FOLD_RIDGE)
-        if self.weight.ndim == 2:
-            layer.weight += step.T.to(layer.weight.dtype)
-            return constant
-        dropped = self.weight[:, self.drop].double()
-        layer.weight += torch.einsum("kd,od...->ok...", step, dropped).to(layer.weight.dtype)
-        return dropped.flatten(2).sum(2) @ constant
 
 
 @torch.no_grad()
@@ -133,6 +70,12 @@ def refit(
     a layer, its kernel is solved from what arrives there and from what the dense layer says,
     and the pass goes on with the new kernel. Memory: the activations of one layer for all
     inputs, and what the dense layers say at the rows that are fitted.
+
+    A layer is left as it was cut, with a warning, if it does not compute a multiple of its weight
+    times what it reads (`layer_maps`), or if other rows reach it than in the dense network;
+    silently, if no row does, if its outputs on these inputs would be farther from the dense
+    layer's than before, or if there are so few rows that a fit on three of four does harm to the
+    rest.
 
     Parameters
     ----------
@@ -165,34 +108,154 @@ def refit(
         if not isinstance(modules[name], _ConvTransposeNd)
     ]
     stay = {name: kept.get(name, {}).get("out") for name in names}
-    if outputs is None:
-        layers = dict(dense.named_modules())
-        targets = {name: Outputs(layers[name], len(data), seed, stay[name]) for name in names}
-        observe(dense, data, [(name, said.hook) for name, said in targets.items()])
-        stay = dict.fromkeys(names)  # they hold no other channels
-    else:
-        targets = dict(outputs)
-    added: list[str] = []
-
-    def solve(name: str):
-        def hook(layer: nn.Module, inputs: tuple) -> None:
-            targeted = targets.pop(name)
-            target = targeted.values(stay[name])
-            constant = _solve(layer, inputs[0], targeted.sample.rows, target, ridge)
-            if _absorb(layer, modules.get(layout.batch_norms.get(name)), constant):
-                added.append(name)
-
-        return hook
-
-    data = channels_last(small, data)
-    hooks = [modules[name].register_forward_pre_hook(solve(name)) for name in names]
+    targets = _targets(dense, names, stay, data, seed, outputs)
+    norms = own_norms(small, layout, data[:1])
+    fits = {
+        name: _Refit(modules[name], modules.get(norms.get(name)), target, ridge)
+        for name, target in targets.items()
+    }
+    data, hooks = channels_last(small, data), []
+    for name, fit in fits.items():
+        layer = modules[name]
+        hooks.append(layer.register_forward_pre_hook(fit.before, with_kwargs=True))
+        hooks.append(layer.register_forward_hook(fit.behind, with_kwargs=True))
     try:
         with evaluating(small):
             small(data)
     finally:
         for hook in hooks:
             hook.remove()
-    return added
+    _tell({name: fit.left for name, fit in fits.items() if fit.left})
+    return [name for name, fit in fits.items() if fit.added]
+
+
+class _Target(NamedTuple):
+    """What a layer of the dense network says, of the channels that stay, at some of its rows."""
+
+    values: Tensor
+    rows: Tensor
+    all_rows: int  # how many there were
+
+
+def _targets(
+    dense: nn.Module,
+    names: list[str],
+    stay: Mapping[str, Tensor | None],
+    data: Tensor,
+    seed: int,
+    outputs: Mapping[str, Outputs] | None,
+) -> dict[str, Callable[[], _Target | None]]:
+    """By layer, what gives its target once and lets go of it; None for one that never ran.
+
+    The small network gets all inputs at once. A layer of which the rows depend on how inputs are
+    batched (time steps in front of the inputs, an expert) is therefore looked at again in a run of
+    the dense network on all inputs.
+    """
+    layers = dict(dense.named_modules())
+    if whole := outputs is None:
+        outputs = {name: Outputs(layers[name], len(data), seed, stay[name]) for name in names}
+        observe(dense, data, [(name, said.look) for name, said in outputs.items()])
+    found = {name: outputs[name] for name in names if name in outputs}
+    again = {
+        name: Outputs(layers[name], len(data), seed, stay[name])
+        for name, said in found.items()
+        if said.sample.uneven
+    }
+    if again:
+        observe(dense, data, [(name, said.look) for name, said in again.items()], whole=True)
+
+    def once(name: str):
+        def target() -> _Target | None:
+            said = again.pop(name, None)
+            held = said is not None or whole  # no other channels
+            first = found.pop(name)
+            said = first if said is None else said
+            values = said.values(None if held else stay[name])
+            return values if values is None else _Target(values, said.sample.rows, said.sample.seen)
+
+        return target
+
+    return {name: once(name) for name in found}
+
+
+class _Refit:
+    """Solves one layer when inputs reach it, and takes that back if its outputs get worse.
+
+    Attributes
+    ----------
+    left : str
+        Why it was left as it was cut, if it was: "map" for a layer that is no linear map of its
+        weight, "rows" for one that other inputs reach than in the dense network.
+    """
+
+    def __init__(
+        self,
+        layer: nn.Module,
+        norm: nn.Module | None,
+        target: Callable[[], _Target | None],
+        ridge: float,
+    ):
+        self.layer, self.norm, self.target, self.ridge = layer, norm, target, ridge
+        self.plain, self.seen, self.left, self.change = is_plain(layer), False, "", None
+
+    def before(self, layer: nn.Module, args: tuple, kwargs: dict) -> None:
+        """A pre-hook: solve the layer for what arrives."""
+        inputs = given_to(args, kwargs)
+        if layer is not self.layer or self.seen or inputs is None:
+            return
+        self.seen, target = True, self.target()
+        if target is None or not inputs.numel() or not len(target.rows):
+            return
+        change = Change(layer, layer_map(layer, args, kwargs, plain=self.plain), self.norm)
+        if not change.possible:
+            self.left = "map"
+            return
+        if rows_made(change.found.layer, change.found.inputs) != target.all_rows:
+            self.left = "rows"
+            return
+        with rounding_to(None, inputs.device.type):
+            solved = _solve(change.found, target, self.ridge)
+            if solved is None:
+                return
+            step, self.constant, self.without = solved
+            change.make(step, self.constant)
+        self.change, self.wanted = change, target
+
+    def behind(self, layer: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
+        """A hook: compare what the layer says now with what it said when it was cut."""
+        if layer is not self.layer or self.change is None:
+            return None
+        with rounding_to(None, output.device.type):
+            wanted = wide(self.wanted.values)
+            error = wide(output_rows(layer, output, self.wanted.rows)) - wanted
+            if self.change.behind:
+                error += self.constant.to(error.dtype)
+            error = float(error.square().sum(dtype=torch.float64))
+            rounding = torch.finfo(output.dtype).eps ** 2 * float(wanted.square().sum())
+        self.wanted = None
+        if error <= self.without * (1 + 1e-6) + rounding:
+            self.change.keep()
+            return None
+        self.change.take_back()
+        self.change = None
+        return run_again(layer, args, kwargs)
+
+    @property
+    def added(self) -> bool:
+        """Whether the layer took a bias that was not there."""
+        return self.change is not None and self.change.added
+
+
+def _tell(left: Mapping[str, str]) -> None:
+    """One warning for each reason why layers were left as they were cut."""
+    if unknown := [name for name, why in left.items() if why == "map"]:
+        warnings.warn(warn_text(unknown, "they are not solved anew"), stacklevel=6)
+    if other := [name for name, why in left.items() if why == "rows"]:
+        warnings.warn(
+            f"other inputs reach layers {other} in the smaller network than in the dense one, "
+            "which chooses where to send them: they are not solved anew",
+            stacklevel=6,
+        )
 
 
 @torch.no_grad()
@@ -215,64 +278,63 @@ def distil(
         return added
     name = layout.order[-1]
     layer = dict(small.named_modules())[name]
-    read, wanted = [], []
-    observe(small, data, [(name, lambda _, inputs, output: read.append(inputs[0]))])
-    observe(dense, data, [(name, lambda _, inputs, output: wanted.append(output))])
-    weight, bias = matched_probabilities(
-        torch.cat(read).double(),
-        torch.cat(wanted).double().softmax(1),
-        layer.weight.double(),
-        layer.weight.new_zeros(len(layer.weight)).double()
-        if layer.bias is None
-        else layer.bias.double(),
-        seed,
-    )
-    layer.weight.copy_(weight)
-    if layer.bias is None:
-        layer.bias = nn.Parameter(bias.to(layer.weight.dtype), layer.weight.requires_grad)
-        return [*added, name]
-    layer.bias.copy_(bias)
-    return added
+    maps, wanted = [], []
+    observe(small, data, [(name, lambda call: maps.append(call.map()))])
+    observe(dense, data, [(name, lambda call: wanted.append(call.output))])
+    change = Change(layer, maps[0])
+    if not change.possible or not all(maps):
+        warnings.warn(warn_text([name], "probabilities are not matched"), stacklevel=5)
+        return added
+    weight, shift = wide(maps[0].layer.weight).double(), maps[0].shift
+    bias = weight.new_zeros(len(weight)) if shift is None else shift.double()
+    read = torch.cat([found.inputs for found in maps]).double()
+    probabilities = torch.cat(wanted).double().softmax(1)
+    matched, shifted = matched_probabilities(read, probabilities, weight, bias, seed)
+    change.make(matched - weight, shifted - bias)
+    return [*added, name] if change.added else added
 
 
-def _solve(layer: nn.Module, inputs: Tensor, rows: Tensor, target: Tensor, ridge: float) -> Tensor:
-    """Set the layer's kernel by ridge least squares; the constant to add, shape (out,)."""
+def _solve(found: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tensor, float] | None:
+    """Ridge least squares of what a layer shall say on what it reads.
+
+    None where there are so few rows that a fit does harm to those that it has not seen.
+
+    Returns
+    -------
+    step : Tensor
+        What to add to the weight that runs, float64, in its shape.
+    constant : Tensor, shape (out,)
+        What to add to the outputs.
+    without : float
+        Sum of the squared errors of the outputs as they are.
+    """
+    layer = found.layer
     blocks = getattr(layer, "groups", 1)
-    weight = taps_first(layer.weight)
+    kernel = wide(layer.weight.detach())
+    weight = taps_first(kernel)
     outputs, taps, channels = weight.shape
     weight = weight.reshape(blocks, outputs // blocks, taps * channels)
+    rows, values = target.rows, target.values
     fits = [Regression(taps * channels, len(rows)) for _ in range(blocks)]
-    bias = 0 if layer.bias is None else layer.bias
-    done = 0
-    for patch in patches(layer, inputs, rows):
-        wanted = (target[done : done + len(patch)] - bias).reshape(len(patch), blocks, -1)
+    bias = 0 if found.shift is None else wide(found.shift)
+    done, without = 0, 0.0
+    for patch in patches(layer, found.inputs, rows):
+        patch = patch.to(weight.dtype)
+        wanted = (values[done : done + len(patch)].to(weight.dtype) - bias).reshape(
+            len(patch), blocks, -1
+        )
         done += len(patch)
         for block, fit in enumerate(fits):
             read = patch[:, :, block * channels : (block + 1) * channels].flatten(1)
-            fit.add(read, wanted[:, block] - read @ weight[block].T)
+            rest = wanted[:, block] - read @ weight[block].T
+            without += float(rest.square().sum(dtype=torch.float64))
+            fit.add(read, rest)
+    aside = torch.tensor([fit.aside(ridge) for fit in fits]).sum(0)
+    if aside[0] > aside[1]:
+        return None
     steps, constants = zip(*(fit.solve(ridge) for fit in fits), strict=True)
     step = torch.cat([step.T for step in steps]).view(outputs, taps, channels)
-    layer.weight += step.transpose(1, 2).reshape(layer.weight.shape).to(layer.weight.dtype)
-    return torch.cat(constants)
-
-
-def _absorb(layer: nn.Module, norm: nn.Module | None, constant: Tensor) -> bool:
-    """Add a constant to a layer's output; True if it took a bias that was not there.
-
-    A batch norm behind the layer takes it in its running mean: its shift would do the same
-    in evaluation, but in training the batch's own mean is taken off, and a changed shift
-    would then be wrong.
-    """
-    if layer.bias is not None:
-        layer.bias += constant.to(layer.bias.dtype)
-        return False
-    if isinstance(norm, _BatchNorm) and norm.running_mean is not None:
-        norm.running_mean -= constant.to(norm.running_mean.dtype)
-        return False
-    layer.bias = nn.Parameter(
-        constant.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad
-    )
-    return True
+    return step.transpose(1, 2).reshape(kernel.shape), torch.cat(constants), without
 
 
 # Compensation -> ``method(dense, small, layout, kept, data, seed, **known)``, which changes the

@@ -1,16 +1,18 @@
 """Masks to networks: silenced, held at zero, or smaller."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from ..calibration.observing import Answers
 from ..channels.layout import Layout
 from ..channels.saving import remembered
 from ..channels.surgery import cut_copy, dropped_channels, held, kept_channels, silenced
 from ..network.modes import check_inputs
+from .checking import Pruned, first_layers, never_worse
 from .choices import checked_compensation
-from .compensation import METHODS
+from .compensation import DATALESS, METHODS
 from .distillation import check_classifier
 from .scoring import layout_for
 
@@ -133,17 +135,58 @@ def compensated(
     data: Tensor | None,
     compensate: bool | str,
     seed: int,
+    answers: Answers | None = None,
     **known,
 ) -> nn.Module:
-    """`shrink`, after all checks; ``known`` is what the compensation need not find out again."""
+    """`shrink`, after all checks.
+
+    ``answers`` is what the dense network gives on the data, ``known`` what the compensation need
+    not find out again.
+    """
     if compensate == "distil":
         check_classifier(model, layout, data)
     kept = kept_channels(model, dropped_channels(layout, masks))
     small, biased = cut_copy(model, kept), []
     if compensate:
         biased = METHODS[compensate](model, small, layout, kept, data, seed, **known)
+        if data is not None and kept:
+            made = small, biased
+            small, biased = _checked(
+                model, layout, kept, made, answers, data, compensate, seed, known
+            )
     small.pruning_record = remembered(model, kept, biased)
     return small
+
+
+def _checked(
+    model: nn.Module,
+    layout: Layout,
+    kept: dict[str, dict[str, Tensor]],
+    made: Pruned,
+    answers: Answers | None,
+    data: Tensor,
+    compensate: str,
+    seed: int,
+    known: Mapping,
+) -> Pruned:
+    """What a compensation made, or less of it where it left the network farther from the dense."""
+
+    def plain() -> nn.Module:
+        return cut_copy(model, kept)
+
+    def others() -> Iterator[Pruned]:
+        if compensate in DATALESS:  # without the statistics that the data gave
+            small = plain()
+            yield small, METHODS[compensate](model, small, layout, kept, None, seed, **known)
+            return
+        if compensate == "distil":
+            small = plain()
+            yield small, METHODS["refit"](model, small, layout, kept, data, seed, **known)
+        reading = [name for name in layout.order if "in" in kept.get(name, {})]
+        start = layout.order.index(reading[0]) if reading else len(layout.order)
+        yield from first_layers(made, plain(), layout, list(layout.order[start:]))
+
+    return never_worse(model, answers, made, plain, others, data, compensate)
 
 
 def _checked_masks(layout: Layout, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,21 +9,25 @@ dropped filter to the one kept filter that is most like it.)
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..calibration.implied import Implied, output_variance, taps
-from ..calibration.observing import batches
+from ..calibration.layer_maps import LayerMap, is_plain, warn_text
+from ..calibration.observing import Call, batches, observe
 from ..channels.layout import Layout
 from ..errors import PruningError
-from ..network.modes import evaluating
+from ..network.modes import device_of, evaluating
 from ..scores.implied_readers import layout_reads
+from .changing import Change, own_norms
 
 # Added to the kept channels' covariances as a share of each variance, so that they can be solved.
 RIDGE = 1e-4
+# Inputs on which layers with a forward of their own are looked at.
+_LOOKED_AT = 32
 # Of the variance that a layer's output had: less is never left to a batch norm to divide by.
 _LEAST = 1e-3
 
@@ -46,6 +50,10 @@ def merge(
     and result as for `compensation.refit`; ``seed`` is not looked at, and ``reads`` is what
     `implied_readers.layout_reads` gives of the dense network, worked out here if it is left out.
 
+    Whether a layer, or the network, comes closer to the dense one cannot be checked without inputs;
+    with some, `masking.compensated` checks the network. Layers that do not compute a multiple of
+    their weight times their inputs are left as they were cut, with a warning.
+
     Raises
     ------
     PruningError
@@ -67,11 +75,19 @@ def merge(
             "was dropped there",
             stacklevel=5,
         )
-    added = []
+    example = layout.example if data is None else data[:_LOOKED_AT]
+    norms = own_norms(small, layout, None if example is None else example[:1]) if followed else {}
+    maps, added, unknown = _maps(small, followed, example), [], []
     for name in followed:
-        norm = modules.get(layout.batch_norms.get(name))
-        if _merge_inputs(wide[name], modules[name], norm, kept[name], reads[name]):
+        change = Change(modules[name], maps.get(name), modules.get(norms.get(name)))
+        if not change.possible:
+            unknown.append(name)
+            continue
+        _merge_inputs(wide[name], change, kept[name], reads[name])
+        if change.added:
             added.append(name)
+    if unknown:
+        warnings.warn(warn_text(unknown, "nothing is merged into them"), stacklevel=5)
     if changed and data is not None:
         renew_statistics(small, data)
     return added
@@ -99,12 +115,11 @@ def _is_depthwise(layer: nn.Module) -> bool:
 
 def _merge_inputs(
     layer: nn.Module,
-    small: nn.Module,
-    norm: nn.Module | None,
+    change: Change,
     kept: dict[str, Tensor],
     read: Implied,
-) -> bool:
-    """Change one layer, and the batch norm behind it; True if it took a bias that was not there."""
+) -> None:
+    """Change one layer, and the batch norm behind it."""
     weight = taps(layer.weight, read)
     if "out" in kept:
         weight = weight[kept["out"].to(weight.device)]
@@ -112,21 +127,44 @@ def _merge_inputs(
     stays[kept["in"].to(weight.device) // read.repeat] = True
     step, constant = _rebuilt(read, stays)
     dropped = weight[:, ~stays]
-    merged = weight[:, stays] + torch.einsum("kd,odt->okt", step, dropped)
-    small.weight.copy_(merged.reshape(small.weight.shape))
-    constant = dropped.sum(2) @ constant
-    if isinstance(norm, _BatchNorm) and norm.running_mean is not None:
-        norm.running_mean -= constant.to(norm.running_mean.dtype)
+    step = torch.einsum("kd,odt->okt", step, dropped)
+    merged = weight[:, stays] + step
+    gain = change.found.gain
+    change.make(gain * step.reshape(change.layer.weight.shape), gain * dropped.sum(2) @ constant)
+    if change.norm is not None:
         before = output_variance(weight, read.covariance)
         after = output_variance(merged, read.covariance[stays][:, stays])
         share = torch.where(before > 0, after / before, 1).clamp(min=_LEAST)
-        norm.running_var *= share.to(norm.running_var.dtype)
-        return False
-    if small.bias is not None:
-        small.bias += constant.to(small.bias.dtype)
-        return False
-    small.bias = nn.Parameter(constant.to(small.weight.dtype), small.weight.requires_grad)
-    return True
+        change.norm.running_var *= share.to(change.norm.running_var.dtype)
+
+
+def _maps(
+    model: nn.Module, names: Sequence[str], example: Tensor | None
+) -> dict[str, LayerMap | None]:
+    """Which linear map each layer is; of one with a forward of its own, as it is run shows.
+
+    An example of zeros shows nothing, so one of random numbers takes its place.
+    """
+    modules = dict(model.named_modules())
+    maps = {
+        name: LayerMap(modules[name], torch.empty(0), None) if is_plain(modules[name]) else None
+        for name in names
+    }
+    others = [name for name in names if maps[name] is None]
+    if not others or example is None:
+        return maps
+    if not example.any() and example.is_floating_point():
+        shape, generator = (_LOOKED_AT, *example.shape[1:]), torch.Generator().manual_seed(0)
+        example = torch.randn(shape, generator=generator, dtype=torch.float32).to(example.dtype)
+
+    def look(name: str):
+        def note(call: Call) -> None:
+            maps[name] = call.map()
+
+        return note
+
+    observe(model, example.to(device_of(model)), [(name, look(name)) for name in others])
+    return maps
 
 
 def _rebuilt(read: Implied, stays: Tensor) -> tuple[Tensor, Tensor]:

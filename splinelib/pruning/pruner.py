@@ -60,7 +60,11 @@ def prune(
         dropped channels into kept ones; ``"refit"`` solves the kernels anew by least squares,
         layer after layer; ``"distil"`` does so and then matches the class probabilities of a
         classifier, which pays where much is removed. True is the best known, ``"refit"`` with
-        data and ``"merge"`` without.
+        data and ``"merge"`` without. With data, a layer that a fit would take farther from what
+        it said is left as it was cut, and so, with a warning, is one that does not compute its
+        weight times its inputs; and the network's error on the data is no larger than without
+        compensation, or less of it is done, with a warning. Without data none of this can be
+        checked.
     seed : int
     labels : Tensor, shape (N,), int64, optional
         Classes of the calibration inputs, for criteria that need them.
@@ -203,7 +207,7 @@ class Pruner:
         masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
         known = {}
         if refits:
-            known["outputs"] = context.outputs()
+            known = {"outputs": context.outputs(), "answers": context.answers()}
         elif compensate in DATALESS:
             known["reads"] = context.implied_reads
         given = context.model, context.layout, masks, context.data, compensate, context.seed

@@ -9,7 +9,7 @@ from ..channels.groups import find_groups
 from ..channels.layout import Layout
 from ..network.modes import check_inputs, check_weights
 from ..scores.context import Context
-from ..scores.criteria import CRITERIA
+from ..scores.criteria import CRITERIA, facts
 from ..scores.least_squares import residual_along
 from ..scores.removal import Removal, prices
 from ..text import check_choice
@@ -126,8 +126,25 @@ def group_scores(context: Context, criterion: str) -> Scores:
             )
         scores[name] = values.detach().cpu()
     if not scores:
-        raise ValueError(f"criterion {criterion!r} can judge no layer of this network")
+        raise ValueError(
+            f"criterion {criterion!r} can judge no layer of this network{_why_none(criterion)}"
+        )
     return scores
+
+
+def _why_none(criterion: str) -> str:
+    looks_at = facts(CRITERIA[criterion]).looks_at
+    if looks_at == {"batch norm"}:
+        return (
+            ": it looks at the scales of batch norms, and none of the layers that can be pruned "
+            "has a batch norm with a scale behind it; take another criterion, such as 'spline'"
+        )
+    if "images" in looks_at:
+        return (
+            ": none of the layers that make or read its units can be looked at on the "
+            "calibration inputs; take a criterion without data, such as 'spline'"
+        )
+    return ""
 
 
 def common_residual(model: nn.Module, scores: Scores, data: Tensor, seed: int = 0) -> Scores:
@@ -160,9 +177,16 @@ def residual_scores(context: Context, scores: Scores) -> Scores:
     """`common_residual`, of a context."""
     values = {}
     for name, group_scores in scores.items():
+        readers = context.readers(context.layout.groups[name])
+        if not readers:  # nothing is known of what the group is worth: it is left whole
+            continue
         order = group_scores.sort(stable=True).indices
-        residual = residual_along(context.readers(context.layout.groups[name]), order)
-        values[name] = prices(Removal(order, residual))
+        values[name] = prices(Removal(order, residual_along(readers, order)))
+    if not values:
+        raise ValueError(
+            "scope='residual' can judge no layer of this network: none of the layers that read "
+            "its units can be looked at on the calibration inputs; take scope='global'"
+        )
     return Scores(values, context.layout)
 
 

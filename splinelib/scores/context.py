@@ -9,7 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from ..calibration.implied import Implied
-from ..calibration.observing import Outputs, RowSample, batches, observe
+from ..calibration.observing import Answers, Call, Outputs, RowSample, batches, observe
+from ..calibration.regression import wide
 from ..channels.layout import Group, Layout
 from ..network.modes import evaluating
 from .hyperplanes import folded
@@ -46,20 +47,26 @@ class Context:
         self.labels = labels
         self._readers: dict[str, list[Reader]] | None = None
         self._outputs: dict[str, Outputs] | None = None
+        self._answers: Answers | None = None
         self.generator = torch.Generator().manual_seed(seed)
         self.modules = dict(model.named_modules())
 
     def rows(self, group: Group) -> list[Tensor]:
-        """The weights that make each unit: a (U, ...) matrix for each producing layer."""
+        """The weights that make each unit: a (U, ...) matrix for each producing layer.
+
+        Those of half precision come in float32.
+        """
         return [
-            self.modules[member.module].weight.detach()[member.indices.to(self._device)].flatten(1)
+            wide(self.modules[member.module].weight.detach())[
+                member.indices.to(self._device)
+            ].flatten(1)
             for member in group.producers
         ]
 
     def batch_norms(self, group: Group) -> list[Tensor]:
         """The scale gamma of each unit in every batch norm that it passes, (U,) each."""
         return [
-            module.weight.detach()[member.indices.to(self._device)].abs().mean(1)
+            wide(module.weight.detach())[member.indices.to(self._device)].abs().mean(1)
             for member in group.members
             if isinstance(module := self.modules[member.module], _BatchNorm)
             and module.weight is not None
@@ -98,15 +105,20 @@ class Context:
         noted = {}
         if outputs:
             noted = dense_outputs(self.model, self.layout, len(self._inputs), self.seed)
+            self._answers = noted[""] = Answers()
         if readers:
             self._readers = group_readers(self.model, self.layout, self._inputs, self.seed, noted)
         else:
-            observe(self.model, self._inputs, [(name, o.hook) for name, o in noted.items()])
+            observe(self.model, self._inputs, [(name, o.look) for name, o in noted.items()])
         if outputs:
+            del noted[""]
             self._outputs = noted
 
     def readers(self, group: Group) -> list[Reader]:
-        """What the layers that read the group's units see on the calibration inputs."""
+        """What the layers that read the group's units see on the calibration inputs.
+
+        Empty if nothing can be said of that; see the function `readers`.
+        """
         self.note(readers=True)
         return self._readers[group.name]
 
@@ -128,9 +140,16 @@ class Context:
         self.note(outputs=True)
         return self._outputs
 
-    def activity(self, group: Group) -> Tensor:
-        """Sides of the units' hyperplanes that the data lie on; see the function `activity`."""
-        return self._activity[group.name]
+    def answers(self) -> Answers | None:
+        """What the whole network gives on the calibration inputs, if `outputs` have been noted."""
+        return self._answers
+
+    def activity(self, group: Group) -> Tensor | None:
+        """Sides of the units' hyperplanes that the data lie on; see the function `activity`.
+
+        None if no input reaches the layers that make the units.
+        """
+        return self._activity.get(group.name)
 
     @functools.cached_property
     def _activity(self) -> dict[str, Tensor]:
@@ -208,18 +227,20 @@ def activity(
     Returns
     -------
     dict of str to Tensor, shape (U, R), float32, on the CPU
+        An entry for each group that an input reaches.
         +1 where the unit's output, batch norm included, is > 0, -1 elsewhere; where several
         layers make a unit, their places follow one another. A unit that never changes has a
         row of zeros: it draws no boundary there.
     """
     parts: dict[str, list[Tensor]] = {name: [] for name in layout.groups}
-    hooks = []
+    lookers = []
 
-    def hook(group: str, indices: Tensor, sample: RowSample):
-        def look(layer: nn.Module, _, output: Tensor) -> None:
-            channels_first = output.ndim > 2 and not isinstance(layer, nn.Linear)
+    def looker(group: str, indices: Tensor, sample: RowSample):
+        def look(call: Call) -> None:
+            output = call.output
+            channels_first = output.ndim > 2 and not isinstance(call.layer, nn.Linear)
             seen = output.movedim(1, -1) if channels_first else output
-            rows = sample.next(seen.shape[:-1]).to(seen.device)
+            rows = sample.next(seen.shape[:-1], call.batch).to(seen.device)
             rows = seen.reshape(-1, seen.shape[-1])[rows]
             side = rows[:, indices.to(rows.device)] > 0  # (r, U, m)
             parts[group].append(side.transpose(0, 1).flatten(1).cpu())
@@ -230,11 +251,13 @@ def activity(
         for member in group.producers:
             behind = layout.batch_norms.get(member.module, member.module)
             sample = RowSample(len(data), places, seed)
-            hooks.append((behind, hook(name, member.indices, sample)))
-    observe(model, data, hooks)
+            lookers.append((behind, looker(name, member.indices, sample)))
+    observe(model, data, lookers)
     result = {}
     for name, signs in parts.items():
-        sides = torch.cat(signs, 1)
+        sides = torch.cat(signs, 1) if signs else torch.empty(0, 0)
+        if not sides.shape[1]:
+            continue
         changes = (sides.any(1) & ~sides.all(1)).float()
         result[name] = (2 * sides.float() - 1) * changes[:, None]
     return result

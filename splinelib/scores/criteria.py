@@ -172,7 +172,7 @@ def spline(
 
 
 @register("codes", looks_at=["incoming", "images"], source="ours")
-def codes(context: Context, group: Group) -> Tensor:
+def codes(context: Context, group: Group) -> Tensor | None:
     """Share of the data on which a unit's code differs from its closest unit's.
 
     Greedy, as `spline` is, but the boundaries are compared where the data lie: two units that
@@ -181,6 +181,8 @@ def codes(context: Context, group: Group) -> Tensor:
     incoming weights have the smaller norm goes.
     """
     bits = context.activity(group)
+    if bits is None:  # nothing is known of units that no input reaches
+        return None
     strength = torch.stack([rows.norm(dim=1) for rows in context.rows(group)]).sum(0).cpu()
     strength = strength * bits.any(1)  # beside one that never changes, any other unit stays
     # 1 - |cos| of vectors of +-1 is twice the share of places where they differ, or agree if
@@ -194,14 +196,16 @@ def codes(context: Context, group: Group) -> Tensor:
     looks_at=["outgoing", "images"],
     source="ours, after optimal brain compression, Frantar and Alistarh, NeurIPS 2022",
 )
-def lsq(context: Context, group: Group) -> Tensor:
+def lsq(context: Context, group: Group) -> Tensor | None:
     """What a unit adds to the least-squares residual of a greedy removal.
 
     The residual is the part of the next layers' outputs that the kept units cannot reproduce, as
     a share of those outputs (`least_squares_order`). One threshold for the whole network
-    makes the sum over its groups least for the number of units that go (`prices`).
+    makes the sum over its groups least for the number of units that go (`prices`). A group whose
+    next layers read no calibration input is left whole.
     """
-    return prices(least_squares_order(context.readers(group), group.units))
+    readers = context.readers(group)
+    return prices(least_squares_order(readers, group.units)) if readers else None
 
 
 @register("magnitude", looks_at=["incoming"], source="Li et al., ICLR 2017")
@@ -242,15 +246,17 @@ def fpgm(context: Context, group: Group) -> Tensor:
 
 
 @register("thinet", looks_at=["outgoing", "images"], source="ThiNet, Luo, Wu and Lin, ICCV 2017")
-def thinet(context: Context, group: Group) -> Tensor:
+def thinet(context: Context, group: Group) -> Tensor | None:
     """What the next layers lose when a unit goes with those below it (ThiNet, ICCV 2017).
 
     Greedy: the set of removed units grows by the one that keeps the squared norm of their
     summed contribution to the next layer's output smallest (Luo, Wu and Lin, eq. 6), the
     other weights staying as they are. The score is that squared norm as a share of the
-    output's, so that layers can be compared.
+    output's, so that layers can be compared. A group whose next layers read no calibration
+    input is left whole.
     """
-    return least_damage_order(context.readers(group), group.units).cost
+    readers = context.readers(group)
+    return least_damage_order(readers, group.units).cost if readers else None
 
 
 @register(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..calibration.regression import wide
 from .removal import Removal
 
 RHO = 0.1
@@ -30,7 +31,7 @@ def canonical(normals: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     -------
     normals, offsets : Tensor, shapes (U, fan_in) and (U,)
         ``w / ||w||`` and ``b / ||w||``, the signed distance of the hyperplane from 0. Rows of
-        norm zero have no hyperplane and come back as zeros.
+        norm zero have no hyperplane and come back as zeros. Half precision becomes float32.
 
     Raises
     ------
@@ -43,6 +44,7 @@ def canonical(normals: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
             "expected normals of shape (U, fan_in) and offsets of shape (U,), got "
             f"{tuple(normals.shape)} and {tuple(offsets.shape)}"
         )
+    normals, offsets = wide(normals), wide(offsets)
     # A row with a NaN or an infinite value has such a norm: no second pass over the normals.
     norm = torch.linalg.vector_norm(normals, dim=1)
     if not (torch.isfinite(norm).all() and torch.isfinite(offsets).all()):
@@ -199,7 +201,7 @@ def redundancy_order(
         ``cost`` is the distance of the pair that the removal broke up.
     """
     _check_rho(rho)
-    count = len(normals)
+    normals, count = wide(normals), len(normals)
     strength = normals.norm(dim=1) if strength is None else strength
     if strength.shape != (count,):
         raise ValueError(f"strength should have shape ({count},), it has {tuple(strength.shape)}")
@@ -302,22 +304,22 @@ COMPONENTS = 16
 
 def folded(layer: nn.Module, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
     """Rows (out, F) and offsets (out,) of a layer with the batch norm that follows it, if any."""
-    rows = layer.weight.detach().flatten(1)
-    offset = rows.new_zeros(len(rows)) if layer.bias is None else layer.bias.detach()
+    rows = wide(layer.weight.detach()).flatten(1)
+    offset = rows.new_zeros(len(rows)) if layer.bias is None else wide(layer.bias.detach())
     if norm is None or norm.running_var is None:
         return rows, offset
-    scale = torch.rsqrt(norm.running_var + norm.eps)
+    scale = torch.rsqrt(wide(norm.running_var) + norm.eps)
     shift = torch.zeros_like(scale)
     if norm.affine:
-        scale, shift = scale * norm.weight.detach(), norm.bias.detach()
-    return rows * scale[:, None], (offset - norm.running_mean) * scale + shift
+        scale, shift = scale * wide(norm.weight.detach()), wide(norm.bias.detach())
+    return rows * scale[:, None], (offset - wide(norm.running_mean)) * scale + shift
 
 
 def merging_distance(
     normals: Tensor, offsets: Tensor, rho: float = RHO, components: int | float | None = None
 ) -> Tensor:
     """The score of `spline`, shape (U,), from normals (U, F) and offsets (U,)."""
-    strength = torch.linalg.vector_norm(normals, dim=1)
+    strength = torch.linalg.vector_norm(wide(normals), dim=1)
     unit, offset = canonical(normals, offsets)
     components = COMPONENTS if components is None else components
     if isinstance(components, float):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..calibration.implied import Implied, output_variance, reads_along, taps
 from ..channels.layout import Group, Layout
+from ..network.inputs import Inputs
 from ..network.trace import record
 from .least_squares import Reader
 
@@ -18,6 +19,8 @@ def layout_reads(model: nn.Module, layout: Layout) -> dict[str, Implied]:
             "This layout was made by hand and holds no example, without which the network cannot "
             "be run: take the one that find_groups gives."
         )
+    if isinstance(layout.example, Inputs):  # several inputs, of which nothing is known
+        return {}
     device = next(model.parameters()).device
     try:
         graph = record(model, layout.example.to(device), "ignore")

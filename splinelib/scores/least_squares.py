@@ -5,6 +5,7 @@ layers do with it. Units are removed greedily, and the kept ones are asked again
 removal.
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ..calibration.im2col import output_rows, patches, pixels, rows_shape, taps_first
-from ..calibration.observing import Outputs, RowSample, observe, rows_needed
+from ..calibration.layer_maps import LayerMap, has_rows, warn_text
+from ..calibration.observing import Call, Outputs, RowSample, observe, rows_needed
 from ..calibration.regression import Moments
 from ..channels.layout import Layout
 from .removal import Removal
@@ -73,7 +75,9 @@ def readers(
     Returns
     -------
     dict of str to list of Reader
-        An entry per group. Where a layer reads more than `MAX_COLUMNS` columns of a group,
+        An entry per group. A layer that reads no row of the calibration inputs is left out, and so,
+        with a warning, is one that does not compute its weight times what it reads: it says nothing
+        of the units. Where a layer reads more than `MAX_COLUMNS` columns of a group,
         the columns of one unit are taken as repeated observations of it, which leaves
         correlations between kernel taps out.
     """
@@ -87,10 +91,19 @@ def readers(
     observe(
         model,
         data,
-        [(name, each.hook) for found in (watched, outputs or {}) for name, each in found.items()],
+        [(name, each.look) for found in (watched, outputs or {}) for name, each in found.items()],
     )
+    if unknown := [name for name, watcher in watched.items() if watcher.unknown]:
+        warnings.warn(
+            warn_text(unknown, "what they read is not looked at when units are judged"),
+            stacklevel=2,
+        )
     return {
-        name: [watched[member.module].reader(name) for member in group.consumers]
+        name: [
+            watched[member.module].reader(name)
+            for member in group.consumers
+            if watched[member.module].is_known
+        ]
         for name, group in layout.groups.items()
     }
 
@@ -103,26 +116,41 @@ class _Watch:
         self.channels: dict[str, Tensor] = {}
         self.moments: dict[str, Moments] = {}
         self.output = Moments(products=False)
+        self.map: LayerMap | None = None
+        self.unknown = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether rows were seen, and the layer is a linear map of all of them."""
+        return self.map is not None and not self.unknown
 
     def follow(self, group: str, indices: Tensor) -> None:
         self.channels[group] = indices.to(self.layer.weight.device)
         self.moments[group] = Moments()
 
-    def hook(self, layer: nn.Module, inputs: tuple, output: Tensor) -> None:
-        rows = self.sample.next(rows_shape(layer, output))
-        if not len(rows):
+    def look(self, call: Call) -> None:
+        if not has_rows(call.layer, call.output):
+            self.unknown = True
             return
-        self.output.add(output_rows(layer, output, rows))
+        rows = self.sample.next(rows_shape(call.layer, call.output), call.batch)
+        if not len(rows) or self.unknown:
+            return
+        self.map = call.map()
+        if self.map is None:
+            self.unknown = True
+            return
+        layer, inputs = self.map.layer, self.map.inputs
+        self.output.add(output_rows(layer, call.output, rows))
         wide = [group for group in self.channels if self._is_wide(group)]
         narrow = [group for group in self.channels if group not in wide]
         if wide:
-            values, counts = pixels(layer, inputs[0], rows)
+            values, counts = pixels(layer, inputs, rows)
             for group in wide:
                 columns = self.channels[group].T
                 observations = values[:, columns].flatten(0, 1)  # (p * m, U)
                 self.moments[group].add(observations, counts=counts.repeat_interleave(len(columns)))
         if narrow:
-            for patch in patches(layer, inputs[0], rows):
+            for patch in patches(layer, inputs, rows):
                 for group in narrow:
                     self.moments[group].add(self._columns(patch, group))
 
@@ -136,7 +164,7 @@ class _Watch:
         return patch[:, :, self.channels[group].flatten()].flatten(1)
 
     def reader(self, group: str) -> Reader:
-        weight = taps_first(self.layer.weight.double())
+        weight = taps_first(self.map.layer.weight.double())
         units, width = self.channels[group].shape
         gram, mean = self.moments[group].covariance(), self.moments[group].mean
         if self._is_wide(group):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from splinelib.calibration import patches, pixels, rows_shape, sample_rows, taps_first
+from splinelib.calibration.im2col import applied, channels_at_the_end, rows_made
 
 LAYERS = pytest.mark.parametrize(
     ("layer", "shape"),
@@ -50,3 +51,36 @@ def test_pixels_are_what_the_patches_hold(layer, shape):
     assert counts.min() > 0 and len(values) <= inputs.numel() // 4 + 1
     held = values.repeat_interleave(counts, 0)
     assert torch.equal(held.sort(0).values, read.flatten(0, 1).sort(0).values)
+
+
+def dilated(**settings):
+    """A stride exchanged for a dilation after the layer was made, as segmentation networks do."""
+    layer = nn.Conv2d(4, 6, 3, **settings)
+    layer.stride, layer.dilation, layer.padding = (1, 1), (2, 2), (2, 2)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (dilated(stride=2, padding=1), (5, 4, 7, 6)),
+        (dilated(stride=2, padding=1, padding_mode="circular"), (5, 4, 7, 6)),
+        (nn.Conv1d(4, 6, 4, padding="same", dilation=3), (5, 4, 12)),
+        (nn.Conv3d(4, 6, 2, padding="valid"), (5, 4, 3, 4, 5)),
+        *LAYERS.args[1],
+    ],
+)
+def test_a_layer_is_applied_as_it_runs(layer, shape):
+    """Padding, stride and dilation are those that it has now."""
+    inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        output = layer(inputs)
+        made = applied(layer, inputs, layer.weight)
+        made = channels_at_the_end(layer, made) + layer.bias
+        said = channels_at_the_end(layer, output).flatten(0, -2)
+        torch.testing.assert_close(made.flatten(0, -2), said, rtol=1e-4, atol=1e-5)
+        assert rows_made(layer, inputs) == len(said)
+        rows = torch.arange(len(said))
+        read = torch.cat(list(patches(layer, inputs, rows))).flatten(1)
+        found = read @ taps_first(layer.weight).flatten(1).T + layer.bias
+        torch.testing.assert_close(found, said, rtol=1e-4, atol=1e-5)

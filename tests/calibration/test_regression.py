@@ -57,3 +57,27 @@ def test_a_regression_survives_equal_columns(rows):
     best = centred @ torch.linalg.pinv(centred, rtol=1e-10) @ target + target.mean(0)
     torch.testing.assert_close(read @ step + constant, best, atol=1e-6, rtol=0)
     assert fit.solve(0.0)[0].isfinite().all()
+
+
+def test_a_fit_on_few_rows_is_tried_on_others():
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(100, 90, generator=generator)
+    noise, line = torch.randn(100, 2, generator=generator), rows[:, :2] * 3
+    for columns, targets, helps in ((90, noise, False), (90, line, True), (10, noise, True)):
+        fit = Regression(columns, 100)
+        for part, wanted in zip(rows[:, :columns].split(30), targets.split(30), strict=True):
+            fit.add(part, wanted)
+        error, without = fit.aside(1e-3)
+        assert (error <= without) == helps
+        assert (error, without) == (0, 0) or columns == 90  # with rows enough nothing is tried
+        assert fit.count == 100
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_halves_are_summed_in_full(dtype):
+    rows = torch.randn(300, 5, generator=torch.Generator().manual_seed(0)).to(dtype) + 20
+    moments = Moments()
+    for part in rows.split([0, 100, 0, 200]):
+        moments.add(part)
+    torch.testing.assert_close(moments.mean, rows.double().mean(0))
+    torch.testing.assert_close(moments.covariance(), torch.cov(rows.double().T, correction=0))

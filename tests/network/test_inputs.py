@@ -39,9 +39,7 @@ def test_a_network_of_several_inputs_is_pruned_without_data():
 def test_other_examples_are_refused_with_the_way_to_give_them():
     model, x = Pair(), torch.randn(5, 4)
     for example in ({"x": x}, [x, x], (x, x), 3):
-        with pytest.raises(
-            TypeError, match=r"as \(args, kwargs\), not \w+: example=\(\(first, sec"
-        ):
+        with pytest.raises(TypeError, match=r"as \(args, kwargs\), not \w+: example="):
             example_inputs(model, example)
     with pytest.raises(ValueError, match="NaN"):
         example_inputs(model, ((x * float("nan"),), {}))

@@ -1,11 +1,23 @@
 """Criteria against the definitions that their papers give."""
 
+import copy
 import functools
 import itertools
 
 import pytest
 import torch
-from networks import alive, convnet, dense_mlp, gaussian, images, linear_net, plain_convnet
+from networks import (
+    PadsInside,
+    Routed,
+    alive,
+    convnet,
+    dense_mlp,
+    gaussian,
+    images,
+    linear_net,
+    plain_convnet,
+    two_convolutions,
+)
 from torch import nn
 
 import splinelib as sl
@@ -241,3 +253,68 @@ def test_bend_is_lsq_where_the_moments_are_those_of_the_data():
     observed = sl.score(model, "lsq", data=gaussian(100_000, 4, seed=2))["0"]
     assert implied.argsort().tolist() == observed.argsort().tolist()
     torch.testing.assert_close(implied, observed, rtol=0.05, atol=5e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("criterion", sorted(sl.CRITERIA))
+def test_halves_are_judged_as_what_they_round_is(criterion, dtype):
+    """`spline`, the default among others, raised what torch raises where it has no such kernel."""
+    model, data, labels = convnet(), images(64), torch.arange(64) % 4
+    half, rounded = copy.deepcopy(model).to(dtype), copy.deepcopy(model).to(dtype).float()
+    one = sl.score(half, criterion, data=data.to(dtype), labels=labels)
+    other = sl.score(rounded, criterion, data=data.to(dtype).float(), labels=labels)
+    for name, found in one.items():
+        assert found.isfinite().all()
+        if criterion in {"spline", "fpgm", "magnitude", "l2", "bn", "random"}:  # weights alone
+            torch.testing.assert_close(found, other[name], rtol=1e-3, atol=1e-5)
+    small = sl.prune(half, 0.4, criterion, data=data.to(dtype), labels=labels, compensate=True)
+    assert small(data.to(dtype)).dtype == dtype and small(data.to(dtype)).isfinite().all()
+
+
+@pytest.mark.parametrize("criterion", ["lsq", "thinet", "codes"])
+def test_units_that_no_input_reaches_are_left(criterion):
+    """An expert to which no calibration input is sent; these raised AttributeError."""
+    model, data = Routed().eval(), torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
+    assert {"experts.0.0", "experts.1.0", "experts.2.0"} <= set(sl.find_groups(model, data).groups)
+    layout = sl.find_groups(model, data)
+    with torch.no_grad():
+        model.router.bias[1] = -100
+    scores = sl.score(model, criterion, data=data, layout=layout)
+    assert "experts.1.0" not in scores and {"experts.0.0", "experts.2.0"} <= set(scores)
+    named = sl.score(model, "magnitude", data=data, layout=layout)
+    priced = sl.common_residual(model, named, data)
+    assert "experts.1.0" not in priced and "experts.0.0" in priced
+
+
+def test_what_a_layer_reads_is_weighed_with_the_weight_that_runs():
+    """Of layers with a forward of their own `lsq` gave other scores than of the same plain ones."""
+    data = images(128)
+    inside, outside = two_convolutions(PadsInside), two_convolutions(nn.Conv2d, padding=1)
+    for criterion in ("lsq", "thinet"):
+        one, other = (sl.score(model, criterion, data=data) for model in (inside, outside))
+        for name in other:
+            torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-9)
+
+
+def test_a_reader_that_is_no_linear_map_is_named_and_not_looked_at():
+    model, data = dense_mlp(), torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    model[2].register_forward_hook(lambda layer, inputs, output: output.tanh())
+    with pytest.warns(UserWarning, match=r"layers \['2'\] do not compute.*units are judged"):
+        scores = sl.score(model, "lsq", data=data)
+    assert list(scores) == ["2"]
+    model[4].register_forward_hook(lambda layer, inputs, output: output.tanh())
+    with (
+        pytest.warns(UserWarning, match="do not compute"),
+        pytest.raises(ValueError, match="take a criterion without data, such as 'spline'"),
+    ):
+        sl.score(model, "lsq", data=data)
+    with (
+        pytest.warns(UserWarning, match="do not compute"),
+        pytest.raises(ValueError, match="take scope='global'"),
+    ):
+        sl.prune(model, 0.3, "magnitude", "residual", data=data)
+
+
+def test_without_a_batch_norm_there_is_no_scale_to_judge_by():
+    with pytest.raises(ValueError, match="none of the layers that can be pruned has a batch norm"):
+        sl.score(dense_mlp(), "bn", example=torch.zeros(1, 6))

@@ -7,7 +7,14 @@ import torch
 
 import splinelib as sl
 from splinelib.scores import hyperplanes as hyperplanes_module
-from splinelib.scores.hyperplanes import directions_for, pca, redundancy_order, spectrum
+from splinelib.scores.hyperplanes import (
+    directions_for,
+    hyperplane_distance,
+    merging_distance,
+    pca,
+    redundancy_order,
+    spectrum,
+)
 
 
 def test_spectrum_adds_up_and_tells_how_many_directions():
@@ -183,3 +190,16 @@ def test_a_layer_of_16384_units_needs_little_memory(monkeypatch):
     removal = redundancy_order(normals, torch.zeros(16384), block=64)
     assert sorted(removal.order.tolist()) == list(range(16384))
     assert max(held) == 64 * 16384
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_geometry_of_halves_is_that_of_the_same_numbers(dtype):
+    generator = torch.Generator().manual_seed(0)
+    normals = torch.randn(20, 9, generator=generator).to(dtype)
+    offsets = torch.randn(20, generator=generator).to(dtype)
+    for function in (hyperplane_distance, merging_distance):
+        found = function(normals, offsets)
+        torch.testing.assert_close(found, function(normals.float(), offsets.float()))
+    torch.testing.assert_close(spectrum(normals), spectrum(normals.float()))
+    order = redundancy_order(normals, offsets).order
+    assert torch.equal(order, redundancy_order(normals.float(), offsets.float()).order)
