@@ -388,6 +388,24 @@ class Attention(nn.Module):
         return self.c((x + self.down(F.relu(self.up(x)))).mean(1))
 
 
+class NormedStream(nn.Module):
+    """A residual stream that each branch reads through a layer norm, with a scale behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.n, self.m = nn.Linear(8, 16), nn.LayerNorm(16), nn.LayerNorm(16, bias=False)
+        self.up, self.down, self.c = nn.Linear(16, 40), nn.Linear(40, 16), nn.Linear(16, 5)
+        self.scale = nn.Parameter(torch.linspace(0.5, 1, 16))
+        with torch.no_grad():
+            self.n.weight.copy_(torch.linspace(0.5, 2, 16))
+            self.n.bias.copy_(torch.linspace(-1, 1, 16))
+
+    def forward(self, x):
+        x = self.a(x)
+        x = x + self.scale * self.down(F.gelu(self.up(self.n(x))))
+        return self.c(self.m(x).mean(1))
+
+
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
@@ -486,10 +504,23 @@ PRUNABLE = {
         lambda: convolutions(nn.InstanceNorm2d(32), nn.ReLU()),
         *(maps(), {"0": 32, "3": 12}),
     ),
-    "group norm of one": (
-        lambda: convolutions(nn.GroupNorm(32, 32), nn.ReLU()),
-        *(maps(), {"3": 12}),
+    "group norm": (
+        lambda: convolutions(nn.GroupNorm(4, 32), nn.ReLU()),
+        *(maps(), {"0": 8, "3": 12}),
     ),
+    "group norm over all": (
+        lambda: convolutions(nn.GroupNorm(1, 32, affine=False), nn.ReLU()),
+        *(maps(), {"0": 32, "3": 12}),
+    ),
+    "layer norm": (
+        lambda: dense(nn.ReLU(), nn.LayerNorm(32), nn.Dropout()),
+        *(rows(16), {"0": 32, "4": 12}),
+    ),
+    "layer norm without parameters": (
+        lambda: dense(nn.LayerNorm(32, elementwise_affine=False)),
+        *(rows(16), {"0": 32, "2": 12}),
+    ),
+    "stream behind layer norms": (NormedStream, rows(5, 8), {"a": 16, "up": 40}),
     "three axes": (
         lambda: nn.Sequential(
             *(nn.Conv3d(1, 6, 2), nn.BatchNorm3d(6), nn.ReLU(), nn.Conv3d(6, 4, 2), nn.ReLU()),
@@ -512,6 +543,10 @@ PRUNABLE = {
 
 # name -> (network, its input, units of each group, layer that stays, words of the reason)
 FIXED = {
+    "group norm of one": (
+        lambda: convolutions(nn.GroupNorm(32, 32), nn.ReLU()),
+        *(maps(), {"3": 12}, "0", "as many groups as channels, and counts them"),
+    ),
     "softmax": (
         lambda: dense(nn.Softmax(1), width=256),
         rows(16),
@@ -522,10 +557,6 @@ FIXED = {
     "functional layer norm": (
         lambda: dense(nn.ReLU(), Lambda(lambda h: F.layer_norm(h, h.shape[1:])), width=512),
         *(rows(16), {"3": 12}, "0", "'layer_norm' in '2'"),
-    ),
-    "group norm": (
-        lambda: convolutions(nn.GroupNorm(1, 2048, affine=False), nn.ReLU(), width=2048),
-        *(maps(size=4), {"3": 12}, "0", "'group_norm' in '1' (GroupNorm) mixes"),
     ),
     "local response": (
         lambda: convolutions(nn.ReLU(), nn.LocalResponseNorm(5), width=64),
@@ -551,7 +582,13 @@ FIXED = {
     ),
     "gram": (Gram, maps(), {"first": 6}, "a", "tied to each other"),
     "attention": (
-        *(Attention, rows(7, 8), {"up": 40}, "a", "'_native_multi_head_attention' in 'm'"),
+        *(
+            Attention,
+            rows(7, 8),
+            {"up": 40},
+            "a",
+            "in 'm' (MultiheadAttention) works on whole heads",
+        ),
     ),
     "recurrent": (Recurrent, rows(5, 8), {"b": 10}, "a", "'r' (LSTM)"),
     "numpy": (ThroughNumpy, rows(8), {"a": 24}, "b", "no layer reads it"),

@@ -10,6 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from .norms import MIXING, channels_of
+
 
 def role_of(module: nn.Module, key: str, axis: int) -> str | None:
     """The role of one axis of a module's parameter or buffer; None for one that is no side."""
@@ -24,8 +26,9 @@ def role_of(module: nn.Module, key: str, axis: int) -> str | None:
         # the columns of a grouped convolution count within its blocks, and so does one of the axes
         # of a transposed one: they stay
         return None if grouped and axis == 1 else role
-    if isinstance(module, (_BatchNorm, _InstanceNorm, nn.PReLU)) and len(size) == 1:
-        return "channel"
+    norms = (_BatchNorm, _InstanceNorm, nn.PReLU, *MIXING)
+    if isinstance(module, norms) and len(size) == 1:
+        return None if key == "kept_channels" else "channel"
     return f"{key}:{axis}" if size[axis] > 1 else None
 
 
@@ -45,7 +48,7 @@ def side(module: nn.Module, role: str) -> int:
     """Number of channels on one side of a module."""
     for key, axis in tensors_of_role(module, role):
         return getattr(module, key).shape[axis]
-    return module.num_features
+    return channels_of(module) if isinstance(module, MIXING) else module.num_features
 
 
 def rows_first(layer: nn.Module) -> Tensor:

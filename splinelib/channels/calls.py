@@ -33,6 +33,8 @@ class Call:
         The module that called, in words.
     strides : tuple of int
         Of the first tensor, before an operation in place.
+    norm : Tensor or None
+        Channels of the module that calls, if it is a layer or group norm.
     given : dict of str to object
         All arguments by the names that ATen gives them, in order, defaults included.
     """
@@ -46,6 +48,7 @@ class Call:
     of: Callable[[Tensor], Sequence[Field]]
     where: str
     strides: tuple[int, ...] = ()
+    norm: Tensor | None = None
     made: dict[int, list[Field]] = field(default_factory=dict)  # result -> its fields
 
     def __post_init__(self):

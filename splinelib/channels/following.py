@@ -24,6 +24,7 @@ from . import rules
 from .axes import is_layer, role_of
 from .calls import Call
 from .fields import Field, Ties, along
+from .norms import MIXING, channels_of
 from .operations import name_of, rule_of
 
 Block = tuple[str, str]  # module and role
@@ -104,7 +105,7 @@ class _Follower(TorchDispatchMode):
             return result
         call = Call(
             *(name_of(func), func, args, kwargs, results),
-            *(self.followed.ties, self.of, self._where(), strides),
+            *(self.followed.ties, self.of, self._where(), strides, self._norm()),
         )
         if all(tensor.numel() for tensor in (*inputs, *results[:1])):
             rule_of(func)(call)
@@ -142,9 +143,21 @@ class _Follower(TorchDispatchMode):
             if item.axes == {1} and len(channels) == read.shape[1]:
                 ties.tie(along(channels, read.shape, 1).labels, item.labels)
 
+    def _norm(self) -> Tensor | None:
+        """Channels of the layer or group norm that runs."""
+        name, module = self.stack[-1] if self.stack else ("", None)
+        if not isinstance(module, MIXING):
+            return None
+        if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) > 1:
+            return None
+        if (name, "channel") not in self.followed.blocks:
+            channels = self.followed.ties.new(channels_of(module))
+            self.followed.blocks[name, "channel"] = channels
+        return self.followed.blocks[name, "channel"]
+
     def _where(self) -> str:
-        name, kind = self.stack[-1] if self.stack else ("", "")
-        return f"{name!r} ({kind})" if name else "the model's own forward"
+        name, module = self.stack[-1] if self.stack else ("", None)
+        return f"{name!r} ({type(module).__name__})" if name else "the model's own forward"
 
 
 @contextlib.contextmanager
@@ -154,7 +167,7 @@ def _watching(model: nn.Module, follower: _Follower) -> Iterator[None]:
 
     def enter(name, module):
         def hook(_, args, kwargs):
-            follower.stack.append((name, type(module).__name__))
+            follower.stack.append((name, module))
             if not isinstance(module, (_BatchNorm, _InstanceNorm)):
                 return
             for tensor in tensors_of((args, kwargs))[:1]:

@@ -55,6 +55,47 @@ def attention(call: Call) -> None:
             call.mixes(item, "works on whole heads, which keep their size")
 
 
+def bilinear(call: Call) -> None:
+    """Each output is a product of two inputs with a matrix; both are summed over.
+
+    torch brings the operands to the axes (rows, outputs, first, second) and sums over the last two.
+    """
+    given, why = call.given, f"{call.said} multiplies it by a tensor that no unit makes"
+    spread = [("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")]
+    wide = []
+    for key, axes in spread:
+        fields = []
+        for item in call.of(given[key]):
+            labels = item.labels
+            for axis in given[axes]:
+                labels = labels.unsqueeze(axis)
+            fields.append(field(labels))
+        wide.append(fields)
+    summed = set(given["sumdim"])
+    for axis in summed:
+        here = [[f for f in fields if axis in f.axes] for fields in wide]
+        met = [call.ties.level(f, f.axes - {axis}).labels for fields in here for f in fields]
+        for labels in met:
+            call.ties.note_read(labels)
+            lone = labels.movedim(axis, -1).reshape(-1, labels.shape[axis])[0]
+            first = met[0].movedim(axis, -1).reshape(-1, met[0].shape[axis])[0]
+            if len(met) == 1:
+                call.ties.bar(labels, why)
+            elif len(lone) == len(first):
+                call.ties.tie(first, lone)
+    passed = []
+    for fields in wide:
+        for item in fields:
+            if item.axes & summed:
+                continue
+            labels = item.labels
+            for axis in sorted(summed, reverse=True):
+                labels = labels.select(axis, 0)
+            if not any(kept.axes == field(labels).axes for kept in passed):
+                passed.append(field(labels.expand(call.results[0].shape)))
+    call.give(passed)
+
+
 def embedding(call: Call) -> None:
     weight = call.given["weight"]
     for item in call.of(weight):
@@ -150,9 +191,16 @@ def batch_norm(call: Call) -> None:
 
 
 def layer_norm(call: Call) -> None:
-    """Mean and variance over the last axes mix what lies along them."""
+    """Mean and variance over the last axes mix what lies along them.
+
+    The norm of a module is over the channels that stay, in a masked network as in a smaller one
+    (`norms`); that of a function is over all that there are, so that its units must stay.
+    """
     last = len(call.given["normalized_shape"])
     axes = set(range(call.input.ndim - last, call.input.ndim))
+    if call.norm is not None:
+        _norm_of_module(call, call.input.ndim - 1, call.norm)
+        return
     for tensor in call.tensors[1:]:
         for item in call.of(tensor):
             call.mixes(item)
@@ -165,9 +213,27 @@ def layer_norm(call: Call) -> None:
     call.give(passed)
 
 
+def _norm_of_module(call: Call, axis: int, channels: Tensor) -> None:
+    shape = call.input.shape
+    own = (shape, [along(channels, shape, axis)])
+    call.give(combine(call.ties, shape, [call.operand(call.input), own], call.met))
+
+
 def group_norm(call: Call) -> None:
-    """Mixes the channels of a group; with a group for each channel it is an instance norm."""
-    if call.given["group"] == call.given["C"]:
+    """Mixes the channels of a group; with a group for each channel it is an instance norm.
+
+    The groups of a module's norm keep their number, so that one channel of each goes at a time.
+    """
+    groups = call.given["group"]
+    if call.norm is not None:
+        if groups < len(call.norm):
+            parts = call.norm.view(groups, -1)
+            call.ties.tie(parts[:1], parts)
+        else:
+            call.ties.bar(call.norm, f"{call.said} has as many groups as channels, and counts them")
+        _norm_of_module(call, 1, call.norm)
+        return
+    if groups == call.given["C"]:
         batch_norm(call)
         return
     for tensor in call.tensors:

@@ -17,6 +17,7 @@ from ..errors import PruningError
 from ..network.outputs import tensors_of
 from .axes import side, tensors_of_role
 from .layout import Layout
+from .norms import MIXING, leave_out, plain_again, resize
 
 # Where a module keeps its tensors and its parts, which are copied by then.
 _REGISTERED = ("_parameters", "_buffers", "_modules")
@@ -38,7 +39,7 @@ def silenced(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.M
     """A copy in which the masked units are 0 throughout and nobody reads them.
 
     Rows of the layers that make a unit, scale and shift of its normalisations and the
-    columns that read it are set to zero.
+    columns that read it are set to zero. Layer and group norms leave it out.
     """
     result = duplicate(model)
     modules = dict(result.named_modules())
@@ -46,6 +47,8 @@ def silenced(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.M
         for key, axis in _silencing(modules[name], role):
             tensor = getattr(modules[name], key)
             tensor.index_fill_(axis, indices.to(tensor.device), 0)
+        if isinstance(modules[name], MIXING):
+            leave_out(modules[name], indices)
     return result
 
 
@@ -72,6 +75,8 @@ def held(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Modul
                 mask.index_fill_(axis, indices.to(mask.device), 0)
             elif not (role == "channel" and affine):  # scale and shift are 0 already
                 tensor.index_fill_(axis, indices.to(tensor.device), 0)
+        if isinstance(module, MIXING):
+            leave_out(module, indices)
     for (name, key), mask in ones.items():
         prune.custom_from_mask(modules[name], key, mask)
     return result
@@ -100,22 +105,24 @@ def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
     """Keep only the given channels of the given modules, in place."""
     modules = dict(model.named_modules())
     for name, sides in kept.items():
+        before = side(modules[name], next(iter(sides)))
         for key, tensor in _selected(modules[name], sides):
             setattr(modules[name], key, tensor)
-        _resize(modules[name], sides)
+        _resize(modules[name], sides, before)
 
 
 @torch.no_grad()
 def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
     """A copy with only the given channels; what goes is not copied first."""
-    modules, memo = dict(model.named_modules()), {}
+    modules, memo, before = dict(model.named_modules()), {}, {}
     for name, sides in kept.items():
+        before[name] = side(modules[name], next(iter(sides)))
         for key, tensor in _selected(modules[name], sides):
             memo[id(getattr(modules[name], key))] = tensor
     small = duplicate(model, memo)
     modules = dict(small.named_modules())
     for name, sides in kept.items():
-        _resize(modules[name], sides)
+        _resize(modules[name], sides, before[name])
     return small
 
 
@@ -135,9 +142,10 @@ def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
 def shell(model: nn.Module) -> nn.Module:
     """A copy of the tree of modules that shares parameters and buffers with the model.
 
-    Hooks and modes that are put on it do not touch the model.
+    Hooks and modes that are put on it do not touch the model. Its norms are over all channels.
     """
-    return _deepcopy(model, {id(t): t for t in (*model.parameters(), *model.buffers())})
+    memo = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return plain_again(_deepcopy(model, memo))
 
 
 def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
@@ -213,8 +221,11 @@ def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Te
     return result
 
 
-def _resize(module: nn.Module, sides: dict[str, Tensor]) -> None:
-    """Bring a module's own record of its size up to date."""
+def _resize(module: nn.Module, sides: dict[str, Tensor], before: int) -> None:
+    """Bring a module's own record of its size up to date; it had so many channels before."""
+    if isinstance(module, MIXING) and "channel" in sides:
+        resize(module, sides["channel"], before)
+        return
     for role, indices in sides.items():
         _resize_side(module, role, len(indices))
 

@@ -108,6 +108,20 @@ def test_norms():
     assert layout.groups["5"].units == 8
 
 
+def test_bilinear_layers_read_two_inputs():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(8, 12), nn.Linear(8, 10)
+            self.both, self.c, self.d = nn.Bilinear(12, 10, 6), nn.Linear(6, 7), nn.Linear(7, 3)
+
+        def forward(self, x):
+            h = self.both(F.relu(self.a(x)), F.relu(self.b(x)))
+            return self.d(F.relu(self.c(F.relu(h))))
+
+    assert units(Both(), rows(8)) == {"a": 12, "b": 10, "c": 7}
+
+
 def test_embeddings_are_cut_along():
     class Words(nn.Module):
         def __init__(self):
