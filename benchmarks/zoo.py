@@ -14,11 +14,13 @@ is the share of the parameters that stay. One thread.
 
 import argparse
 import csv
+import functools
 import json
 import subprocess
 import sys
 import time
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -29,10 +31,13 @@ import splinelib as sl
 from benchmarks.measuring import forget_peak, memory, show
 from splinelib.channels import find_groups
 from splinelib.errors import NotPiecewiseAffine, SplineError
+from splinelib.experiments.origin import provenance
+from splinelib.files import replacing
 from splinelib.network.modes import check_weights
 from splinelib.network.outputs import tensors_of
 
 RATIO = 0.3
+PACKAGES = ("torch", "torchvision", "torch-pruning")
 FAMILIES = ("classification", "segmentation", "video", "detection")
 COLUMNS = (
     "network",
@@ -242,11 +247,28 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def write(path: Path, rows: list[dict]) -> None:
-    """All rows so far, as CSV."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["family", *COLUMNS, "why"], restval="")
+    """All rows so far, as CSV, after those of other networks that the file holds already."""
+    held = {}
+    if path.is_file():
+        with path.open(newline="") as file:
+            held = {row["network"]: row for row in csv.DictReader(file)}
+    held |= {row["network"]: {**row, **origin()} for row in rows}
+    order = sorted(held.values(), key=lambda row: (FAMILIES.index(row["family"]), row["network"]))
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, ["family", *COLUMNS, "why", "source", "how_read"], restval="")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(order)
+
+
+@functools.cache
+def origin() -> dict[str, str]:
+    """Where the rows come from."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    commit = (provenance()["commit"] or "unknown")[:12]
+    return {
+        "source": f"python -m benchmarks.zoo at commit {commit}, {versions}",
+        "how_read": "measured for this project on one thread of a processor, not published",
+    }
 
 
 if __name__ == "__main__":
