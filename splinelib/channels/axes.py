@@ -26,6 +26,7 @@ def role_of(module: nn.Module, key: str, axis: int) -> str | None:
         # the columns of a grouped convolution count within its blocks, and so does one of the axes
         # of a transposed one: they stay
         return None if grouped and axis == 1 else role
+    # all of a norm's vectors, those of a mask of torch.nn.utils.prune included
     norms = (_BatchNorm, _InstanceNorm, nn.PReLU, *MIXING)
     if isinstance(module, norms) and len(size) == 1:
         return None if key == "kept_channels" else "channel"
@@ -39,9 +40,11 @@ def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:
         return [(key, int(axis))]
     if role == "in":
         return [("weight", 1 - _row_axis(module))]
-    axis = _row_axis(module) if is_layer(module) else 0
-    sides = [("weight", axis), ("bias", 0), ("running_mean", 0), ("running_var", 0)]
-    return [(key, axis) for key, axis in sides if getattr(module, key, None) is not None]
+    own = dict((*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)))
+    if is_layer(module):
+        sides = [("weight", _row_axis(module)), ("bias", 0)]
+        return [(key, axis) for key, axis in sides if own.get(key) is not None]
+    return [(k, 0) for k, t in own.items() if t.ndim == 1 and role_of(module, k, 0) == "channel"]
 
 
 def side(module: nn.Module, role: str) -> int:

@@ -72,9 +72,9 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     >>> [(group.name, group.units) for group in layout.groups.values()]
     [('0', 8)]
     """
-    inputs = _inputs(model, example)
     check_weights(model)
     _check_prunable(model)
+    inputs = _inputs(model, example)
     scratch = shell(model)
     with evaluating(scratch), _eagerly():
         followed = _followed(scratch, inputs)
@@ -94,6 +94,11 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
         layout = tried_out(scratch, layout, inputs)
     if not layout.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(layout.fixed.items())[:5])
+        if not any(is_layer(module) for module in modules.values()):
+            reasons = (
+                "it holds no torch.nn.Linear or convolution; if this is a program made by "
+                "torch.export or torch.fx, prune the module that it was made from"
+            )
         raise PruningError(f"no layer of this network can be pruned ({reasons or 'no layers'})")
     return layout
 
@@ -167,7 +172,10 @@ def _check_prunable(model: nn.Module) -> None:
             "torch.nn.Module that it was compiled from, then compile that"
         )
     for name, module in model.named_modules():
-        if "quantized" in type(module).__module__.split("."):
+        kind = type(module)
+        # these two add and multiply floating-point numbers in networks that may be quantised later
+        stub = kind.__name__ in {"FloatFunctional", "FXFloatFunctional"}
+        if "quantized" in kind.__module__.split(".") and not stub:
             raise PruningError(
                 f"{name or 'the model'!r} is quantised ({type(module).__name__}); prune the "
                 "floating-point network first and quantise what is left"

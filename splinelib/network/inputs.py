@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from .modes import check_inputs, device_of
+from .modes import check_inputs, device_of, evaluating
 from .outputs import tensors_of
 
 
@@ -68,6 +68,21 @@ def example_inputs(model: nn.Module, example, rows: int = 2) -> Inputs:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError("example holds NaN or infinite values")
     return inputs
+
+
+def check_dtype(model: nn.Module, data: Tensor) -> None:
+    """Raise `ValueError` if the inputs are of another precision than the model, and it minds."""
+    floating = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if floating is None or not data.is_floating_point() or data.dtype == floating.dtype:
+        return
+    try:
+        with evaluating(model), torch.no_grad():
+            model(data[:2])
+    except RuntimeError as error:
+        raise ValueError(
+            f"the model does not take data of dtype {data.dtype}: its weights are of "
+            f"{floating.dtype}. Convert the data with data.to({floating.dtype}) ({error})"
+        ) from error
 
 
 def lively(inputs: Inputs, dtype: torch.dtype) -> Inputs:

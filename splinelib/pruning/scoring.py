@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..channels.groups import find_groups
 from ..channels.layout import Layout
+from ..network.inputs import check_dtype
 from ..network.modes import check_inputs, check_weights
 from ..scores.context import Context
 from ..scores.criteria import CRITERIA, facts
@@ -91,6 +92,7 @@ def context_for(
         raise ValueError("pass data= (calibration inputs) or example= (one input of the model)")
     if data is not None:
         data = check_inputs(model, data)
+        check_dtype(model, data)
     if labels is not None:
         labels = _checked_labels(labels, data)
     if layout is None:

@@ -89,7 +89,18 @@ def select(
     if round_to > 1:
         kept = _whole_steps([int(mask.sum()) for mask in masks], sizes, round_to)
         masks = [_best(value, number) for value, number in zip(values, kept, strict=True)]
+    if ratio > 0 and all(mask.all() for mask in masks):
+        warnings.warn(_nothing_goes(ratio, total, max(sizes), round_to), stacklevel=2)
     return Masks(zip(scores, masks, strict=True), getattr(scores, "layout", None))
+
+
+def _nothing_goes(ratio: float, total: int, largest: int, round_to: int) -> str:
+    if round_to > 1 and ratio * total >= 0.5:
+        return (
+            f"nothing goes: with round_to={round_to} every group keeps a multiple of {round_to} "
+            f"units or all that it has, and the largest has {largest}; take a smaller step"
+        )
+    return f"nothing goes: a ratio of {ratio} of {total} units is less than half a unit"
 
 
 def _best(scores: Tensor, number: int) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from networks import alive, dense_mlp, images, relative_error
+from networks import alive, convnet, dense_mlp, images, relative_error
 from strangers import FIXED, PRUNABLE, Auxiliary, lively
 from torch import nn
 
@@ -289,3 +289,35 @@ def test_frozen_layers_stay_frozen_quantised_and_compiled_ones_are_refused():
             warnings.simplefilter("ignore")  # TorchScript is deprecated, and still out there
             compiled = torch.jit.trace(model, data)
         sl.score(compiled, example=data)
+
+
+def test_networks_without_values_or_layers_are_refused_with_the_way_out():
+    with pytest.raises(ValueError, match=r"'0.weight' is on the meta device.*to_empty"):
+        find_groups(dense_mlp().to("meta"), torch.randn(2, 6))
+    program = torch.export.export(dense_mlp(), (torch.randn(2, 6),)).module()
+    with pytest.raises(PruningError, match=r"torch.export or torch.fx, prune the module"):
+        find_groups(program, torch.randn(2, 6))
+
+
+def test_masks_of_torch_on_norms_and_biases_are_cut_along():
+    model = convnet()
+    nn.utils.prune.l1_unstructured(model[1], "weight", 0.3)
+    model[6].bias = nn.Parameter(torch.randn(10))
+    nn.utils.prune.l1_unstructured(model[6], "bias", 0.3)
+    masks = {"0": torch.arange(6) > 1, "6": torch.arange(10) % 2 == 0}
+    masked, small = (f(model, masks, images(2)) for f in (sl.apply_masks, sl.shrink))
+    assert relative_error(small(images(4)), masked(images(4))) < 1e-5
+    assert small[1].weight_orig.shape == small[1].weight_mask.shape == (4,)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_networks_that_are_ready_to_be_quantised_are_floating_point_still():
+    model = torchvision.models.quantization.resnet18(weights=None, quantize=False, num_classes=5)
+    assert find_groups(model.eval(), images(2, 64)).units == 2880
+
+
+def test_frozen_norms_of_torchvision_are_cut_along():
+    norm = torchvision.ops.FrozenBatchNorm2d
+    model = torchvision.models.resnet18(weights=None, num_classes=5, norm_layer=norm).eval()
+    assert find_groups(model, images(2, 64)).units == 2880
+    assert sl.prune(model, 0.3, "magnitude", data=images(2, 64))(images(2, 64)).shape == (2, 5)

@@ -62,3 +62,20 @@ def test_values_that_are_all_the_same_become_random():
     shaken = lively(Inputs((zeros, ints, values)), torch.float64).args
     assert shaken[0].std() > 0.1 and shaken[0].dtype == torch.float64
     assert torch.equal(shaken[1], ints) and torch.equal(shaken[2], values.double())
+
+
+def test_data_of_another_precision_is_refused_with_the_conversion():
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    with pytest.raises(ValueError, match=r"float64: its weights.*data.to\(torch.float32\)"):
+        sl.prune(model, 0.5, data=torch.randn(8, 4).double())
+
+    class Converts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            return self.model(x.float())
+
+    data = torch.randn(64, 4).double()
+    assert sl.prune(Converts(), 0.5, "magnitude", data=data).model[0].out_features == 3

@@ -106,3 +106,12 @@ def test_ratios_outside_are_refused(ratio, error):
         sl.select(scores_of(4), ratio)
     with pytest.raises(error, match="ratio"):
         sl.prune(dense_mlp(), ratio, example=torch.zeros(1, 6))
+
+
+def test_a_selection_that_takes_nothing_says_so():
+    scores = {"a": torch.arange(8.0), "b": torch.arange(5.0)}
+    with pytest.warns(UserWarning, match="round_to=16 every group keeps.*the largest has 8"):
+        masks = sl.select(scores, 0.5, round_to=16)
+    assert masks.kept == 13
+    with pytest.warns(UserWarning, match="a ratio of 0.01 of 13 units is less than half a unit"):
+        sl.select(scores, 0.01)
