@@ -1,12 +1,14 @@
 """What the benchmarks compare with is right, and they run. How fast they are, nobody asserts."""
 
+import csv
+
 import numpy as np
 import pytest
 import torch
 
 import splinelib as sl
 from benchmarks import codes as codes_benchmark
-from benchmarks import compensation, pruning, settings
+from benchmarks import compensation, pruning, settings, zoo
 from benchmarks import partition as benchmark
 from benchmarks import training as training_benchmark
 
@@ -126,3 +128,25 @@ def test_the_pruning_benchmark_prints_its_tables(capsys, monkeypatch):
     pruning.main(["--repeats", "1", "--widths", "64", "--fan-in", "32"])
     out = capsys.readouterr().out
     assert "small" in out and "64 x 32" in out
+
+
+def test_the_zoo_looks_at_networks_in_processes_of_their_own(tmp_path, capsys):
+    path = tmp_path / "networks.csv"
+    zoo.main(["--models", "squeezenet1_1", "no_such_network", "--csv", str(path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:2] == ["squeezenet1_1", "yes"] and "no_such_network" in lines[2]
+    with path.open(newline="") as file:
+        first, second = sorted(csv.DictReader(file), key=lambda row: row["why"])
+    assert float(first["error"]) < 1e-4 and abs(float(first["left"]) - float(first["rival"])) < 0.02
+    assert "Unknown model" in second["why"] and "benchmarks.zoo at commit" in second["source"]
+    # rows of other networks stay when a few are looked at again
+    zoo.write(path, [{**first, "codes": "no"}])
+    with path.open(newline="") as file:
+        assert [row["codes"] for row in csv.DictReader(file)].count("no") == 1
+
+
+def test_differences_of_outputs():
+    one = [torch.ones(3), torch.zeros(2)]
+    assert zoo.error_of(one, one) == 0
+    assert zoo.error_of([torch.ones(3) * 1.5, torch.zeros(2)], one) == pytest.approx(0.5)
+    assert zoo.error_of(one[:1], one) == float("inf")

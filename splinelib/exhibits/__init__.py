@@ -8,8 +8,8 @@ package is on top of the library: it may use everything, and no other package im
 
 Which records: `choosing`; how they are written: `wording`. Early birds: `settling`, `draws`,
 `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`. Tickets:
-`tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. How they were made: `runs`,
-`sheets`.
+`tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Networks of others: `networks`. How
+they were made: `runs`, `sheets`.
 """
 
 from . import (
@@ -19,6 +19,7 @@ from . import (
     cuts,
     draws,
     moments,
+    networks,
     one_shot,
     printed,
     rivals,
@@ -40,6 +41,7 @@ __all__ = [
     "cuts",
     "draws",
     "moments",
+    "networks",
     "one_shot",
     "printed",
     "rivals",
