@@ -47,6 +47,8 @@ class Followed:
         Layer -> the batch norm that alone reads its output.
     emptied : bool
         Whether an operation had no rows to work on, as an expert to which none is sent.
+    heads : bool
+        Whether there are layers that run in training only.
     """
 
     ties: Ties = field(default_factory=Ties)
@@ -54,6 +56,7 @@ class Followed:
     calls: dict[str, int] = field(default_factory=dict)
     batch_norms: dict[str, str] = field(default_factory=dict)
     emptied: bool = False
+    heads: bool = False
 
     @property
     def order(self) -> list[str]:

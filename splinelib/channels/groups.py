@@ -92,6 +92,9 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
             example=_blank(example),
         )
         layout = tried_out(scratch, layout, inputs)
+        if followed.heads:
+            with _holders_in_training(scratch):
+                layout = tried_out(scratch, layout, inputs, random=True)
     if not layout.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(layout.fixed.items())[:5])
         if not any(is_layer(module) for module in modules.values()):
@@ -141,27 +144,37 @@ def _unseen(model: nn.Module, followed: Followed) -> list[str]:
     return [n for n, m in model.named_modules() if is_layer(m) and n not in seen]
 
 
-def _follow_in_training(scratch: nn.Module, inputs: Inputs, followed: Followed) -> None:
-    """Follow the run that training makes, for what is called there alone.
+@contextlib.contextmanager
+def _holders_in_training(scratch: nn.Module) -> Iterator[None]:
+    """Modules that hold others in training mode: they decide what runs.
 
-    Only modules that hold others are put in training mode: they decide what runs, while dropout and
-    batch norms stay as they are.
+    Dropout and batch norms stay as they are, so that a run is no less repeatable.
     """
-    order, norms = dict(followed.calls), dict(followed.batch_norms)
     holders = [module for module in scratch.modules() if any(True for _ in module.children())]
     for module in holders:
         module.training = True
     try:
-        follow(scratch, inputs, followed)
-    except (RuntimeError, ValueError, TypeError) as error:
-        warnings.warn(
-            f"the network does not run in training mode ({str(error).splitlines()[0]}): layers "
-            "that run only there are left as they are",
-            stacklevel=4,
-        )
+        yield
     finally:
         for module in holders:
             module.training = False
+
+
+def _follow_in_training(scratch: nn.Module, inputs: Inputs, followed: Followed) -> None:
+    """Follow the run that training makes, for what is called there alone."""
+    order, norms = dict(followed.calls), dict(followed.batch_norms)
+    before = set(followed.blocks)
+    try:
+        with _holders_in_training(scratch):
+            follow(scratch, inputs, followed)
+        followed.heads = set(followed.blocks) > before
+    except (RuntimeError, ValueError, TypeError) as error:
+        warnings.warn(
+            f"the network does not run in training mode ({str(error).splitlines()[0]}): layers "
+            "that run only there are left as they are, and may not fit what they read any more",
+            stacklevel=4,
+        )
+    finally:
         followed.calls, followed.batch_norms = order, norms
 
 

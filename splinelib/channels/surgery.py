@@ -35,15 +35,34 @@ def dropped_channels(layout: Layout, masks: dict[str, Tensor]) -> dict[tuple[str
 
 
 @torch.no_grad()
-def silenced(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Module:
+def silenced(
+    model: nn.Module, layout: Layout, masks: dict[str, Tensor], share: bool = False
+) -> nn.Module:
     """A copy in which the masked units are 0 throughout and nobody reads them.
 
     Rows of the layers that make a unit, scale and shift of its normalisations and the
     columns that read it are set to zero. Layer and group norms leave it out.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    layout : Layout
+    masks : dict of str to bool Tensor (U,)
+    share : bool
+        Whether the copy has its other tensors in common with the model.
     """
-    result = duplicate(model)
+    dropped, memo = dropped_channels(layout, masks), {}
+    if share:
+        modules = dict(model.named_modules())
+        changed = {
+            id(getattr(modules[name], key))
+            for name, role in dropped
+            for key, _ in _silencing(modules[name], role)
+        }
+        memo = {id(t): t for t in (*model.parameters(), *model.buffers()) if id(t) not in changed}
+    result = duplicate(model, memo)
     modules = dict(result.named_modules())
-    for (name, role), indices in dropped_channels(layout, masks).items():
+    for (name, role), indices in dropped.items():
         for key, axis in _silencing(modules[name], role):
             tensor = getattr(modules[name], key)
             tensor.index_fill_(axis, indices.to(tensor.device), 0)
@@ -83,9 +102,11 @@ def held(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Modul
 
 
 @torch.no_grad()
-def removed(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Module:
-    """A copy without the masked units' rows, columns and channels."""
-    return cut_copy(model, kept_channels(model, dropped_channels(layout, masks)))
+def removed(
+    model: nn.Module, layout: Layout, masks: dict[str, Tensor], share: bool = False
+) -> nn.Module:
+    """A copy without the masked units' rows, columns and channels; ``share`` as for `silenced`."""
+    return cut_copy(model, kept_channels(model, dropped_channels(layout, masks)), share)
 
 
 def kept_channels(
@@ -112,13 +133,17 @@ def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
 
 
 @torch.no_grad()
-def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
+def cut_copy(
+    model: nn.Module, kept: dict[str, dict[str, Tensor]], share: bool = False
+) -> nn.Module:
     """A copy with only the given channels; what goes is not copied first."""
     modules, memo, before = dict(model.named_modules()), {}, {}
     for name, sides in kept.items():
         before[name] = side(modules[name], next(iter(sides)))
         for key, tensor in _selected(modules[name], sides):
             memo[id(getattr(modules[name], key))] = tensor
+    if share:
+        memo = {id(t): t for t in (*model.parameters(), *model.buffers())} | memo
     small = duplicate(model, memo)
     modules = dict(small.named_modules())
     for name, sides in kept.items():

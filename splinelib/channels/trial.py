@@ -7,6 +7,7 @@ compared, for two complementary halves: a fault shows where it arises, before a 
 average hides it.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -44,7 +45,7 @@ def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | 
     return next((fault for fault in faults if fault), None)
 
 
-def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
+def tried_out(model: nn.Module, layout: Layout, inputs: Inputs, random: bool = False) -> Layout:
     """The layout without the groups whose removal does not do what masking does.
 
     Parameters
@@ -53,16 +54,19 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
         In the mode in which it should be tried. It is left as it is.
     layout : Layout
     inputs : Inputs
+    random : bool
+        Whether the model may be, as in training mode: then nothing can be compared.
 
     Raises
     ------
     PruningError
-        If the model is random, or if groups work alone and not together.
+        If the model is random and may not be, or if groups work alone and not together.
     """
     trial = _Trial(model, layout, inputs)
+    if random and not trial.repeats():
+        return layout
     if trial.fault(layout.groups) is None:
         return layout
-    trial.check_repeats()
     sound, fixed = dict(layout.groups), dict(layout.fixed)
     while sound and (fault := trial.fault(sound)) is not None:
         bad = trial.culprits(sound, fault)
@@ -87,6 +91,7 @@ class _Fault:
     what: str
     place: str
     only_outputs: bool = False  # all layers say the same
+    fails: bool = False  # the smaller network does not run
 
 
 class _Trial:
@@ -95,6 +100,14 @@ class _Trial:
         self.model = _lively(model)
         self.dense = _said(self.model, inputs)
         self.jumping: set[str] = set()  # layers that are not compared
+
+    def repeats(self) -> bool:
+        """Whether the same inputs give the same outputs the second time."""
+        try:
+            self.check_repeats()
+        except PruningError:
+            return False
+        return True
 
     def check_repeats(self) -> None:
         """Raise `PruningError` if the same inputs give other outputs the second time."""
@@ -114,7 +127,9 @@ class _Trial:
         near = sorted(groups, key=lambda name: self._distance(groups[name], fault.place))
         for name in near[:3]:
             if (alone := self.fault({name: groups[name]})) is not None:
-                return {name: alone.what}
+                return {name: alone.what} | (
+                    _likes(groups, name, alone.what) if alone.fails else {}
+                )
         return self._searched(groups)
 
     def _searched(self, groups: dict[str, Group]) -> dict[str, str]:
@@ -147,13 +162,13 @@ class _Trial:
     def _fault(self, layout: Layout, masks: dict[str, Tensor]) -> _Fault | None:
         kept = kept_channels(self.model, dropped_channels(layout, masks))
         try:
-            found = _said(removed(self.model, layout, masks), self.inputs)
+            found = _said(removed(self.model, layout, masks, share=True), self.inputs)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
             reached = getattr(error, "_reached", "")
             place = f" behind {reached!r}" if reached else ""
             what = f"the smaller network fails{place} ({str(error).splitlines()[0]})"
-            return _Fault(what, reached)
-        silent = silenced(self.model, layout, masks)
+            return _Fault(what, reached, fails=True)
+        silent = silenced(self.model, layout, masks, share=True)
         masked = _said(silent, self.inputs)
         fault, looked = None, False
         for name, tensors in masked.items():
@@ -214,6 +229,23 @@ def _jumping(model: nn.Module, inputs: Inputs, said: dict[str, list[Tensor]]) ->
 
 def _largest(tensor: Tensor) -> float:
     return tensor[torch.isfinite(tensor)].abs().max().item() if tensor.numel() else 0.0
+
+
+def _likes(groups: dict[str, Group], bad: str, why: str) -> dict[str, str]:
+    """The groups at the same place of other blocks: the same code fails without their units.
+
+    They are not tried one by one, which takes long in a deep network.
+    """
+
+    def place(name: str) -> list:
+        members = [(m.module, m.role) for m in groups[name].members]
+        return [re.sub(r"\d+", "*", f"{module} {role}") for module, role in [(name, ""), *members]]
+
+    return {
+        name: f"as {bad!r}, which stands at the same place of another block: {why}"
+        for name in groups
+        if name != bad and place(name) == place(bad)
+    }
 
 
 def _halves(groups: dict[str, Group]) -> Iterator[dict[str, Tensor]]:

@@ -1,5 +1,6 @@
 """Scores of every group of units, by a criterion."""
 
+import warnings
 from collections.abc import Mapping
 
 import torch
@@ -130,6 +131,13 @@ def group_scores(context: Context, criterion: str) -> Scores:
     if not scores:
         raise ValueError(
             f"criterion {criterion!r} can judge no layer of this network{_why_none(criterion)}"
+        )
+    left = [name for name in context.layout.groups if name not in scores]
+    if left and "images" in facts(CRITERIA[criterion]).looks_at:
+        warnings.warn(
+            f"criterion {criterion!r} cannot look at the layers that make or read groups {left}: "
+            "they stay whole. A criterion without data, such as 'spline', judges them",
+            stacklevel=4,
         )
     return scores
 

@@ -179,9 +179,16 @@ class Context:
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         with torch.enable_grad(), evaluating(self.model):
             for inputs, target in batches(self._inputs, self.labels):
-                logits = functional_call(self.model, state | weights, (inputs,))
-                loss = nn.functional.cross_entropy(logits, target, reduction="sum")
-                grads = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+                try:
+                    logits = functional_call(self.model, state | weights, (inputs,))
+                    loss = nn.functional.cross_entropy(logits, target, reduction="sum")
+                    grads = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+                except (RuntimeError, TypeError, ValueError, IndexError) as error:
+                    raise ValueError(
+                        "this criterion looks at the gradient of a classifier's loss, which cannot "
+                        f"be taken here: {error}. It needs a model that gives logits of shape "
+                        "(N, classes), one row for each label"
+                    ) from error
                 for name, grad in zip(names, grads, strict=True):
                     if grad is not None:
                         total[name] += grad

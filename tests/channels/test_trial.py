@@ -71,6 +71,29 @@ def test_a_faint_branch_is_looked_at_on_its_own():
         find_groups(Faint(), rows(8))
 
 
+def test_heads_that_run_in_training_only_are_tried_as_well():
+    """The size that is written into the head shows only where it runs."""
+
+    class Written(nn.Module):
+        def __init__(self, dropout):
+            super().__init__()
+            self.a, self.b = nn.Linear(8, 16), nn.Linear(16, 12)
+            self.aux, self.head = nn.Linear(16, 5), nn.Linear(12, 5)
+            self.dropout = dropout
+
+        def forward(self, x):
+            x = F.relu(self.a(x))
+            out = self.head(F.relu(self.b(x)))
+            if not self.training:
+                return out
+            return out, self.aux(F.dropout(x, self.dropout, self.training).reshape(-1, 16))
+
+    layout = find_groups(Written(0.0).eval(), rows(8))
+    assert list(layout.groups) == ["b"] and "does not do what masking" in layout.fixed["a"]
+    # with dropout at work nothing can be compared, and nothing is held against it
+    assert "b" in find_groups(Written(0.5).eval(), rows(8)).groups
+
+
 def test_disagreement_of_two_models():
     model = dense_mlp()
     layout = find_groups(model, torch.randn(2, 6))
@@ -89,3 +112,22 @@ def test_the_model_that_is_tried_is_left_as_it_was():
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     find_groups(model, torch.zeros(2, 3, 8, 8))
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+
+
+def test_what_fails_in_one_block_is_taken_to_fail_in_the_others():
+    class Block(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.up, self.down, self.width = nn.Linear(8, width), nn.Linear(width, 8), width
+
+        def forward(self, x):
+            return x + self.down(F.relu(self.up(x)).view(-1, self.width))
+
+    # the last block is sound, and stands at another place
+    tail = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
+    model = nn.Sequential(*[Block(12) for _ in range(4)], tail).eval()
+    layout = find_groups(model, rows(8))
+    assert list(layout.groups) == ["4.0"]
+    reasons = [layout.fixed[f"{block}.up"] for block in range(4)]
+    assert sum("as '" in why and "the same place of another block" in why for why in reasons) == 3
+    assert all("the smaller network fails behind" in why for why in reasons)

@@ -18,6 +18,7 @@ from networks import (
     plain_convnet,
     two_convolutions,
 )
+from strangers import PRUNABLE, lively
 from torch import nn
 
 import splinelib as sl
@@ -318,3 +319,14 @@ def test_a_reader_that_is_no_linear_map_is_named_and_not_looked_at():
 def test_without_a_batch_norm_there_is_no_scale_to_judge_by():
     with pytest.raises(ValueError, match="none of the layers that can be pruned has a batch norm"):
         sl.score(dense_mlp(), "bn", example=torch.zeros(1, 6))
+
+
+def test_groups_that_a_criterion_cannot_look_at_are_named():
+    make, inputs, _ = PRUNABLE["transposed"]
+    model, data = lively(make), torch.randn(64, *inputs.shape[1:])
+    with pytest.warns(UserWarning, match=r"'lsq' cannot look at .* groups \['fc', 'up1'\]: they"):
+        assert list(sl.score(model, "lsq", data=data)) == ["up2"]
+    assert list(sl.score(model, "spline", data=data)) == ["fc", "up1", "up2"]
+    labels = torch.zeros(64, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"gradient of a classifier's loss, which cannot be taken"):
+        sl.score(model, "snip", data=data, labels=labels)
