@@ -127,9 +127,8 @@ class _Trial:
         near = sorted(groups, key=lambda name: self._distance(groups[name], fault.place))
         for name in near[:3]:
             if (alone := self.fault({name: groups[name]})) is not None:
-                return {name: alone.what} | (
-                    _likes(groups, name, alone.what) if alone.fails else {}
-                )
+                likes = _likes(groups, name, alone.what) if alone.fails else {}
+                return {name: alone.what} | likes
         return self._searched(groups)
 
     def _searched(self, groups: dict[str, Group]) -> dict[str, str]:
@@ -237,14 +236,15 @@ def _likes(groups: dict[str, Group], bad: str, why: str) -> dict[str, str]:
     They are not tried one by one, which takes long in a deep network.
     """
 
-    def place(name: str) -> list:
-        members = [(m.module, m.role) for m in groups[name].members]
-        return [re.sub(r"\d+", "*", f"{module} {role}") for module, role in [(name, ""), *members]]
+    def places(name: str) -> list[str]:
+        members = [f"{member.module} {member.role}" for member in groups[name].members]
+        # numbers of blocks: something with a name stands inside
+        return [re.sub(r"(?<![^.])\d+(?=\..*[A-Za-z_])", "*", each) for each in (name, *members)]
 
     return {
         name: f"as {bad!r}, which stands at the same place of another block: {why}"
         for name in groups
-        if name != bad and place(name) == place(bad)
+        if name != bad and places(name) == places(bad)
     }
 
 
