@@ -118,6 +118,16 @@ def cuts_less(rows: Sequence[dict], margin: float = 0.02) -> list[str]:
     ]
 
 
+def sources(rows: Sequence[dict]) -> Table:
+    """By what command, at which commit and with which versions the rows were measured."""
+    found: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = row["source"], row["how_read"]
+        found[key] = found.get(key, 0) + 1
+    lines = [[number, source, how] for (source, how), number in found.items()]
+    return wording.table(lines, ["networks", "source", "how"], "Rows of networks.csv")
+
+
 def beside_rival(rows: Sequence[dict]) -> Figure:
     """The share of the parameters that stays, ours against torch-pruning's, a point a network."""
     both = [r for r in rows if not r["why"] and isinstance(r["rival"], int | float)]

@@ -10,9 +10,10 @@ from splinelib.experiments import published
 def row(name, family="classification", why=None, rival=0.5, **changed):
     measured = {"codes": "yes", "seconds": 0.5, "MB": 80, "groups": 12, "units": 2880, "stay": 1}
     measured |= {"error": 4e-7, "left": 0.5} | changed
+    origin = {"source": "a command", "how_read": "video" if family == "video" else "measured"}
     if why:
         measured = dict.fromkeys(measured)
-    return {"network": name, "family": family, "why": why, "rival": rival, **measured}
+    return {"network": name, "family": family, "why": why, "rival": rival, **measured, **origin}
 
 
 ROWS = [
@@ -54,3 +55,8 @@ def test_what_is_recorded_holds_nothing_that_is_wrong(family):
     rows = [row for row in published("networks") if row["family"] == family]
     assert all(row["why"] or row["error"] < 1e-4 for row in rows)
     assert {row["codes"] for row in rows} <= {"yes", "smooth", "no", None}
+
+
+def test_rows_say_where_they_are_from():
+    table = rows_of(networks.sources(ROWS))
+    assert table[1:] == [["4", "a command", "measured"], ["1", "a command", "video"]]
