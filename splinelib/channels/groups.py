@@ -25,7 +25,7 @@ from .axes import is_layer
 from .following import Followed, follow
 from .layout import Layout
 from .surgery import shell
-from .trial import tried_out
+from .trial import is_random, tried_out
 from .units import groups_of
 
 _MANY = 64  # rows for networks that send rows to different parts
@@ -92,6 +92,8 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
             example=_blank(example),
         )
         layout = tried_out(scratch, layout, inputs)
+        if any(name not in followed.calls for name, role in followed.blocks if role == "out"):
+            layout = _tried_in_training(scratch, layout, inputs)
     if not layout.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(layout.fixed.items())[:5])
         raise PruningError(f"no layer of this network can be pruned ({reasons or 'no layers'})")
@@ -143,11 +145,9 @@ def _follow_in_training(scratch: nn.Module, inputs: Inputs, followed: Followed) 
     batch norms stay as they are.
     """
     order, norms = dict(followed.calls), dict(followed.batch_norms)
-    holders = [module for module in scratch.modules() if any(True for _ in module.children())]
-    for module in holders:
-        module.training = True
     try:
-        follow(scratch, inputs, followed)
+        with _holders_training(scratch):
+            follow(scratch, inputs, followed)
     except (RuntimeError, ValueError, TypeError) as error:
         warnings.warn(
             f"the network does not run in training mode ({str(error).splitlines()[0]}): layers "
@@ -155,9 +155,30 @@ def _follow_in_training(scratch: nn.Module, inputs: Inputs, followed: Followed) 
             stacklevel=4,
         )
     finally:
+        followed.calls, followed.batch_norms = order, norms
+
+
+@contextlib.contextmanager
+def _holders_training(scratch: nn.Module) -> Iterator[None]:
+    holders = [module for module in scratch.modules() if any(True for _ in module.children())]
+    for module in holders:
+        module.training = True
+    try:
+        yield
+    finally:
         for module in holders:
             module.training = False
-        followed.calls, followed.batch_norms = order, norms
+
+
+def _tried_in_training(scratch: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
+    """The layout tried out on what runs in training only too, unless that is random."""
+    with _holders_training(scratch):
+        try:
+            return layout if is_random(scratch, inputs) else tried_out(scratch, layout, inputs)
+        except PruningError:
+            raise
+        except (RuntimeError, ValueError, TypeError):  # of which `_follow_in_training` warns
+            return layout
 
 
 def _check_prunable(model: nn.Module) -> None:

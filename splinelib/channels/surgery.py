@@ -2,7 +2,7 @@
 
 A `Layout` says which rows, columns and channels a unit owns. Masks become the channels that go
 (`dropped_channels`) or stay (`kept_channels`), and those a copy of the network: with the units at
-zero (`silenced`, `held`) or without them (`removed`, `cut`).
+zero (`silenced`, `held`) or without them (`removed`, `cut_copy`).
 """
 
 import copy
@@ -101,17 +101,6 @@ def kept_channels(
 
 
 @torch.no_grad()
-def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
-    """Keep only the given channels of the given modules, in place."""
-    modules = dict(model.named_modules())
-    for name, sides in kept.items():
-        before = side(modules[name], next(iter(sides)))
-        for key, tensor in _selected(modules[name], sides):
-            setattr(modules[name], key, tensor)
-        _resize(modules[name], sides, before)
-
-
-@torch.no_grad()
 def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
     """A copy with only the given channels; what goes is not copied first."""
     modules, memo, before = dict(model.named_modules()), {}, {}
@@ -140,12 +129,20 @@ def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
 
 
 def shell(model: nn.Module) -> nn.Module:
-    """A copy of the tree of modules that shares parameters and buffers with the model.
+    """A copy of the tree of modules that shares parameters with the model.
 
-    Hooks and modes that are put on it do not touch the model. Its norms are over all channels.
+    Hooks and modes that are put on it do not touch the model, nor does what a run writes: buffers,
+    and the weights of embeddings that are kept short. Its norms are over all channels.
     """
-    memo = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    written = {id(module.weight) for module in model.modules() if _is_kept_short(module)}
+    memo = {id(tensor): tensor for tensor in model.parameters() if id(tensor) not in written}
+    memo |= {id(tensor): tensor.detach().clone() for tensor in model.buffers()}
     return plain_again(_deepcopy(model, memo))
+
+
+def _is_kept_short(module: nn.Module) -> bool:
+    """Whether a run shortens the rows of its weight, in place."""
+    return getattr(module, "max_norm", None) is not None and hasattr(module, "weight")
 
 
 def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import PruningError
 from ..network.inputs import Inputs
 from ..network.modes import evaluating
-from ..network.outputs import tensors_of
+from ..network.outputs import is_wrapped, tensors_of
 from .axes import is_layer
 from .layout import Group, Layout
 from .surgery import dropped_channels, duplicate, kept_channels, removed, silenced
@@ -80,6 +80,20 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
     return replace(layout, groups=sound, fixed=fixed)
 
 
+def is_random(model: nn.Module, inputs: Inputs) -> bool:
+    """Whether the same inputs give other outputs the second time, in the mode it is in."""
+    return _unlike(_said(model, inputs), _said(model, inputs)) is not None
+
+
+def _unlike(said: dict[str, list[Tensor]], again: dict[str, list[Tensor]]) -> str | None:
+    """The first layer that says other values in one of two runs; ``""`` for the outputs."""
+    for name, tensors in said.items():
+        for one, other in zip(tensors, again.get(name, []), strict=False):
+            if one.shape == other.shape and not torch.allclose(one, other, equal_nan=True):
+                return name
+    return None
+
+
 @dataclass(frozen=True)
 class _Fault:
     """What went wrong, and the layer behind which it did."""
@@ -98,16 +112,14 @@ class _Trial:
 
     def check_repeats(self) -> None:
         """Raise `PruningError` if the same inputs give other outputs the second time."""
-        again = _said(self.model, self.inputs)
-        for name, tensors in self.dense.items():
-            for one, other in zip(tensors, again.get(name, []), strict=False):
-                if one.shape == other.shape and not torch.allclose(one, other, equal_nan=True):
-                    where = f"{name!r} gives" if name else "it gives"
-                    raise PruningError(
-                        f"the network is random in evaluation mode: {where} other values for the "
-                        "same inputs. Dropout that is always on (F.dropout(x) without "
-                        "training=self.training) does that"
-                    )
+        name = _unlike(self.dense, _said(self.model, self.inputs))
+        if name is not None:
+            where = f"{name!r} gives" if name else "it gives"
+            raise PruningError(
+                f"the network is random in evaluation mode: {where} other values for the "
+                "same inputs. Dropout that is always on (F.dropout(x) without "
+                "training=self.training) does that"
+            )
 
     def culprits(self, groups: dict[str, Group], fault: _Fault) -> dict[str, str]:
         """The groups that are not sound alone, and why; those near the fault are tried first."""
@@ -178,9 +190,15 @@ def _difference(
         return _Fault(f"it gives {len(small)} outputs instead of {len(masked)}", name)
     for at, (expected, found) in enumerate(zip(masked, small, strict=True)):
         whole = dense[at] if at < len(dense) else expected
+        if name and _other_rows(expected, found):
+            continue  # a layer that is applied to each channel for itself: fewer, as should be
         if (why := _disagreement(expected, found, whole, rows)) is not None:
             return _Fault(f"{name!r}: {why}" if name else why, name, only_outputs=not name)
     return None
+
+
+def _other_rows(expected: Tensor, found: Tensor) -> bool:
+    return expected.ndim == found.ndim == 2 and len(expected) != len(found)
 
 
 def _jumping(model: nn.Module, inputs: Inputs, said: dict[str, list[Tensor]]) -> set[str]:
@@ -266,7 +284,7 @@ def _said(model: nn.Module, inputs: Inputs) -> dict[str, list[Tensor]]:
         def hook(module, _, output):
             if is_layer(module):
                 reached[0] = name
-            if is_layer(module) and isinstance(output, Tensor):
+            if is_layer(module) and isinstance(output, Tensor) and not is_wrapped(output):
                 said.setdefault(name, []).append(_sampled(module, output))
 
         return hook
@@ -281,8 +299,15 @@ def _said(model: nn.Module, inputs: Inputs) -> dict[str, list[Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
-    said[""] = [tensor.float() for tensor in tensors_of(output) if not tensor.is_complex()]
+    said[""] = [_real(tensor) for tensor in tensors_of(output)]
     return said
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """In float32; the two parts of complex numbers one behind the other."""
+    if tensor.is_complex():
+        tensor = torch.cat(torch.atleast_1d(tensor.real, tensor.imag))
+    return tensor.float()
 
 
 def _sampled(layer: nn.Module, output: Tensor) -> Tensor:
@@ -291,7 +316,7 @@ def _sampled(layer: nn.Module, output: Tensor) -> Tensor:
         output = output.movedim(1, -1)
     rows = output.reshape(-1, output.shape[-1])
     step = max(1, len(rows) // _POSITIONS)
-    return rows[::step].float().clone()
+    return _real(rows[::step]).clone()
 
 
 def _disagreement(
@@ -300,9 +325,6 @@ def _disagreement(
     if rows is not None and expected.ndim == 2:
         rows = rows.to(expected.device)
         expected, dense = expected[:, rows], dense[:, rows]
-    flat = expected.ndim == found.ndim == 2 and expected.shape[1] == found.shape[1]
-    if flat and len(expected) != len(found):
-        return None  # a layer that is applied to each channel for itself: fewer, as should be
     if expected.shape != found.shape:
         return f"outputs of shape {tuple(found.shape)} instead of {tuple(expected.shape)}"
     if not expected.numel():
