@@ -61,7 +61,7 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
     """
     trial = _Trial(model, layout, inputs)
     if trial.fault(layout.groups) is None:
-        return layout
+        return trial.without_coincidences(layout)
     trial.check_repeats()
     sound, fixed = dict(layout.groups), dict(layout.fixed)
     while sound and (fault := trial.fault(sound)) is not None:
@@ -77,7 +77,7 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
             makers = [m.module for m in sound[name].members if m.role == "out"]
             fixed.update((maker, why) for maker in makers if maker not in fixed)
             del sound[name]
-    return replace(layout, groups=sound, fixed=fixed)
+    return trial.without_coincidences(replace(layout, groups=sound, fixed=fixed))
 
 
 def is_random(model: nn.Module, inputs: Inputs) -> bool:
@@ -140,6 +140,23 @@ class _Trial:
         halves = names[:middle], names[middle:]
         first, second = (self._searched({n: groups[n] for n in half}) for half in halves)
         return first | second
+
+    def without_coincidences(self, layout: Layout) -> Layout:
+        """The layout without groups that are wrong where as many channels are left as elsewhere.
+
+        A network that adds a shortcut only if its shape fits would add one that it did not have.
+        """
+        sound, fixed = dict(layout.groups), dict(layout.fixed)
+        while masks := _equal(sound):
+            if (fault := self._fault(replace(layout, groups=sound, fixed={}), masks)) is None:
+                break
+            name = min(sound, key=lambda name: self._distance(sound[name], fault.place))
+            why = "removing units does not do what masking them does where as many channels are "
+            for member in sound[name].members:
+                if member.role == "out":
+                    fixed.setdefault(member.module, f"{why}left as elsewhere: {fault.what}")
+            del sound[name]
+        return replace(layout, groups=sound, fixed=fixed)
 
     def _distance(self, group: Group, place: str) -> float:
         """How many layers before a place, or behind it, a group has its nearest part."""
@@ -252,6 +269,18 @@ def _halves(groups: dict[str, Group]) -> Iterator[dict[str, Tensor]]:
         masks[name] = keep
     yield {name: keep if keep.any() else ~keep for name, keep in masks.items()}
     yield {name: ~keep if not keep.all() else keep for name, keep in masks.items()}
+
+
+def _equal(groups: dict[str, Group]) -> dict[str, Tensor]:
+    """Masks that leave all groups as many channels as the smallest has; {} if all have these."""
+    wide = {
+        name: max(m.indices.shape[1] for m in group.producers) for name, group in groups.items()
+    }
+    sizes = {name: group.units * wide[name] for name, group in groups.items()}
+    if len(set(sizes.values())) < 2:
+        return {}
+    left = {name: max(1, min(sizes.values()) // width) for name, width in wide.items()}
+    return {name: torch.arange(group.units) < left[name] for name, group in groups.items()}
 
 
 def _lively(model: nn.Module) -> nn.Module:

@@ -71,6 +71,23 @@ def test_a_faint_branch_is_looked_at_on_its_own():
         find_groups(Faint(), rows(8))
 
 
+def test_a_shortcut_that_is_added_where_its_shape_fits_is_noticed():
+    class Fitting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(8, 20), nn.Linear(20, 10), nn.Linear(10, 3)
+
+        def forward(self, x):
+            x = F.relu(self.a(x))
+            y = F.relu(self.b(x))
+            return self.c(x + y if x.shape == y.shape else y)
+
+    layout = find_groups(Fitting(), rows(8))
+    assert len(layout.groups) == 1
+    (fixed,) = {"a", "b"} - set(layout.groups)
+    assert "where as many channels are left as elsewhere: " in layout.fixed[fixed]
+
+
 def test_disagreement_of_two_models():
     model = dense_mlp()
     layout = find_groups(model, torch.randn(2, 6))
