@@ -147,8 +147,11 @@ class _Trial:
         A network that adds a shortcut only if its shape fits would add one that it did not have.
         """
         sound, fixed = dict(layout.groups), dict(layout.fixed)
-        while masks := _equal(sound):
-            if (fault := self._fault(replace(layout, groups=sound, fixed={}), masks)) is None:
+        while sound:
+            tried = replace(layout, groups=sound, fixed={})
+            stay = {self.layout.sizes[name][0] for name in fixed if name in self.layout.sizes}
+            faults = (self._fault(tried, masks) for masks in _equal(sound, stay))
+            if (fault := next((fault for fault in faults if fault), None)) is None:
                 break
             name = min(sound, key=lambda name: self._distance(sound[name], fault.place))
             why = "removing units does not do what masking them does where as many channels are "
@@ -271,16 +274,16 @@ def _halves(groups: dict[str, Group]) -> Iterator[dict[str, Tensor]]:
     yield {name: ~keep if not keep.all() else keep for name, keep in masks.items()}
 
 
-def _equal(groups: dict[str, Group]) -> dict[str, Tensor]:
-    """Masks that leave all groups as many channels as the smallest has; {} if all have these."""
+def _equal(groups: dict[str, Group], stay: set[int]) -> Iterator[dict[str, Tensor]]:
+    """Masks that leave all groups as many channels as the smallest has, or a layer that stays."""
     wide = {
         name: max(m.indices.shape[1] for m in group.producers) for name, group in groups.items()
     }
     sizes = {name: group.units * wide[name] for name, group in groups.items()}
-    if len(set(sizes.values())) < 2:
-        return {}
-    left = {name: max(1, min(sizes.values()) // width) for name, width in wide.items()}
-    return {name: torch.arange(group.units) < left[name] for name, group in groups.items()}
+    for size in sorted({min(sizes.values())} | stay):
+        if any(size < other for other in sizes.values()):
+            left = {name: max(1, size // width) for name, width in wide.items()}
+            yield {n: torch.arange(group.units) < left[n] for n, group in groups.items()}
 
 
 def _lively(model: nn.Module) -> nn.Module:
