@@ -272,6 +272,50 @@ class PaddedShortcut(nn.Module):
         return self.head((self.c2(self.c1(x)) + short).mean((2, 3)))
 
 
+class RowByRow(nn.Module):
+    """Each channel is brought to a row of its own, where all share a kernel or a pooling."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.a, self.b, self.h = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 12, 3), nn.Linear(12, 5)
+        self.step = step
+
+    def forward(self, x):
+        x = F.relu(self.a(x))
+        n, c, *size = x.shape
+        x = self.step(x.reshape(n * c, 1, *size))
+        return self.h(F.relu(self.b(x.view(n, c, *x.shape[2:]))).mean((2, 3)))
+
+
+class Scaled(nn.Module):
+    def __init__(self, scale):
+        super().__init__()
+        self.register_buffer("scale", scale)
+
+    def forward(self, x):
+        return x * self.scale
+
+
+def with_a_shared_buffer():
+    scale = torch.linspace(0.5, 1.5, 16)
+    return nn.Sequential(
+        *(nn.Linear(8, 16), Scaled(scale), nn.ReLU(), nn.Linear(16, 16), Scaled(scale)),
+        *(nn.ReLU(), nn.Linear(16, 3)),
+    )
+
+
+class TiedByAList(nn.Module):
+    """The decoder has the encoder's weight, in a list, so that it is no parameter of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.m = nn.Linear(10, 20), nn.Linear(20, 20)
+        self.tied = [self.a.weight]
+
+    def forward(self, x):
+        return F.relu(self.m(F.relu(self.a(x)))) @ self.tied[0]
+
+
 class Ported(nn.Module):
     """Ported from TensorFlow: the map is turned before it is flattened."""
 
@@ -521,6 +565,16 @@ PRUNABLE = {
         *(rows(16), {"0": 32, "2": 12}),
     ),
     "stream behind layer norms": (NormedStream, rows(5, 8), {"a": 16, "up": 40}),
+    "blurred row by row": (
+        lambda: RowByRow(lambda x: F.conv2d(x, torch.ones(1, 1, 3, 3) / 9, padding=1)),
+        *(maps(), {"a": 16, "b": 12}),
+    ),
+    "pooled row by row": (
+        lambda: RowByRow(lambda x: F.avg_pool2d(x, 2)),
+        *(maps(size=10), {"a": 16, "b": 12}),
+    ),
+    "a shared buffer": (with_a_shared_buffer, rows(8), {"0": 16}),
+    "tied by a list": (TiedByAList, rows(10), {"a": 20}),
     "three axes": (
         lambda: nn.Sequential(
             *(nn.Conv3d(1, 6, 2), nn.BatchNorm3d(6), nn.ReLU(), nn.Conv3d(6, 4, 2), nn.ReLU()),
@@ -608,6 +662,14 @@ FIXED = {
     "features first": (
         lambda: Two(lambda logits, f: (logits, f)),
         *(rows(8), {"first": 12}, "a", "outputs of the network"),
+    ),
+    "as many rows as channels": (
+        lambda: Two(lambda logits, f: (logits, torch.linspace(0, 1, f.shape[1])[:, None])),
+        *(rows(8), {"first": 12}, "a", "outputs of shape (15, 1) instead of (32, 1)"),
+    ),
+    "complex numbers that count": (
+        lambda: Two(lambda logits, f: (logits, torch.complex(logits * 0, logits + f.shape[1]))),
+        *(rows(8), {"first": 12}, "a", "outputs differ by"),
     ),
     "features in a dict": (
         lambda: Two(lambda logits, f: {"loss": None, "logits": logits, "saliency": f.mean(1)}),

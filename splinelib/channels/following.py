@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ..network.inputs import Inputs
-from ..network.outputs import tensors_of
+from ..network.outputs import is_wrapped, tensors_of
 from . import rules
 from .axes import is_layer, role_of
 from .calls import Call
@@ -42,9 +42,11 @@ class Followed:
     calls : dict of str to int
         How often each convolution and linear layer was called, in order.
     order : list of str
-        Those that were called once: only at them do scores and fits look.
+        Those that were called once, outside `torch.func`: only at them do scores and fits look.
     batch_norms : dict of str to str
         Layer -> the batch norm that alone reads its output.
+    hidden : set of str
+        Layers that ran inside `torch.func`, where hooks see no values.
     emptied : bool
         Whether an operation had no rows to work on, as an expert to which none is sent.
     heads : bool
@@ -55,12 +57,14 @@ class Followed:
     blocks: dict[Block, Tensor] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     batch_norms: dict[str, str] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
     emptied: bool = False
     heads: bool = False
 
     @property
     def order(self) -> list[str]:
-        return [name for name, count in self.calls.items() if count == 1]
+        once = [name for name, count in self.calls.items() if count == 1]
+        return [name for name in once if name not in self.hidden]
 
 
 class _Follower(TorchDispatchMode):
@@ -183,7 +187,9 @@ def _watching(model: nn.Module, follower: _Follower) -> Iterator[None]:
             follower.stack.pop()
             if is_layer(module):
                 followed.calls[name] = followed.calls.get(name, 0) + 1
-                if isinstance(output, Tensor):
+                if isinstance(output, Tensor) and is_wrapped(output):
+                    followed.hidden.add(name)
+                elif isinstance(output, Tensor):
                     output._made_by = name
 
         return hook

@@ -25,7 +25,7 @@ from .axes import is_layer
 from .following import Followed, follow
 from .layout import Layout
 from .surgery import shell
-from .trial import tried_out
+from .trial import is_random, tried_out
 from .units import groups_of
 
 _MANY = 64  # rows for networks that send rows to different parts
@@ -93,8 +93,7 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
         )
         layout = tried_out(scratch, layout, inputs)
         if followed.heads:
-            with _holders_in_training(scratch):
-                layout = tried_out(scratch, layout, inputs, random=True)
+            layout = _tried_in_training(scratch, layout, inputs)
     if not layout.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(layout.fixed.items())[:5])
         if not any(is_layer(module) for module in modules.values()):
@@ -176,6 +175,17 @@ def _follow_in_training(scratch: nn.Module, inputs: Inputs, followed: Followed) 
         )
     finally:
         followed.calls, followed.batch_norms = order, norms
+
+
+def _tried_in_training(scratch: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
+    """The layout tried out on what runs in training only too, unless that is random."""
+    with _holders_in_training(scratch):
+        try:
+            return layout if is_random(scratch, inputs) else tried_out(scratch, layout, inputs)
+        except PruningError:
+            raise
+        except (RuntimeError, ValueError, TypeError):  # of which `_follow_in_training` warns
+            return layout
 
 
 def _check_prunable(model: nn.Module) -> None:

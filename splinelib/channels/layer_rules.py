@@ -112,7 +112,8 @@ def convolution(call: Call) -> None:
     given = call.given
     inputs, weight, groups = given["input"], given["weight"], given["groups"]
     reads, makes = (0, 1) if given["transposed"] else (1, 0)
-    read = [_lone(call, item, 1) for item in call.of(inputs)]
+    apart = [item for item in call.of(inputs) if item.axes == {0}]  # each in rows of its own
+    read = [_lone(call, item, 1) for item in call.of(inputs) if item.axes != {0}]
     read = [labels for labels in read if labels is not None]
     made = _sides(call, weight, makes)
     columns = _sides(call, weight, reads)
@@ -128,11 +129,20 @@ def convolution(call: Call) -> None:
             for other in columns:
                 call.ties.tie(one, other)
     shape = call.results[0].shape
-    operands = [(shape, [along(labels, shape, 1) for labels in made])]
+    passed = [_spread(item, shape) for item in apart]
+    operands = [(shape, [*(along(labels, shape, 1) for labels in made), *passed])]
     if (bias := given["bias"]) is not None:
         column = (len(bias), *(1,) * (len(shape) - 2))
         operands.append((column, [field(f.labels.view(column)) for f in call.of(bias)]))
     call.give(combine(call.ties, shape, operands, call.met))
+
+
+def _spread(item: Field, shape: Sequence[int]) -> Field:
+    """Labels along the rows of another shape."""
+    labels = item.labels
+    while labels.ndim > 1:
+        labels = labels.select(1, 0)
+    return along(labels, shape, 0)
 
 
 def _lone(call: Call, item: Field, axis: int) -> Tensor | None:

@@ -51,7 +51,17 @@ def _leaving_out(kind: type) -> type:
         with _OverKept(self.kept_channels):
             return kind.forward(self, x)
 
-    return type(f"{kind.__name__}OverKept", (kind,), {"forward": forward, "plain_class": kind})
+    def reduce(self):  # a class made here has no name by which pickle could find it
+        return _restored, (kind,), self.__getstate__()
+
+    members = {"forward": forward, "plain_class": kind, "__reduce__": reduce}
+    return type(f"{kind.__name__}OverKept", (kind,), members)
+
+
+def _restored(kind: type) -> nn.Module:
+    """An empty norm of the class that leaves channels out, for pickle to fill."""
+    made = _leaving_out(kind)
+    return made.__new__(made)
 
 
 def leave_out(norm: nn.Module, channels: Tensor) -> None:

@@ -301,8 +301,10 @@ def channelwise(call: Call) -> None:
         if item.axes and item.axes <= space:
             call.mixes(item)
             continue
-        labels = call.ties.level(item, item.axes - {ndim - width - 1}).labels
-        for axis in set(range(ndim)) - {ndim - width - 1}:
+        # boxes are cut out of any of the rows, all else is done for each row by itself
+        mixed = item.axes & ({0, *space} if call.name.startswith("roi") else space)
+        labels = call.ties.level(item, mixed).labels
+        for axis in sorted(set(range(ndim)) - (item.axes - mixed)):
             labels = labels.narrow(axis, 0, 1)
         passed.append(labels)
     for index, result in enumerate(call.results):

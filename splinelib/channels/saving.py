@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import DamagedFile
 from ..files import replacing
-from .surgery import cut, cut_copy
+from .surgery import cut_copy
 
 _FORMAT, _VERSION = "splinelib pruned network", 1
 
@@ -97,7 +97,7 @@ def load_pruned(make_dense_model: Callable[[], nn.Module], path: str | os.PathLi
             f"make_dense_model should return a torch.nn.Module, not {type(model).__name__}"
         )
     _check_dense(model, saved["shapes"], "make_dense_model() does not make", path)
-    cut(model, saved["kept"])
+    model = cut_copy(model, saved["kept"])
     modules = dict(model.named_modules())
     for name in saved["added_biases"]:
         weight = modules[name].weight

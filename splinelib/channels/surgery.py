@@ -2,7 +2,7 @@
 
 A `Layout` says which rows, columns and channels a unit owns. Masks become the channels that go
 (`dropped_channels`) or stay (`kept_channels`), and those a copy of the network: with the units at
-zero (`silenced`, `held`) or without them (`removed`, `cut`).
+zero (`silenced`, `held`) or without them (`removed`, `cut_copy`).
 """
 
 import copy
@@ -49,7 +49,7 @@ def silenced(
     layout : Layout
     masks : dict of str to bool Tensor (U,)
     share : bool
-        Whether the copy has its other tensors in common with the model.
+        Whether the copy has its other parameters in common with the model.
     """
     dropped, memo = dropped_channels(layout, masks), {}
     if share:
@@ -59,7 +59,7 @@ def silenced(
             for name, role in dropped
             for key, _ in _silencing(modules[name], role)
         }
-        memo = {id(t): t for t in (*model.parameters(), *model.buffers()) if id(t) not in changed}
+        memo = {id(t): t for t in model.parameters() if id(t) not in changed}
     result = duplicate(model, memo)
     modules = dict(result.named_modules())
     for (name, role), indices in dropped.items():
@@ -143,7 +143,7 @@ def cut_copy(
         for key, tensor in _selected(modules[name], sides):
             memo[id(getattr(modules[name], key))] = tensor
     if share:
-        memo = {id(t): t for t in (*model.parameters(), *model.buffers())} | memo
+        memo = {id(t): t for t in model.parameters()} | memo
     small = duplicate(model, memo)
     modules = dict(small.named_modules())
     for name, sides in kept.items():
@@ -165,12 +165,20 @@ def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
 
 
 def shell(model: nn.Module) -> nn.Module:
-    """A copy of the tree of modules that shares parameters and buffers with the model.
+    """A copy of the tree of modules that shares parameters with the model.
 
-    Hooks and modes that are put on it do not touch the model. Its norms are over all channels.
+    Hooks and modes that are put on it do not touch the model, nor does what a run writes: buffers,
+    and the weights of embeddings that are kept short. Its norms are over all channels.
     """
-    memo = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    written = {id(module.weight) for module in model.modules() if _is_kept_short(module)}
+    memo = {id(tensor): tensor for tensor in model.parameters() if id(tensor) not in written}
+    memo |= {id(tensor): tensor.detach().clone() for tensor in model.buffers()}
     return plain_again(_deepcopy(model, memo))
+
+
+def _is_kept_short(module: nn.Module) -> bool:
+    """Whether a run shortens the rows of its weight, in place."""
+    return getattr(module, "max_norm", None) is not None and hasattr(module, "weight")
 
 
 def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..errors import PruningError
 from ..network.inputs import Inputs
 from ..network.modes import evaluating
-from ..network.outputs import tensors_of
+from ..network.outputs import is_wrapped, tensors_of
 from .axes import is_layer
 from .layout import Group, Layout
 from .surgery import dropped_channels, duplicate, kept_channels, removed, silenced
@@ -25,6 +25,7 @@ from .surgery import dropped_channels, duplicate, kept_channels, removed, silenc
 # How far a layer of a smaller network may lie from the masked one's, relative to what masking half
 # of the units changes there, and to the largest value: summation order alone gives about 1e-6.
 _OF_CHANGE, _OF_SCALE = 1e-3, 1e-5
+_COINCIDENCES = 2  # numbers of channels at which all groups are tried
 _POSITIONS = 64  # of each map, so that deep networks fit into memory
 
 
@@ -45,7 +46,7 @@ def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | 
     return next((fault for fault in faults if fault), None)
 
 
-def tried_out(model: nn.Module, layout: Layout, inputs: Inputs, random: bool = False) -> Layout:
+def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
     """The layout without the groups whose removal does not do what masking does.
 
     Parameters
@@ -54,19 +55,15 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs, random: bool = F
         In the mode in which it should be tried. It is left as it is.
     layout : Layout
     inputs : Inputs
-    random : bool
-        Whether the model may be, as in training mode: then nothing can be compared.
 
     Raises
     ------
     PruningError
-        If the model is random and may not be, or if groups work alone and not together.
+        If the model is random, or if groups work alone and not together.
     """
     trial = _Trial(model, layout, inputs)
-    if random and not trial.repeats():
-        return layout
     if trial.fault(layout.groups) is None:
-        return layout
+        return trial.without_coincidences(layout)
     sound, fixed = dict(layout.groups), dict(layout.fixed)
     while sound and (fault := trial.fault(sound)) is not None:
         bad = trial.culprits(sound, fault)
@@ -81,7 +78,21 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs, random: bool = F
             makers = [m.module for m in sound[name].members if m.role == "out"]
             fixed.update((maker, why) for maker in makers if maker not in fixed)
             del sound[name]
-    return replace(layout, groups=sound, fixed=fixed)
+    return trial.without_coincidences(replace(layout, groups=sound, fixed=fixed))
+
+
+def is_random(model: nn.Module, inputs: Inputs) -> bool:
+    """Whether the same inputs give other outputs the second time, in the mode it is in."""
+    return _unlike(_said(model, inputs), _said(model, inputs)) is not None
+
+
+def _unlike(said: dict[str, list[Tensor]], again: dict[str, list[Tensor]]) -> str | None:
+    """The first layer that says other values in one of two runs; ``""`` for the outputs."""
+    for name, tensors in said.items():
+        for one, other in zip(tensors, again.get(name, []), strict=False):
+            if one.shape == other.shape and not torch.allclose(one, other, equal_nan=True):
+                return name
+    return None
 
 
 @dataclass(frozen=True)
@@ -101,26 +112,16 @@ class _Trial:
         self.dense = _said(self.model, inputs)
         self.jumping: set[str] = set()  # layers that are not compared
 
-    def repeats(self) -> bool:
-        """Whether the same inputs give the same outputs the second time."""
-        try:
-            self.check_repeats()
-        except PruningError:
-            return False
-        return True
-
     def check_repeats(self) -> None:
         """Raise `PruningError` if the same inputs give other outputs the second time."""
-        again = _said(self.model, self.inputs)
-        for name, tensors in self.dense.items():
-            for one, other in zip(tensors, again.get(name, []), strict=False):
-                if one.shape == other.shape and not torch.allclose(one, other, equal_nan=True):
-                    where = f"{name!r} gives" if name else "it gives"
-                    raise PruningError(
-                        f"the network is random in evaluation mode: {where} other values for the "
-                        "same inputs. Dropout that is always on (F.dropout(x) without "
-                        "training=self.training) does that"
-                    )
+        name = _unlike(self.dense, _said(self.model, self.inputs))
+        if name is not None:
+            where = f"{name!r} gives" if name else "it gives"
+            raise PruningError(
+                f"the network is random in evaluation mode: {where} other values for the "
+                "same inputs. Dropout that is always on (F.dropout(x) without "
+                "training=self.training) does that"
+            )
 
     def culprits(self, groups: dict[str, Group], fault: _Fault) -> dict[str, str]:
         """The groups that are not sound alone, and why; those near the fault are tried first."""
@@ -142,6 +143,26 @@ class _Trial:
         halves = names[:middle], names[middle:]
         first, second = (self._searched({n: groups[n] for n in half}) for half in halves)
         return first | second
+
+    def without_coincidences(self, layout: Layout) -> Layout:
+        """The layout without groups that are wrong where as many channels are left as elsewhere.
+
+        A network that adds a shortcut only if its shape fits would add one that it did not have.
+        """
+        sound, fixed = dict(layout.groups), dict(layout.fixed)
+        while sound:
+            tried = replace(layout, groups=sound, fixed={})
+            stay = {self.layout.sizes[name][0] for name in fixed if name in self.layout.sizes}
+            faults = (self._fault(tried, masks) for masks in _equal(sound, stay))
+            if (fault := next((fault for fault in faults if fault), None)) is None:
+                break
+            name = min(sound, key=lambda name: self._distance(sound[name], fault.place))
+            why = "removing units does not do what masking them does where as many channels are "
+            for member in sound[name].members:
+                if member.role == "out":
+                    fixed.setdefault(member.module, f"{why}left as elsewhere: {fault.what}")
+            del sound[name]
+        return replace(layout, groups=sound, fixed=fixed)
 
     def _distance(self, group: Group, place: str) -> float:
         """How many layers before a place, or behind it, a group has its nearest part."""
@@ -192,9 +213,15 @@ def _difference(
         return _Fault(f"it gives {len(small)} outputs instead of {len(masked)}", name)
     for at, (expected, found) in enumerate(zip(masked, small, strict=True)):
         whole = dense[at] if at < len(dense) else expected
+        if name and _other_rows(expected, found):
+            continue  # a layer that is applied to each channel for itself: fewer, as should be
         if (why := _disagreement(expected, found, whole, rows)) is not None:
             return _Fault(f"{name!r}: {why}" if name else why, name, only_outputs=not name)
     return None
+
+
+def _other_rows(expected: Tensor, found: Tensor) -> bool:
+    return expected.ndim == found.ndim == 2 and len(expected) != len(found)
 
 
 def _jumping(model: nn.Module, inputs: Inputs, said: dict[str, list[Tensor]]) -> set[str]:
@@ -268,6 +295,18 @@ def _halves(groups: dict[str, Group]) -> Iterator[dict[str, Tensor]]:
     yield {name: ~keep if not keep.all() else keep for name, keep in masks.items()}
 
 
+def _equal(groups: dict[str, Group], stay: set[int]) -> Iterator[dict[str, Tensor]]:
+    """Masks that leave all groups as many channels as the smallest has, or a layer that stays."""
+    wide = {
+        name: max(m.indices.shape[1] for m in group.producers) for name, group in groups.items()
+    }
+    sizes = {name: group.units * wide[name] for name, group in groups.items()}
+    for size in sorted({min(sizes.values())} | stay)[:_COINCIDENCES]:
+        if any(size < other for other in sizes.values()):
+            left = {name: max(1, size // width) for name, width in wide.items()}
+            yield {n: torch.arange(group.units) < left[n] for n, group in groups.items()}
+
+
 def _lively(model: nn.Module) -> nn.Module:
     """A copy in which weights that are all 0 are not, so that nothing is hidden behind them."""
     if all(tensor.any() for _, tensor in _weights(model)):
@@ -298,7 +337,7 @@ def _said(model: nn.Module, inputs: Inputs) -> dict[str, list[Tensor]]:
         def hook(module, _, output):
             if is_layer(module):
                 reached[0] = name
-            if is_layer(module) and isinstance(output, Tensor):
+            if is_layer(module) and isinstance(output, Tensor) and not is_wrapped(output):
                 said.setdefault(name, []).append(_sampled(module, output))
 
         return hook
@@ -313,8 +352,15 @@ def _said(model: nn.Module, inputs: Inputs) -> dict[str, list[Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
-    said[""] = [tensor.float() for tensor in tensors_of(output) if not tensor.is_complex()]
+    said[""] = [_real(tensor) for tensor in tensors_of(output)]
     return said
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """In float32; the two parts of complex numbers one behind the other."""
+    if tensor.is_complex():
+        tensor = torch.cat(torch.atleast_1d(tensor.real, tensor.imag))
+    return tensor.float()
 
 
 def _sampled(layer: nn.Module, output: Tensor) -> Tensor:
@@ -323,7 +369,7 @@ def _sampled(layer: nn.Module, output: Tensor) -> Tensor:
         output = output.movedim(1, -1)
     rows = output.reshape(-1, output.shape[-1])
     step = max(1, len(rows) // _POSITIONS)
-    return rows[::step].float().clone()
+    return _real(rows[::step]).clone()
 
 
 def _disagreement(
@@ -332,9 +378,6 @@ def _disagreement(
     if rows is not None and expected.ndim == 2:
         rows = rows.to(expected.device)
         expected, dense = expected[:, rows], dense[:, rows]
-    flat = expected.ndim == found.ndim == 2 and expected.shape[1] == found.shape[1]
-    if flat and len(expected) != len(found):
-        return None  # a layer that is applied to each channel for itself: fewer, as should be
     if expected.shape != found.shape:
         return f"outputs of shape {tuple(found.shape)} instead of {tuple(expected.shape)}"
     if not expected.numel():

@@ -79,6 +79,8 @@ def _unusable(makers: list[str], followed: Followed) -> str | None:
     """Why a unit that might go cannot be judged."""
     if any(name in followed.order for name in makers):
         return None
+    if any(name in followed.hidden for name in makers):
+        return "it runs inside torch.func, where scores and fits cannot look"
     counts = [followed.calls[name] for name in makers if name in followed.calls]
     if counts:
         return f"it runs {counts[0]} times in one pass, which scores and fits do not understand"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 # What holds no tensor: walking into it would be slow, or never end.
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type)
@@ -38,3 +39,8 @@ def tensors_of(output) -> list[Tensor]:
 
     walk(output)
     return found
+
+
+def is_wrapped(tensor: Tensor) -> bool:
+    """Whether it stands for tensors inside `torch.func`, and holds no values once that is over."""
+    return is_functorch_wrapped_tensor(tensor)

@@ -62,6 +62,48 @@ def test_heads_that_run_in_training_only_are_cut_along():
     assert small.aux.weight.grad.shape == (5, 10)
 
 
+@pytest.mark.parametrize(
+    ("pooled", "why"),
+    [
+        (lambda x: x.mean((2, 3)) * x.shape[1] ** -0.5, "'aux': outputs differ by"),
+        (lambda x: F.adaptive_avg_pool2d(x, 1).view(-1, 16), "shape '[-1, 16]' is invalid"),
+    ],
+)
+def test_heads_that_run_in_training_only_are_tried_out_there(pooled, why):
+    class Head(Auxiliary):
+        def forward(self, x):
+            x = self.a(x)
+            out = self.head(self.b(x).mean((2, 3)))
+            return (out, self.aux(pooled(x))) if self.training else out
+
+    layout = find_groups(lively(Head), images(4))
+    assert list(layout.groups) == ["b.0"] and why in layout.fixed["a.0"]
+
+
+def test_what_is_random_in_training_is_not_tried_out_there():
+    class Head(Auxiliary):
+        def forward(self, x):
+            x = F.dropout(self.a(x), 0.5, self.training)
+            out = self.head(self.b(x).mean((2, 3)))
+            return (out, self.aux(x.mean((2, 3)))) if self.training else out
+
+    assert list(find_groups(lively(Head), images(4)).groups) == ["a.0", "b.0"]
+
+
+def test_layers_that_run_inside_torch_func_stay():
+    class Mapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(8, 16), nn.Linear(16, 12), nn.Linear(12, 3)
+
+        def forward(self, x):
+            return self.c(F.relu(self.b(torch.func.vmap(lambda row: F.relu(self.a(row)))(x))))
+
+    layout = find_groups(Mapped(), torch.randn(2, 8))
+    assert list(layout.groups) == ["b"] and layout.order == ("b", "c")
+    assert layout.fixed["a"] == "it runs inside torch.func, where scores and fits cannot look"
+
+
 @pytest.mark.filterwarnings("ignore:The default weight init:FutureWarning")
 def test_googlenet_trains_after_pruning():
     model = torchvision.models.googlenet(weights=None, num_classes=10, init_weights=False).eval()

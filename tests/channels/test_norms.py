@@ -1,6 +1,7 @@
 """Norms over the channels that stay."""
 
 import copy
+import io
 
 import pytest
 import torch
@@ -49,6 +50,10 @@ def test_a_norm_that_leaves_channels_out_is_the_norm_of_the_rest(norm, shape):
     assert list(norm.state_dict()) == list(state)
     copied = copy.deepcopy(norm)
     torch.testing.assert_close(copied(x), found)
+    written = io.BytesIO()
+    torch.save(norm, written)
+    written.seek(0)
+    torch.testing.assert_close(torch.load(written, weights_only=False)(x), found)
     plain_again(norm)
     assert type(norm) is type(plain) and torch.equal(norm(x), plain(x))
 

@@ -6,6 +6,7 @@ import torch
 import torchvision
 from networks import alive, convnet, dense_mlp, images, parameters
 from onnx.reference import ReferenceEvaluator
+from strangers import PRUNABLE, lively
 
 import splinelib as sl
 from splinelib.errors import DamagedFile
@@ -72,6 +73,15 @@ def test_pruning_twice_remembers_the_dense_network(tmp_path):
     loaded = sl.load_pruned(convnet, tmp_path / "smaller.pt")
     with torch.no_grad():
         assert torch.equal(loaded(data), smaller(data))
+
+
+@pytest.mark.parametrize("name", ["a shared buffer", "tied by a list"])
+def test_tensors_that_are_shared_are_still_shared_when_read_back(name, tmp_path):
+    make, inputs, _ = PRUNABLE[name]
+    small = sl.prune(lively(make), 0.4, "magnitude", example=inputs)
+    sl.save_pruned(small, tmp_path / "small.pt")
+    with torch.no_grad():
+        assert torch.equal(sl.load_pruned(make, tmp_path / "small.pt")(inputs), small(inputs))
 
 
 def test_damaged_and_foreign_files_are_refused(tmp_path):

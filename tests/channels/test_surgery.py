@@ -151,6 +151,25 @@ def test_the_quick_copy_is_what_deepcopy_gives():
     assert "scale" not in copied.state_dict() and torch.equal(copied.scale, torch.ones(4))
 
 
+def test_what_a_run_writes_does_not_reach_the_model():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words, self.out = nn.Embedding(11, 16, max_norm=0.5), nn.Linear(16, 3)
+            self.register_buffer("steps", torch.zeros(1))
+
+        def forward(self, x):
+            self.steps.add_(1)
+            return self.out(self.words(x))
+
+    model = Counting()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    copied = surgery.shell(model)
+    copied(torch.arange(11))
+    assert copied.steps == 1 and copied.out.weight is model.out.weight
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+
+
 @pytest.mark.parametrize("name", [*PRUNABLE, *(name for name in FIXED if FIXED[name][2])])
 @pytest.mark.parametrize("share", [0.3, 0.5])
 def test_shrunk_equals_masked_on_networks_that_people_bring(name, share):
@@ -173,3 +192,15 @@ def test_shrunk_equals_masked_on_networks_that_people_bring(name, share):
             assert one.shape == other.shape == whole.shape
             assert relative_error(one, other) < 1e-5
         assert parameters(small) < parameters(model) or all(mask.all() for mask in masks.values())
+
+
+def test_cut_in_place_is_the_cut_copy():
+    model = convnet()
+    masks = random_masks(find_groups(model, images(2)).groups)
+    layout = find_groups(model, images(2))
+    kept = surgery.kept_channels(model, surgery.dropped_channels(layout, masks))
+    copied = surgery.cut_copy(model, kept)
+    surgery.cut(model, kept)
+    with torch.no_grad():
+        assert torch.equal(model(images(3)), copied(images(3)))
+    assert repr(model) == repr(copied)

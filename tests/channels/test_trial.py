@@ -94,6 +94,21 @@ def test_heads_that_run_in_training_only_are_tried_as_well():
     assert "b" in find_groups(Written(0.5).eval(), rows(8)).groups
 
 
+def test_a_shortcut_that_is_added_where_its_shape_fits_is_noticed():
+    class Fitting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(8, 20), nn.Linear(20, 10), nn.Linear(10, 3)
+
+        def forward(self, x):
+            x = F.relu(self.a(x))
+            y = F.relu(self.b(x))
+            return self.c(x + y if x.shape == y.shape else y)
+
+    with pytest.raises(PruningError, match=r"a: [^;]*where as many channels are left as elsewhere"):
+        find_groups(Fitting(), rows(8))
+
+
 def test_disagreement_of_two_models():
     model = dense_mlp()
     layout = find_groups(model, torch.randn(2, 6))

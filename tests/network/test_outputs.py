@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from splinelib.network.outputs import tensors_of
+from splinelib.network.outputs import is_wrapped, tensors_of
 
 
 @dataclass
@@ -41,3 +41,9 @@ def test_each_tensor_once_and_circles_end():
     loop = [a, (a,)]
     loop.append(loop)
     assert [id(t) for t in tensors_of(loop)] == [id(a)]
+
+
+def test_what_stands_for_tensors_inside_torch_func_is_told_apart():
+    seen = []
+    torch.func.vmap(lambda row: seen.append(is_wrapped(row)) or row)(torch.zeros(2, 3))
+    assert seen == [True] and not is_wrapped(torch.zeros(2))
