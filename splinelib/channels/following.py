@@ -106,9 +106,6 @@ class _Follower(TorchDispatchMode):
         result = func(*args, **kwargs)
         results = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
         if not any(self.of(tensor) for tensor in inputs):
-            for tensor in results:  # written over by what carries no channels
-                if getattr(tensor, "_channels", ()):
-                    tensor._channels = ()
             return result
         call = Call(
             *(name_of(func), func, args, kwargs, results),
