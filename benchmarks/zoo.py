@@ -107,7 +107,7 @@ def build(name: str) -> tuple[nn.Module, Tensor]:
         size = 299
     if family == "video":
         frames = 16
-        size = 224 if name.startswith("mvit") else 112
+        size = 224 if name.startswith(("mvit", "s3d")) else 112
         return model.eval(), torch.randn(1, 3, frames, size, size, generator=generator)
     if family == "detection":
         return FirstImage(model).eval(), torch.rand(2, 3, 96, 96, generator=generator)

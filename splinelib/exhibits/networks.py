@@ -13,7 +13,7 @@ from . import wording
 _HEADS = ("network", "codes", "layout (s)", "groups", "units", "difference", "left", "rival")
 _FORMATS = ("{}", "{}", "{:.1f}", "{}", "{:,}", "{:.0e}", "{:.0%}", "{:.0%}")
 _LAST = ("slowest (s)", "rival prunes")
-FAMILIES = ("classification", "segmentation", "video", "detection")
+FAMILIES = ("classification", "segmentation", "video")
 # Summation order alone gives up to a hundredth of this.
 _AGREES = 1e-4
 
@@ -25,7 +25,7 @@ def table(rows: Sequence[dict], family: str) -> Table:
     ----------
     rows : sequence of dict
         From ``published("networks")``.
-    family : {"classification", "segmentation", "video", "detection"}
+    family : {"classification", "segmentation", "video"}
     """
     lines = [_line(row) for row in rows if row["family"] == family]
     return wording.table(lines, list(_HEADS), f"{family.capitalize()} networks", list(_FORMATS))
