@@ -10,9 +10,9 @@ from .. import plotting
 from ..plotting import Cell, Figure, Table
 from . import wording
 
-_HEADS = ("network", "codes", "layout (s)", "groups", "units", "difference", "left", "rival")
+_HEADS = ("network", "codes", "s", "groups", "units", "difference", "left", "rival")
 _FORMATS = ("{}", "{}", "{:.1f}", "{}", "{:,}", "{:.0e}", "{:.0%}", "{:.0%}")
-_LAST = ("slowest (s)", "rival prunes")
+_LAST = ("slowest (s)", "rival")
 FAMILIES = ("classification", "segmentation", "video")
 # Summation order alone gives up to a hundredth of this.
 _AGREES = 1e-4
@@ -101,7 +101,7 @@ def summary(rows: Sequence[dict]) -> Table:
             )
     return wording.table(
         lines,
-        ["", "networks", "groups found", "small = masked", *("codes", "smooth codes"), *_LAST],
+        ["", "networks", "groups found", "small = masked", *("codes", "smooth"), *_LAST],
         "Networks of torchvision, by family",
         ["{}", *["{:d}"] * 5, "{:.1f}", "{:d}"],
     )
