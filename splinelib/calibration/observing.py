@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..network.modes import evaluating
+from ..network.outputs import floating_tensors
 from .im2col import columns, output_rows, rows_shape
 from .layer_maps import LayerMap, autocast_of, has_rows, is_plain, layer_map, rounding_to
 
@@ -243,19 +244,8 @@ class Answers:
     def look(self, call: Call) -> None:
         """For `observe`, under the name of the network itself, which is empty."""
         if self._room > 0:
-            self.batches.append(tensors_of(call.output))
+            self.batches.append(floating_tensors(call.output))
             self._room -= sum(tensor.numel() for tensor in self.batches[-1])
-
-
-def tensors_of(output) -> list[Tensor]:
-    """All floating-point tensors in what a network gives: a tensor, or a structure of several."""
-    if isinstance(output, Tensor):
-        return [output] if output.is_floating_point() else []
-    if isinstance(output, dict):
-        output = list(output.values())
-    if isinstance(output, (tuple, list)):
-        return [tensor for part in output for tensor in tensors_of(part)]
-    return tensors_of(vars(output)) if hasattr(output, "__dict__") else []
 
 
 def _chosen(rows: Tensor, channels: Tensor | None) -> Tensor:

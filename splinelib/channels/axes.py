@@ -54,10 +54,13 @@ def side(module: nn.Module, role: str) -> int:
     return channels_of(module) if isinstance(module, MIXING) else module.num_features
 
 
-def rows_first(layer: nn.Module) -> Tensor:
-    """The weight of a layer with its rows along axis 0, those of a transposed convolution too."""
-    weight = layer.weight.detach()
-    return weight.transpose(0, 1) if _row_axis(layer) else weight
+def rows_first(layer: nn.Module, values: Tensor | None = None) -> Tensor:
+    """The weight of a layer with its rows along axis 0, those of a transposed convolution too.
+
+    ``values`` of the weight's shape are turned in its place.
+    """
+    values = layer.weight.detach() if values is None else values
+    return values.transpose(0, 1) if _row_axis(layer) else values
 
 
 def is_layer(module: nn.Module) -> bool:

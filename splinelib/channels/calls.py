@@ -81,6 +81,12 @@ class Call:
         """These units must stay, because of this operation."""
         self.ties.bar(item.labels, f"{self.said} {what}")
 
+    def mixes_all(self, what: str = "mixes its channels") -> None:
+        """All units that come in must stay."""
+        for tensor in self.tensors:
+            for item in self.of(tensor):
+                self.mixes(item, what)
+
     def operand(self, tensor: Tensor) -> Operand:
         """A tensor as the algebra of fields takes it."""
         return tuple(tensor.shape), self.of(tensor)

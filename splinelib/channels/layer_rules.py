@@ -50,9 +50,7 @@ def _columns(sizes: Sequence[int], fields: Sequence[Field], ndim: int) -> Operan
 
 
 def attention(call: Call) -> None:
-    for tensor in call.tensors:
-        for item in call.of(tensor):
-            call.mixes(item, "works on whole heads, which keep their size")
+    call.mixes_all("works on whole heads, which keep their size")
 
 
 def bilinear(call: Call) -> None:
@@ -73,16 +71,12 @@ def bilinear(call: Call) -> None:
         wide.append(fields)
     summed = set(given["sumdim"])
     for axis in summed:
-        here = [[f for f in fields if axis in f.axes] for fields in wide]
-        met = [call.ties.level(f, f.axes - {axis}).labels for fields in here for f in fields]
+        met = [_lone(call, item, axis) for fields in wide for item in fields if axis in item.axes]
         for labels in met:
             call.ties.note_read(labels)
-            lone = labels.movedim(axis, -1).reshape(-1, labels.shape[axis])[0]
-            first = met[0].movedim(axis, -1).reshape(-1, met[0].shape[axis])[0]
-            if len(met) == 1:
-                call.ties.bar(labels, why)
-            elif len(lone) == len(first):
-                call.ties.tie(first, lone)
+            call.ties.tie(met[0], labels)
+        if len(met) == 1:
+            call.ties.bar(met[0], why)
     passed = []
     for fields in wide:
         for item in fields:
@@ -91,8 +85,7 @@ def bilinear(call: Call) -> None:
             labels = item.labels
             for axis in sorted(summed, reverse=True):
                 labels = labels.select(axis, 0)
-            if not any(kept.axes == field(labels).axes for kept in passed):
-                passed.append(field(labels.expand(call.results[0].shape)))
+            passed.append(field(labels.expand(call.results[0].shape)))
     call.give(passed)
 
 
@@ -246,6 +239,4 @@ def group_norm(call: Call) -> None:
     if groups == call.given["C"]:
         batch_norm(call)
         return
-    for tensor in call.tensors:
-        for item in call.of(tensor):
-            call.mixes(item)
+    call.mixes_all()

@@ -19,16 +19,12 @@ _NONE = torch.zeros(1, dtype=torch.long)  # the label of what no channel makes
 
 def unknown(call: Call) -> None:
     """Fix every unit that comes in."""
-    for tensor in call.tensors:
-        for item in call.of(tensor):
-            call.mixes(item, "may mix its channels: splinelib does not know this operation")
+    call.mixes_all("may mix its channels: splinelib does not know this operation")
 
 
 def emptied(call: Call) -> None:
     """Nothing can be seen where there are no rows, such as a detector that finds no boxes."""
-    for tensor in call.tensors:
-        for item in call.of(tensor):
-            call.mixes(item, "has no rows to work on: give an example in which it has")
+    call.mixes_all("has no rows to work on: give an example in which it has")
 
 
 def together(call: Call) -> None:
@@ -178,14 +174,19 @@ def part(call: Call) -> None:
         if axis not in item.axes or (taken == size and step == 1):
             continue
         if step > 1 and size % step == 0 and taken == size // step:
-            blocks = item.labels.unflatten(axis, (size // step, step))
-            call.ties.tie(blocks.narrow(axis + 1, 0, 1), blocks)
+            _blocks(call, item, axis, step)
         elif taken and step == 1 and size % taken == 0 and start % taken == 0:
             cut(call, item, axis, [taken] * (size // taken))
         else:
             end = start + (taken - 1) * step + 1
             call.mixes(item, f"takes channels {start} to {end - 1} of {size}, by number")
     move(call)
+
+
+def _blocks(call: Call, item: Field, axis: int, width: int) -> None:
+    """So many units that stand side by side go together."""
+    blocks = item.labels.unflatten(axis, (-1, width))
+    call.ties.tie(blocks.narrow(axis + 1, 0, 1), blocks)
 
 
 def glu(call: Call) -> None:
@@ -203,8 +204,7 @@ def pixel_shuffle(call: Call) -> None:
     axis = call.input.ndim - 3
     for item in call.of(call.input):
         if axis in item.axes:
-            blocks = item.labels.unflatten(axis, (-1, factor))
-            call.ties.tie(blocks.narrow(axis + 1, 0, 1), blocks)
+            _blocks(call, item, axis, factor)
     move(call)
 
 

@@ -102,11 +102,9 @@ def held(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Modul
 
 
 @torch.no_grad()
-def removed(
-    model: nn.Module, layout: Layout, masks: dict[str, Tensor], share: bool = False
-) -> nn.Module:
-    """A copy without the masked units' rows, columns and channels; ``share`` as for `silenced`."""
-    return cut_copy(model, kept_channels(model, dropped_channels(layout, masks)), share)
+def removed(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Module:
+    """A copy without the masked units' rows, columns and channels."""
+    return cut_copy(model, kept_channels(model, dropped_channels(layout, masks)))
 
 
 def kept_channels(
@@ -136,7 +134,10 @@ def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
 def cut_copy(
     model: nn.Module, kept: dict[str, dict[str, Tensor]], share: bool = False
 ) -> nn.Module:
-    """A copy with only the given channels; what goes is not copied first."""
+    """A copy with only the given channels; what goes is not copied first.
+
+    ``share`` as for `silenced`.
+    """
     modules, memo, before = dict(model.named_modules()), {}, {}
     for name, sides in kept.items():
         before[name] = side(modules[name], next(iter(sides)))

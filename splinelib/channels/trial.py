@@ -20,7 +20,7 @@ from ..network.modes import evaluating
 from ..network.outputs import is_wrapped, tensors_of
 from .axes import is_layer
 from .layout import Group, Layout
-from .surgery import dropped_channels, duplicate, kept_channels, removed, silenced
+from .surgery import cut_copy, dropped_channels, duplicate, kept_channels, silenced
 
 # How far a layer of a smaller network may lie from the masked one's, relative to what masking half
 # of the units changes there, and to the largest value: summation order alone gives about 1e-6.
@@ -62,8 +62,6 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
         If the model is random, or if groups work alone and not together.
     """
     trial = _Trial(model, layout, inputs)
-    if trial.fault(layout.groups) is None:
-        return trial.without_coincidences(layout)
     sound, fixed = dict(layout.groups), dict(layout.fixed)
     while sound and (fault := trial.fault(sound)) is not None:
         bad = trial.culprits(sound, fault)
@@ -73,12 +71,17 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
             trial.jumping.add("")
         elif not bad:
             raise PruningError(f"the groups of this network depend on each other: {fault.what}")
-        for name, why in bad.items():
-            why = f"removing units does not do what masking them does: {why}"
-            makers = [m.module for m in sound[name].members if m.role == "out"]
-            fixed.update((maker, why) for maker in makers if maker not in fixed)
-            del sound[name]
+        for name, what in bad.items():
+            why = f"removing units does not do what masking them does: {what}"
+            _stays(sound.pop(name), why, fixed)
     return trial.without_coincidences(replace(layout, groups=sound, fixed=fixed))
+
+
+def _stays(group: Group, why: str, fixed: dict[str, str]) -> None:
+    """All layers that make the group's units are fixed; a first reason stands."""
+    for member in group.members:
+        if member.role == "out":
+            fixed.setdefault(member.module, why)
 
 
 def is_random(model: nn.Module, inputs: Inputs) -> bool:
@@ -158,10 +161,7 @@ class _Trial:
                 break
             name = min(sound, key=lambda name: self._distance(sound[name], fault.place))
             why = "removing units does not do what masking them does where as many channels are "
-            for member in sound[name].members:
-                if member.role == "out":
-                    fixed.setdefault(member.module, f"{why}left as elsewhere: {fault.what}")
-            del sound[name]
+            _stays(sound.pop(name), f"{why}left as elsewhere: {fault.what}", fixed)
         return replace(layout, groups=sound, fixed=fixed)
 
     def _distance(self, group: Group, place: str) -> float:
@@ -182,7 +182,7 @@ class _Trial:
     def _fault(self, layout: Layout, masks: dict[str, Tensor]) -> _Fault | None:
         kept = kept_channels(self.model, dropped_channels(layout, masks))
         try:
-            found = _said(removed(self.model, layout, masks, share=True), self.inputs)
+            found = _said(cut_copy(self.model, kept, share=True), self.inputs)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
             reached = getattr(error, "_reached", "")
             place = f" behind {reached!r}" if reached else ""

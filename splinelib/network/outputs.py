@@ -41,6 +41,11 @@ def tensors_of(output) -> list[Tensor]:
     return found
 
 
+def floating_tensors(output) -> list[Tensor]:
+    """Those of `tensors_of` that hold floating-point numbers."""
+    return [tensor for tensor in tensors_of(output) if tensor.is_floating_point()]
+
+
 def is_wrapped(tensor: Tensor) -> bool:
     """Whether it stands for tensors inside `torch.func`, and holds no values once that is over."""
     return is_functorch_wrapped_tensor(tensor)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ..calibration.observing import Answers, batches, channels_last, observe, tensors_of
+from ..calibration.observing import Answers, batches, channels_last, observe
 from ..channels.layout import Layout
 from ..network.modes import evaluating
+from ..network.outputs import floating_tensors
 
 # By how much an error may be larger before that is more than rounding.
 _ROUNDING = 1e-6
@@ -133,7 +134,7 @@ def errors(
         total, same = _Sums(), channels_last(network, data)
         with evaluating(network):
             for (batch,), wanted in zip(batches(same), answers.batches, strict=False):
-                total.add(tensors_of(network(batch)), wanted, probabilities)
+                total.add(floating_tensors(network(batch)), wanted, probabilities)
         found.append(total.error())
     return found
 

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..calibration.implied import Implied, output_variance, taps
 from ..calibration.layer_maps import LayerMap, is_plain, warn_text
 from ..calibration.observing import Call, batches, observe
+from ..channels.axes import is_depthwise
 from ..channels.layout import Layout
 from ..errors import PruningError
 from ..network.modes import device_of, evaluating
@@ -100,17 +101,12 @@ def readers_of_units(model: nn.Module, layout: Layout) -> list[str]:
     """
     modules = dict(model.named_modules())
     reading = {member.module for group in layout.groups.values() for member in group.consumers}
-    return [name for name in layout.order if name in reading and not _is_depthwise(modules[name])]
+    return [name for name in layout.order if name in reading and not is_depthwise(modules[name])]
 
 
 def can_take_over(layer: nn.Module, name: str, reads: Mapping[str, Implied]) -> bool:
     """Whether a layer's weights can be changed for what goes among its inputs."""
     return name in reads and getattr(layer, "groups", 1) == 1
-
-
-def _is_depthwise(layer: nn.Module) -> bool:
-    groups = getattr(layer, "groups", 1)
-    return groups > 1 and groups == layer.in_channels
 
 
 def _merge_inputs(

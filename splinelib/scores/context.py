@@ -11,6 +11,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from ..calibration.implied import Implied
 from ..calibration.observing import Answers, Call, Outputs, RowSample, batches, observe
 from ..calibration.regression import wide
+from ..channels.axes import rows_first
 from ..channels.layout import Group, Layout
 from ..network.modes import evaluating
 from .hyperplanes import folded
@@ -57,9 +58,9 @@ class Context:
         Those of half precision come in float32.
         """
         return [
-            wide(self.modules[member.module].weight.detach())[
-                member.indices.to(self._device)
-            ].flatten(1)
+            wide(rows_first(self.modules[member.module]))[member.indices.to(self._device)].flatten(
+                1
+            )
             for member in group.producers
         ]
 
@@ -162,7 +163,9 @@ class Context:
         mode; values are shares of the sum over all weights of the network's layers, as in SNIP.
         """
         return [
-            self._sensitivities[member.module][member.indices.to(self._device)].flatten(1)
+            rows_first(self.modules[member.module], self._sensitivities[member.module])[
+                member.indices.to(self._device)
+            ].flatten(1)
             for member in group.producers
         ]
 

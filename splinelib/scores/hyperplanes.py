@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..calibration.regression import wide
+from ..channels.axes import rows_first
 from .removal import Removal
 
 RHO = 0.1
@@ -304,7 +305,7 @@ COMPONENTS = 16
 
 def folded(layer: nn.Module, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
     """Rows (out, F) and offsets (out,) of a layer with the batch norm that follows it, if any."""
-    rows = wide(layer.weight.detach()).flatten(1)
+    rows = wide(rows_first(layer)).flatten(1)
     offset = rows.new_zeros(len(rows)) if layer.bias is None else wide(layer.bias.detach())
     if norm is None or norm.running_var is None:
         return rows, offset

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..calibration.implied import Implied, output_variance, reads_along, taps
+from ..channels.axes import rows_first
 from ..channels.layout import Group, Layout
 from ..network.inputs import Inputs
 from ..network.trace import record
@@ -89,7 +90,7 @@ def _unrelated(
     """Inputs of a layer whose channels are uncorrelated, as large as what makes them."""
     size = torch.zeros(group.units, dtype=torch.float64)
     for member in group.producers:
-        rows = modules[member.module].weight.detach().flatten(1)
+        rows = rows_first(modules[member.module]).flatten(1)
         size += rows.double().square().sum(1).cpu()[member.indices].sum(1)
     width = layer.weight.shape[1]
     variance = torch.zeros(width, dtype=torch.float64)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from splinelib.network.outputs import is_wrapped, tensors_of
+from splinelib.network.outputs import floating_tensors, is_wrapped, tensors_of
 
 
 @dataclass
@@ -34,6 +34,11 @@ def test_tensors_are_found_however_they_are_packed():
     ):
         found = tensors_of(packed)
         assert [id(t) for t in found] == [id(a), id(b), id(c)]
+
+
+def test_floating_tensors_alone():
+    a, b, c = torch.zeros(1), torch.ones(2), torch.arange(3)
+    assert [id(t) for t in floating_tensors((a, {"c": c}, [b]))] == [id(a), id(b)]
 
 
 def test_each_tensor_once_and_circles_end():

@@ -330,3 +330,21 @@ def test_groups_that_a_criterion_cannot_look_at_are_named():
     labels = torch.zeros(64, dtype=torch.long)
     with pytest.raises(ValueError, match=r"gradient of a classifier's loss, which cannot be taken"):
         sl.score(model, "snip", data=data, labels=labels)
+
+
+def test_units_of_transposed_convolutions_are_scored_by_their_rows():
+    """The rows of a transposed convolution lie along axis 1 of its weight."""
+    torch.manual_seed(0)
+    up = nn.ConvTranspose2d(6, 4, 2, stride=2)
+    rest = [nn.ReLU(), nn.Conv2d(4, 5, 1), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 64, 3)]
+    model, plain = nn.Sequential(up, *rest), nn.Conv2d(6, 4, 2)
+    with torch.no_grad():
+        plain.weight.copy_(up.weight.transpose(0, 1))
+        plain.bias.copy_(up.bias)
+    # of the same rows: a convolution in its place, over a map enlarged before
+    other = nn.Sequential(plain, *copy.deepcopy(rest)[:-1], nn.Linear(5 * 9, 3))
+    one = find_groups(model, torch.randn(2, 6, 4, 4))
+    same = find_groups(other, torch.randn(2, 6, 4, 4))
+    for criterion in ("magnitude", "l2", "fpgm", "spline"):
+        found = sl.score(model, criterion, layout=one)["0"]
+        torch.testing.assert_close(found, sl.score(other, criterion, layout=same)["0"])
