@@ -42,7 +42,7 @@ def _rival(row: dict) -> Cell:
     value = row["rival"]
     if isinstance(value, int | float):
         return Cell(value)
-    return Cell(None, note="does not end" if str(value).startswith("over") else "fails")
+    return Cell(None, note="slow" if str(value).startswith("over") else "fails")
 
 
 @dataclass(frozen=True)
