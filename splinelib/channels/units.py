@@ -26,8 +26,7 @@ def groups_of(followed: Followed, modules: dict[str, nn.Module]) -> tuple[dict, 
     groups : dict of str to Group
         In order of execution.
     fixed : dict of str to str
-        Every layer that has rows in no group, and every other module whose parameters make or
-        read channels.
+        Every layer of which some rows are in no group, and every other module with weights.
     """
     reasons, units = _sorted_out(followed)
     alike: dict[tuple, list[Unit]] = {}
@@ -45,7 +44,7 @@ def groups_of(followed: Followed, modules: dict[str, nn.Module]) -> tuple[dict, 
     for group in _ordered(alike, followed, modules):
         if group.units == 1 and max(m.indices.shape[1] for m in group.producers) > 1:
             why = "its channels are tied to each other: they could only go together"
-            fixed.update((member.module, why) for member in group.producers)
+            fixed.update((member.module, why) for member in group.members if member.role == "out")
             continue
         name, k = group.name, 2
         while name in groups:
