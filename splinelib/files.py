@@ -1,10 +1,16 @@
 """Where the project keeps its files, and how they are written."""
 
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -36,6 +42,8 @@ def checkout() -> Path:
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file so that a reader sees the old one or the new one, never half of it.
 
+    What processes that were killed while they wrote to the same folder left behind is removed.
+
     Parameters
     ----------
     path
@@ -47,8 +55,14 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         A temporary file in the same folder. It takes the place of `path` when the block ends,
         and is removed if the block raises.
 
+    Raises
+    ------
+    OSError
+        The file cannot be written, because the disk is full for one; it names the file.
+
     Examples
     --------
+    >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> with replacing(folder / "note.txt") as temporary:
     ...     _ = temporary.write_text("whole")
@@ -57,23 +71,48 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last because numpy.savez appends .npz to names that lack it.
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}-", suffix=f".part{path.suffix}"
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    _remove_left_behind(path.parent)
+    with _temporary(path) as temporary:
+        try:
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            if error.filename is None:  # as of a write to a full disk
+                error.filename = str(path)
+            raise
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+# The suffix stays last because numpy.savez appends .npz to names that lack it.
+_LEFT_BEHIND = re.compile(r"\..*-[a-z0-9_]{8}\.part(\.\w+)?")
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, locked by this process.
+
+    However the process ends, the system lets go of the lock, and others see that nobody writes.
+    """
+    while True:
+        temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}.part{path.suffix}"
+        with open(temporary, "xb") as held:
+            if fcntl is None:
+                held.close()  # Windows cannot move a file that is open
+            else:
+                with suppress(OSError):  # a file system without locks: nobody else gets one either
+                    fcntl.flock(held, fcntl.LOCK_EX)
+            if temporary.exists():  # else it was taken for left behind before it was locked
+                yield temporary
+                return
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Remove the temporary files of a folder that no process holds."""
+    names = [] if fcntl is None else os.listdir(folder)
+    for temporary in [folder / name for name in names if _LEFT_BEHIND.fullmatch(name)]:
+        with suppress(OSError), open(temporary, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
