@@ -7,15 +7,25 @@ to the weights that the dense network started from.
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
+from ..archives import read_tensors, write_tensors
 from ..errors import DamagedFile
-from ..files import replacing
+from ..schemas import mismatches
 from .surgery import cut_copy
 
 _FORMAT, _VERSION = "splinelib pruned network", 1
+_REMEDY = "Prune and save the network again."
+_HELD = {
+    "kept": {str: {str: Tensor}},
+    "shapes": {str: [int]},
+    "added_biases": [str],
+    "state": {str: object},
+    "training": bool,
+}
 
 
 def remembered(
@@ -60,11 +70,15 @@ def save_pruned(model: nn.Module, path: str | os.PathLike) -> None:
     ValueError
         If the model was not pruned here, so that nobody knows what was kept.
     """
+    write_tensors(path, pruned_state(model))
+
+
+def pruned_state(model: nn.Module) -> dict:
+    """What `save_pruned` writes, for a file that holds more than a pruned network."""
     record = _record_of(model, "save_pruned")
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    content = {"format": _FORMAT, "version": _VERSION, **record, "state": state}
-    with replacing(path) as temporary:
-        torch.save({**content, "training": model.training}, temporary)
+    head = {"format": _FORMAT, "version": _VERSION, "training": model.training}
+    return {**head, **record, "state": state}
 
 
 def load_pruned(make_dense_model: Callable[[], nn.Module], path: str | os.PathLike) -> nn.Module:
@@ -86,23 +100,39 @@ def load_pruned(make_dense_model: Callable[[], nn.Module], path: str | os.PathLi
     Raises
     ------
     DamagedFile
-        If the file is truncated, of another version, or not one of ours.
+        If the file is truncated, damaged, of another version, or not one of ours.
     ValueError
-        If the dense network is not the one that was pruned.
+        If the dense network is not the one that was pruned, or of a dtype that cannot hold what
+        was saved.
+    OSError, MemoryError
+        If the file cannot be opened or read; it may be sound.
     """
-    saved = _read(path)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"there is no pruned network at {path}")
+    return from_pruned_state(make_dense_model, read_tensors(path, "file", _REMEDY), path)
+
+
+def from_pruned_state(make_dense_model: Callable[[], nn.Module], saved: object, path) -> nn.Module:
+    """Undo `pruned_state`; arguments and errors as for `load_pruned`, `path` for its messages."""
+    _check_saved(saved, path)
     model = make_dense_model()
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"make_dense_model should return a torch.nn.Module, not {type(model).__name__}"
         )
     _check_dense(model, saved["shapes"], "make_dense_model() does not make", path)
-    model = cut_copy(model, saved["kept"])
-    modules = dict(model.named_modules())
-    for name in saved["added_biases"]:
-        weight = modules[name].weight
-        modules[name].bias = nn.Parameter(weight.new_zeros(len(weight)))
-    model.load_state_dict(saved["state"])
+    _check_dtypes(model, saved["state"], path)
+    try:
+        model = cut_copy(model, saved["kept"])
+        modules = dict(model.named_modules())
+        for name in saved["added_biases"]:
+            weight = modules[name].weight
+            modules[name].bias = nn.Parameter(weight.new_zeros(len(weight)))
+        model.load_state_dict(saved["state"])
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise DamagedFile(
+            f"{path} does not fit together ({str(error).splitlines()[0]}). {_REMEDY}"
+        ) from error
     model.pruning_record = {key: saved[key] for key in ("kept", "shapes", "added_biases")}
     return model.train(saved["training"])
 
@@ -144,24 +174,34 @@ def rewind(pruned: nn.Module, dense: nn.Module) -> nn.Module:
     return ticket
 
 
-def _read(path: str | os.PathLike) -> dict:
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"there is no pruned network at {path}")
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises a different type for each kind of damage
-        raise DamagedFile(
-            f"{path} cannot be read ({type(error).__name__}); it is truncated, damaged or not a "
-            "file of save_pruned: write it again"
-        ) from error
+def _check_saved(saved: object, path) -> None:
     if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
         raise DamagedFile(f"{path} was not written by save_pruned")
-    if saved["version"] != _VERSION:
+    if saved.get("version") != _VERSION:
         raise DamagedFile(
-            f"{path} has version {saved['version']}, this splinelib reads version {_VERSION}; "
+            f"{path} has version {saved.get('version')}, this splinelib reads version {_VERSION}; "
             "prune and save the network again"
         )
-    return saved
+    problems = list(islice(mismatches(saved, _HELD, "file"), 5)) or [
+        f"{name} holds values that are not numbers"
+        for name, value in saved["state"].items()
+        if isinstance(value, Tensor) and value.isnan().any()
+    ]
+    if problems:
+        raise DamagedFile(f"{path} cannot be: {'; '.join(problems)}. {_REMEDY}")
+
+
+def _check_dtypes(model: nn.Module, state: dict, path) -> None:
+    """Refuse to round what was saved."""
+    for name, made in model.state_dict().items():
+        saved = state.get(name)
+        if not isinstance(saved, Tensor) or not isinstance(made, Tensor):
+            continue
+        if torch.promote_types(saved.dtype, made.dtype) != made.dtype:
+            raise ValueError(
+                f"{name!r} was saved in {path} as {saved.dtype}, and make_dense_model() makes "
+                f"{made.dtype}, which cannot hold it: let it make {saved.dtype}."
+            )
 
 
 def _record_of(model: nn.Module, caller: str) -> dict:

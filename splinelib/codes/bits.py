@@ -34,6 +34,12 @@ def unpack_array(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return bits.view(bool).reshape(len(raw), *shape)
 
 
+def padded(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The bits of (N, words) that no unit has, which `pack_array` leaves 0: bool, (N, rest)."""
+    raw = packed[:, math.prod(shape) // (8 * WORD) :].view(np.uint8)
+    return np.unpackbits(raw, axis=1, bitorder="little")[:, math.prod(shape) % (8 * WORD) :]
+
+
 def differing(a: np.ndarray, b: np.ndarray) -> int:
     """How many bits differ between packed codes of one shape (N, words), by popcount."""
     total, step = 0, max(1, _AT_ONCE // 8 // max(1, a.shape[1]))

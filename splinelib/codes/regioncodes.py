@@ -4,19 +4,21 @@ import itertools
 import json
 import math
 import os
-import zipfile
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..archives import read_arrays
 from ..errors import DamagedFile
 from ..files import replacing
+from ..schemas import COUNT, mismatches
 from . import bits
 from .bits import WORD, words
 
 _VERSION = 2
+_REMEDY = "Extract the codes again."
 _READS = {1, 2}  # version 1 named its inputs by one digest for all rows, which is not read
 
 
@@ -221,41 +223,45 @@ class RegionCodes:
         FileNotFoundError
             If there is no such file.
         DamagedFile
-            If it is truncated, of another version, or not a file of region codes.
+            If it is truncated, damaged, of another version, or not a file of region codes.
+        OSError, MemoryError
+            If it cannot be opened or read; it may be sound.
         """
+        arrays = read_arrays(path, "file of region codes", _REMEDY)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                header = json.loads(str(file["header"]))
-                if header["version"] not in _READS:
-                    raise DamagedFile(
-                        f"{path}: version {header['version']} of region codes, but this library "
-                        f"reads version {_VERSION}; extract the codes again"
-                    )
-                packed = {n: file[f"layer_{i}"] for i, (n, _) in enumerate(header["layers"])}
-                inputs = file.get("inputs")
-        except FileNotFoundError:
+            header = json.loads(str(arrays["header"]))
+            if header["version"] not in _READS:
+                raise DamagedFile(
+                    f"{path}: version {header['version']} of region codes, but this library "
+                    f"reads version {_VERSION}. {_REMEDY}"
+                )
+            packed = [arrays[f"layer_{i}"] for i, _ in enumerate(header["layers"])]
+            return cls._checked(header["layers"], packed, arrays.get("inputs"))
+        except DamagedFile:
             raise
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, DamagedFile):
-                raise
-            raise DamagedFile(
-                f"{path}: not a whole file of region codes ({error}); extract them again"
-            ) from error
-        try:
-            return cls._checked(header["layers"], packed, inputs)
-        except ValueError as error:
-            raise DamagedFile(f"{path}: {error}") from error
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise DamagedFile(f"{path} cannot be region codes: {error}. {_REMEDY}") from error
 
     @classmethod
-    def _checked(cls, layers: list, packed: dict, inputs: np.ndarray | None) -> "RegionCodes":
-        layers = {name: tuple(shape) for name, shape in layers}
-        rows = {len(p) for p in packed.values()} | ({len(inputs)} if inputs is not None else set())
-        for name, p in packed.items():
-            if p.dtype != np.uint64 or p.ndim != 2 or p.shape[1] != words(layers[name]):
-                raise ValueError(f"layer {name!r} does not fit its shape {layers[name]}")
+    def _checked(
+        cls, layers: list, packed: list[np.ndarray], inputs: np.ndarray | None
+    ) -> "RegionCodes":
+        if wrong := list(mismatches(dict(layers), {str: [COUNT]}, "layers")):
+            raise ValueError("; ".join(wrong[:5]))
+        shapes = {name: tuple(shape) for name, shape in layers}
+        if len(shapes) < len(layers):
+            raise ValueError("two layers have one name")
+        for (name, shape), p in zip(shapes.items(), packed, strict=True):
+            if p.dtype != np.uint64 or p.ndim != 2 or p.shape[1] != words(shape):
+                raise ValueError(f"layer {name!r} does not fit its shape {shape}")
+            if bits.padded(p, shape).any():
+                raise ValueError(f"layer {name!r} has bits behind those of its units")
+        if inputs is not None and (inputs.dtype != np.int64 or inputs.ndim != 1):
+            raise ValueError("inputs should be one number for each row")
+        rows = {len(p) for p in packed} | ({len(inputs)} if inputs is not None else set())
         if len(rows) > 1:
             raise ValueError(f"layers have different numbers of rows: {sorted(rows)}")
-        return cls(layers, packed, inputs)
+        return cls(shapes, dict(zip(shapes, packed, strict=True)), inputs)
 
     def state_dict(self) -> dict:
         """The codes as plain values and tensors, for a checkpoint; nothing is copied.
@@ -281,10 +287,9 @@ class RegionCodes:
         try:
             if state["version"] not in _READS:
                 raise ValueError(f"version {state['version']}, and this library reads {_VERSION}")
-            names = [name for name, _ in state["layers"]]
             packed = [p.numpy().view(np.uint64) for p in state["packed"]]
             inputs = None if state["inputs"] is None else state["inputs"].numpy()
-            return cls._checked(state["layers"], dict(zip(names, packed, strict=True)), inputs)
+            return cls._checked(state["layers"], packed, inputs)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DamagedFile(f"not the state of region codes: {error}") from error
 

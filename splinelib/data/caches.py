@@ -15,9 +15,9 @@ def cache_folder() -> Path:
     return root / "data" / "cache" if root else Path.home() / ".cache" / "splinelib"
 
 
+REMEDY = "Delete the file and try again; it will be made anew, for CIFAR from the network."
+
+
 def damaged(path: Path, what: str) -> DamagedFile:
     """The error about a cached file, with what is wrong and what to do."""
-    return DamagedFile(
-        f"{path} is not a usable dataset cache: {what}. Delete the file and try again; it will be "
-        "made anew, for CIFAR from the network."
-    )
+    return DamagedFile(f"{path} is not a usable dataset cache: {what}. {REMEDY}")

@@ -6,9 +6,12 @@ normalises it, all on the device where the images live.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from ..archives import digest
 
 # Images per step through more of them than fit in memory.
 CHUNK = 4096
@@ -48,6 +51,13 @@ class Dataset:
     def shape(self) -> tuple[int, int, int]:
         """Shape of one image: (C, H, W)."""
         return tuple(self.train_images.shape[1:])
+
+    @cached_property
+    def digest(self) -> str:
+        """Names these images, labels and statistics: other ones have another; see `archives`."""
+        of_channels = torch.tensor([self.mean, self.std], dtype=torch.float64)
+        images = (self.train_images, self.train_labels, self.test_images, self.test_labels)
+        return digest([*images, of_channels])
 
     def to_float(self, images: Tensor) -> Tensor:
         """Normalise uint8 images of this set for a network: float32, on the same device.

@@ -3,15 +3,14 @@
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ..archives import read_arrays
 from ..files import replacing
-from .caches import cache_folder, damaged
+from .caches import REMEDY, cache_folder, damaged
 from .dataset import Dataset, statistics, stratified
 from .folders import load_folder
 
@@ -123,15 +122,8 @@ def _cifar(name: str, root: Path) -> Dataset:
 def _read_cache(path: Path, classes: int) -> dict[str, np.ndarray]:
     """Arrays of a cache file, checked, or `DamagedFile` saying what is wrong with it."""
     keys = ("train_images", "train_labels", "test_images", "test_labels", "classes")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in keys if key not in archive]
-            arrays = {key: archive[key] for key in keys if key not in missing}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        if isinstance(error, PermissionError | IsADirectoryError):
-            raise
-        raise damaged(path, f"it cannot be read ({error})") from error
-    if missing:
+    arrays = read_arrays(path, "dataset cache", REMEDY)
+    if missing := [key for key in keys if key not in arrays]:
         raise damaged(path, f"it lacks {', '.join(missing)}")
     for part in ("train", "test"):
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]

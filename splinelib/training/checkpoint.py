@@ -1,16 +1,17 @@
 """The state of a training after each epoch, on disk."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import parallel
+from ..archives import read_tensors, write_tensors
 from ..errors import DamagedFile
-from ..files import replacing
+from ..schemas import AMOUNT, COUNT, NUMBER, mismatches
 from ..text import differences
 from .sgd import SGD
 
@@ -23,30 +24,54 @@ OnEpoch = Callable[[int, nn.Module], dict | None]
 def read_checkpoint(path: str | os.PathLike) -> dict:
     """Contents of a checkpoint that `train` wrote; holds tensors and plain values, no code.
 
+    Checkpoints of all times are read. What decides the result stands under ``recipe``; those from
+    before training could spread do not name a number of processes, and were made by one. Those
+    from before ``images`` stood there do not say on which they were trained.
+
     Raises
     ------
     DamagedFile
-        The file is not a checkpoint of this version, or is cut short.
+        The file is not a whole checkpoint of this version, or holds what cannot be.
+    OSError, MemoryError
+        It cannot be opened or read; it may be sound.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # torch.load raises many kinds for a damaged file
-        raise DamagedFile(
-            f"The checkpoint {path} cannot be read ({type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else 'no message'}). Delete it to train "
-            "from the start."
-        ) from error
+    state = read_tensors(path, "checkpoint", _REMEDY)
     if not isinstance(state, dict) or state.get("version") != _CHECKPOINT_VERSION:
         raise DamagedFile(
-            f"{path} is not a training checkpoint of version {_CHECKPOINT_VERSION}. Delete it to "
-            "train from the start."
+            f"{path} is not a training checkpoint of version {_CHECKPOINT_VERSION}. {_REMEDY}"
         )
-    if isinstance(state.get("recipe"), dict):
-        # Checkpoints from before training could spread do not name a number of processes.
-        state["recipe"] = {"processes": 1} | state["recipe"]
+    problems = list(islice(_problems(state), 5))
+    if problems:
+        raise DamagedFile(f"The checkpoint {path} cannot be: {'; '.join(problems)}. {_REMEDY}")
+    state["recipe"] = {"processes": 1} | state["recipe"]
     return state
+
+
+_REMEDY = "Delete it to train from the start."
+_HELD = {
+    "version": int,
+    "recipe": {"epochs": COUNT, "start": COUNT},
+    "model": {str: object},
+    "optimizer": {"momentum_buffers": [Tensor]},
+    "history": [{"epoch": COUNT, "loss": NUMBER, "seconds": AMOUNT}],
+    "on_epoch": (dict, None),
+}
+
+
+def _problems(state: dict) -> Iterator[str]:
+    """What in a checkpoint cannot be, a sentence each."""
+    wrong = list(mismatches(state, _HELD, "checkpoint"))
+    if wrong:
+        yield from wrong
+        return
+    epochs = [row["epoch"] for row in state["history"]]
+    start, end = state["recipe"]["start"], state["recipe"]["epochs"]
+    if epochs != list(range(start, start + len(epochs))) or not start < start + len(epochs) <= end:
+        yield f"its history is of the epochs {epochs}, and the schedule goes from {start} to {end}"
+    held = {**state["model"], **dict(enumerate(state["optimizer"]["momentum_buffers"]))}
+    for name, value in held.items():
+        if isinstance(value, Tensor) and value.isnan().any():
+            yield f"{name} holds values that are not numbers"
 
 
 @dataclass
@@ -85,8 +110,7 @@ class Checkpoint:
             "history": history,
             "on_epoch": self.on_epoch.state_dict() if keeps else None,
         }
-        with replacing(self.path) as temporary:
-            torch.save(state, temporary)
+        write_tensors(self.path, state)
 
     def restore(self) -> list[dict]:
         """Take up the file if there is one, in every process; returns the history so far.
@@ -101,11 +125,13 @@ class Checkpoint:
         state = self._read()
         if state is None:
             return []
-        different = differences(state["recipe"], self.settings)
+        unsaid = {"images": self.settings["images"]}
+        different = differences(unsaid | state["recipe"], self.settings)
         if different:
             raise ValueError(
                 f"The checkpoint {self.path} belongs to another training run: {different}. "
-                "Repeat the settings to go on with it, or delete it to start over."
+                "Repeat the settings to go on with it, keep this run's elsewhere (--name), or "
+                "delete it to start over."
             )
         try:
             self.model.load_state_dict(state["model"])
@@ -114,7 +140,10 @@ class Checkpoint:
                 f"The checkpoint {self.path} belongs to another network ({error}). Delete it to "
                 "start over."
             ) from error
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            raise DamagedFile(f"The checkpoint {self.path}: {error}. {_REMEDY}") from error
         self._restore_on_epoch(state["on_epoch"])
         return state["history"]
 

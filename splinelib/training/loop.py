@@ -5,7 +5,7 @@ import inspect
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
 from .. import parallel
+from ..archives import digest
 from ..cost.energy import Meter
 from ..cost.flops import FORWARDS_PER_STEP, forward_flops
 from ..data.dataset import Dataset
@@ -71,6 +72,7 @@ def train(
     recipe: Recipe | None = None,
     *,
     checkpoint: str | os.PathLike | None = None,
+    context: Mapping[str, object] | None = None,
     on_epoch: OnEpoch | None = None,
     progress: bool = True,
     label: str = "train",
@@ -107,6 +109,9 @@ def train(
         (``epochs=30, lr=0.05``) or to change a recipe.
     checkpoint : path, optional
         Written after every epoch, read at the start if it is there. Delete it to start over.
+    context : mapping, optional
+        What else decides the result, as plain values. It stands in the checkpoint with the recipe
+        and a digest of the images, and one of another context is refused.
     on_epoch : callable, optional
         Called as ``on_epoch(epoch, model)`` after each epoch, the model in eval mode. A dict that
         it returns is added to the row of history, and must hold plain numbers, strings or lists.
@@ -148,12 +153,15 @@ def train(
     model, batches = _laid_out(copy.deepcopy(model), batches)
     flops = FORWARDS_PER_STEP * forward_flops(model, batches.example())
     optimizer = SGD(model, recipe.momentum, recipe.weight_decay)
-    decisive = recipe.state_dict() | {
+    path = None if checkpoint is None else Path(checkpoint)
+    decisive = {
+        **recipe.state_dict(),
         "augment": batches.crop is not None,
         "examples": len(batches),
         "processes": parallel.processes(),
+        "images": None if path is None else _digest(data),
+        **(context or {}),
     }
-    path = None if checkpoint is None else Path(checkpoint)
     kept = Checkpoint(path, decisive, model, optimizer, on_epoch)
     history = kept.restore()
     together = _together(model)
@@ -175,6 +183,10 @@ def train(
             progress_bar.set_postfix(epoch=epoch + 1, loss=f"{row['loss']:.3f}")
             kept.save(history)
     return Trained(model.eval(), history, float(flops * len(batches) * epochs))
+
+
+def _digest(data: Dataset | tuple[Tensor, Tensor]) -> str:
+    return data.digest if isinstance(data, Dataset) else digest(data)
 
 
 @parallel.first_only

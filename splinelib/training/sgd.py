@@ -41,5 +41,8 @@ class SGD:
         return {"momentum_buffers": self.buffers}
 
     def load_state_dict(self, state: dict) -> None:
-        for buffer, saved in zip(self.buffers, state["momentum_buffers"], strict=True):
-            buffer.copy_(saved)
+        saved = state["momentum_buffers"]
+        if [buffer.shape for buffer in saved] != [buffer.shape for buffer in self.buffers]:
+            raise ValueError("these momentum buffers are of another network")
+        for buffer, value in zip(self.buffers, saved, strict=True):
+            buffer.copy_(value)
