@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from fnmatch import fnmatch
 from pathlib import Path
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("\nInterrupted. The same command goes on from the last epoch that was finished.")
         return 130
-    except (SplineError, ValueError, OSError) as error:
+    except (SplineError, ValueError, OSError, MemoryError) as error:
         _say(f"error: {error}")
         return 2
 
@@ -205,31 +205,39 @@ def _oneshot(options: argparse.Namespace) -> int:
 
 
 def _runs(options: argparse.Namespace) -> int:
+    files = record_files(options.folder)
     if options.names:
-        print(compare([read_record(path) for path in _named(options.names, options.folder)]))
-        return 0
-    kinds = [
-        (path, read, shown)
-        for paths, read, shown in (
-            (record_files(options.folder), read_record, summary),
-            (oneshot.record_files(options.folder), oneshot.read, oneshot.summary),
-        )
-        for path in paths
-    ]
-    damaged = 0
-    for path, read, shown in kinds:
+        records, damaged = _read(_named(options.names, files), read_record)
+        if records:
+            print(compare(records))
+        return 1 if damaged else 0
+    count = total = 0
+    for paths, read, shown in (
+        (files, read_record, summary),
+        (oneshot.record_files(options.folder), oneshot.read, oneshot.summary),
+    ):
+        records, damaged = _read(paths, read)
+        for record in records:
+            print(shown(record))
+        count, total = count + damaged, total + len(paths)
+    print(f"{total} records, {count} damaged")
+    return 1 if count else 0
+
+
+def _read(paths: Sequence[Path], read: Callable[[Path], dict]) -> tuple[list[dict], int]:
+    """Records that can be read, and how many cannot, each of which is said."""
+    records = []
+    for path in paths:
         try:
-            print(shown(read(path)))
-        except SplineError as error:
+            records.append(read(path))
+        except (SplineError, OSError) as error:
             _say(f"error: {error}")
-            damaged += 1
-    print(f"{len(kinds)} records, {damaged} damaged")
-    return 1 if damaged else 0
+    return records, len(paths) - len(records)
 
 
-def _named(names: Sequence[str], folder: str | None) -> list[Path]:
+def _named(names: Sequence[str], files: Sequence[Path]) -> list[Path]:
     """Records whose names are given or match a pattern, in the order of `names`."""
-    paths = {path.stem: path for path in record_files(folder)}
+    paths = {path.stem: path for path in files}
     found: dict[str, Path] = {}
     for pattern in names:
         matching = [stem for stem in paths if fnmatch(stem, pattern)]

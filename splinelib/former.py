@@ -43,6 +43,7 @@ HOMES = {
         "data.loading",
         "text",
         "files",
+        "schemas",
     ],
     "redundancy": [
         "scores.hyperplanes",

@@ -19,14 +19,15 @@ from torch import Tensor, nn
 from .. import pruning
 from ..cost.flops import forward_flops
 from ..progress import bar
-from ..training.checkpoint import read_checkpoint
+from ..schemas import AMOUNT, COUNT, SHARE
 from ..training.loop import evaluate
 from .origin import provenance
-from .protocol import RULES, Protocol, Ticket
+from .protocol import RULES, Protocol, Ticket, asked_for, check_name
+from .resuming import check_images, read_dense, settings_of
 from .run_records import read_record
 from .run_records import record_files as run_files
-from .setting import build, prepare, sample
-from .store import NUMBER, PROVENANCE, folders, locked, read_json, write_json
+from .setting import build, located, prepare, sample
+from .store import PROVENANCE, folders, locked, read_json, write_json
 
 SCHEMA = 1
 FOLDER = "oneshot"
@@ -106,7 +107,7 @@ def _by_criterion(
 
 
 def _tickets(methods: Sequence[str], ratios: Sequence[float]) -> list[Ticket]:
-    tickets = [Ticket.parse(method, ratio) for method in methods for ratio in ratios]
+    tickets = asked_for(methods, ratios)
     if drawn := [ticket for ticket in tickets if ticket.rule != "codes"]:
         prefix = RULES[drawn[0].rule]
         raise ValueError(
@@ -160,6 +161,7 @@ def curves(
     if methods is None:
         methods = [name + variant for name in pruning.CRITERIA for variant in VARIANTS]
     tickets = _tickets(methods, ratios)
+    check_name("record", run)
     records_folder, checkpoints = folders(folder)
     source = records_folder / f"{run}.json"
     if not source.exists():
@@ -169,20 +171,22 @@ def curves(
     path = records_folder / FOLDER / f"{run}.json"
     with locked(path.parent, run):
         record = read(path) if path.exists() else _new(recorded)
-        done = {Ticket.of(entry) for entry in record["entries"]}
-        todo = [ticket for ticket in tickets if ticket not in done]
+        done = {Ticket.of(entry).name for entry in record["entries"]}
+        todo = [ticket for ticket in tickets if ticket.name not in done]
         if not todo:
             return record
-        checkpoint = checkpoints / run / "dense.pt"
-        if not checkpoint.exists():
+        work = checkpoints / run
+        if not (work / "dense.pt").exists():
             raise ValueError(
                 f"The dense network of {run} is not on this machine. This makes it again: "
                 f"{recorded['command']}"
             )
-        protocol = Protocol(**recorded["protocol"])
-        dataset, _ = prepare(protocol, root)
+        protocol = located(Protocol(**recorded["protocol"]), work)
+        dataset, held_out = prepare(protocol, root)
+        settings = settings_of(protocol, dataset, held_out)
+        check_images(source, recorded, settings)
         dense = build(protocol, dataset)
-        dense.load_state_dict(read_checkpoint(checkpoint)["model"])
+        dense.load_state_dict(read_dense(work / "dense.pt", settings))
         data, labels = sample(dataset, protocol.calibration, protocol.seed)
 
         def judge(small: nn.Module) -> float:
@@ -231,7 +235,7 @@ def read(path: str | os.PathLike) -> dict:
     DamagedFile
         It is not JSON, of another schema version, or lacks something; the message names it.
     """
-    return read_json(path, SCHEMA, _RECORD)
+    return read_json(path, SCHEMA, _RECORD, _inconsistencies)
 
 
 def records(folder: str | os.PathLike | None = None) -> list[dict]:
@@ -282,28 +286,36 @@ def _write(path: Path, record: dict) -> None:
     words += ["--methods", *dict.fromkeys(ticket.method for ticket in tickets)]
     words += ["--ratios", *dict.fromkeys(f"{ticket.ratio:g}" for ticket in tickets)]
     record["command"] = shlex.join(words)
-    write_json(path, record, SCHEMA, _RECORD)
+    write_json(path, record, SCHEMA, _RECORD, _inconsistencies)
 
 
-# As types; see `store.mismatches`.
+def _inconsistencies(record: dict) -> Iterator[str]:
+    for entry in record["entries"]:
+        try:
+            Ticket.of(entry)
+        except ValueError as error:
+            yield f"{error}"
+
+
+# As types and ranges; see `schemas.mismatches`.
 _RECORD = {
     "schema": int,
     "kind": str,
     "name": str,
     "command": str,
     "run": {"command": str, "commit": (str, None)},
-    "calibration": int,
-    "dense_accuracy": NUMBER,
+    "calibration": COUNT,
+    "dense_accuracy": SHARE,
     "entries": [
         {
             "criterion": str,
             "scope": str,
             "compensate": (bool, str),
-            "ratio": NUMBER,
-            "test_accuracy": NUMBER,
-            "parameters": int,
-            "macs": int,
-            "seconds": NUMBER,
+            "ratio": SHARE,
+            "test_accuracy": SHARE,
+            "parameters": COUNT,
+            "macs": COUNT,
+            "seconds": AMOUNT,
         }
     ],
     "provenance": PROVENANCE,

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 
 from .. import pruning
@@ -143,7 +143,8 @@ class Ticket:
     Attributes
     ----------
     criterion : str
-        A name in `pruning.CRITERIA`: the order in which units go within a layer.
+        A name in `pruning.CRITERIA`, of the process that draws the ticket: the order in which units
+        go within a layer.
     ratio : float
         Share of the units to remove, in [0, 1).
     scope : str
@@ -173,7 +174,8 @@ class Ticket:
     rule: str = "codes"
 
     def __post_init__(self):
-        check_choice("criterion", self.criterion, pruning.CRITERIA)
+        # Records may hold criteria that this process does not know; see `check_criteria`.
+        check_name("criterion", self.criterion)
         check_ratio(self.ratio)
         check_choice("scope", self.scope, SCOPES)
         check_choice("compensation", self.compensate, COMPENSATIONS)
@@ -218,6 +220,57 @@ class Ticket:
     def name(self) -> str:
         """Method and ratio, as in ``"spline+refit-0.5"``; part of file names."""
         return f"{self.method}-{self.ratio:g}".replace(":", "-")
+
+
+def asked_for(criteria: Sequence[str], ratios: Sequence[float]) -> list[Ticket]:
+    """The tickets of every criterion at every ratio, as `Ticket.parse` reads them, each once.
+
+    Raises
+    ------
+    ValueError
+        A part of one is not known or out of range.
+    """
+    tickets = each_once(Ticket.parse(text, ratio) for text in criteria for ratio in ratios)
+    check_criteria(tickets)
+    return tickets
+
+
+def each_once(tickets: Iterable[Ticket]) -> list[Ticket]:
+    """Tickets without those that are there already, by the name that their files have.
+
+    Examples
+    --------
+    >>> [ticket.name for ticket in each_once([Ticket("bn", 0.5), Ticket("bn", 0.50000001)])]
+    ['bn-0.5']
+    """
+    named: dict[str, Ticket] = {}
+    for ticket in tickets:
+        named.setdefault(ticket.name, ticket)
+    return list(named.values())
+
+
+def check_criteria(tickets: Iterable[Ticket]) -> None:
+    """Refuse tickets of a criterion that this process does not know, with the list of them."""
+    for ticket in tickets:
+        check_choice("criterion", ticket.criterion, pruning.CRITERIA)
+
+
+def check_name(what: str, name: str) -> None:
+    """Refuse a name that is not one part of a path, as it becomes one of a file's name.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> check_name("record", "digits-mlp-w0.5-e4-s0")
+    """
+    if not (isinstance(name, str) and re.fullmatch(r"(?!\.)[\w.+@-]{1,200}", name)):
+        raise ValueError(
+            f"{name!r} cannot be the name of a {what}: it becomes the name of a file, so it has "
+            "letters, digits and . _ + @ - alone, at most 200, and begins with no dot."
+        )
 
 
 def command(protocol: Protocol, tickets: Sequence[Ticket], name: str | None = None) -> str:

@@ -34,7 +34,7 @@ class Spread:
         As a share of the dense network's, timed in turns with it; NaN in records from before
         tickets were, whose two times were taken in different memory layouts.
     cost : list of float
-        Training FLOPs as a share of the dense run's.
+        Training FLOPs as a share of the dense run's. A share of nothing is NaN.
     """
 
     method: str
@@ -73,9 +73,13 @@ class Spread:
             self.latency.append(1.0)
         else:
             known = result["timed_in_turns"]
-            share = size["latency"] / result["dense_latency"]
+            share = _share(size["latency"], result["dense_latency"])
             self.latency.append(share if known else math.nan)
-        self.cost.append(result["pflop"] / dense["pflop"])
+        self.cost.append(_share(result["pflop"], dense["pflop"]))
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan
 
 
 def across_seeds(records: Sequence[dict]) -> list[list[Spread]]:
@@ -232,7 +236,7 @@ _ORIGINS = {
         record["dense"]["provenance"]["hardware"]["gpu"]
         or record["dense"]["provenance"]["hardware"]["processor"]
     ),
-    "torch": lambda record: record["dense"]["provenance"]["versions"]["torch"] or "unknown",
+    "torch": lambda record: record["dense"]["provenance"]["versions"].get("torch") or "unknown",
     "drawn after": lambda record: f"epoch {record['early_bird']['drawn_after'] + 1}",
 }
 
@@ -242,7 +246,6 @@ def _over_seeds(group: Sequence[Spread]) -> list[tuple[str, ...]]:
     rows = [(*heading, "MACs", "latency", "FLOPs")]
     for s in group:
         dense = s.method == "dense"
-        timed = [share for share in s.latency if not math.isnan(share)]
         rows.append(
             (
                 s.method,
@@ -254,11 +257,16 @@ def _over_seeds(group: Sequence[Spread]) -> list[tuple[str, ...]]:
                 over_seeds(s.channels, "{:,.0f}"),
                 over_seeds([count / 1e6 for count in s.parameters], "{:.2f} M"),
                 over_seeds([count / 1e6 for count in s.macs], "{:.1f} M"),
-                "" if dense or not timed else over_seeds(timed, "{:.0%}"),
-                "" if dense else over_seeds(s.cost, "{:.0%}"),
+                "" if dense else _known_shares(s.latency),
+                "" if dense else _known_shares(s.cost),
             )
         )
     return rows
+
+
+def _known_shares(shares: Sequence[float]) -> str:
+    known = [share for share in shares if not math.isnan(share)]
+    return over_seeds(known, "{:.0%}") if known else ""
 
 
 def _side_by_side(groups: Sequence[Sequence[Spread]], letters: Sequence[str]) -> list[tuple]:

@@ -1,11 +1,13 @@
 """The records of runs: their schema, reading them, and bringing old ones up to date."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from .protocol import Protocol
-from .store import NUMBER, PROVENANCE, check, folders, read_json
+from ..schemas import AMOUNT, COUNT, NUMBER, SHARE
+from .protocol import Protocol, Ticket
+from .store import PROVENANCE, check, folders, read_json
 from .watch import READINGS
 
 SCHEMA = 1
@@ -19,7 +21,7 @@ def read_record(path: str | os.PathLike) -> dict:
     DamagedFile
         As for `store.read_json`.
     """
-    return brought_up_to_date(read_json(path, SCHEMA, RECORD))
+    return brought_up_to_date(read_json(path, SCHEMA, RECORD, inconsistencies))
 
 
 def brought_up_to_date(record: dict) -> dict:
@@ -27,7 +29,8 @@ def brought_up_to_date(record: dict) -> dict:
 
     What old records lack is filled in: a setting that was not there yet with what they ran with;
     the rule and the epoch by which a ticket was drawn; that their latencies were not taken in
-    turns; and that no masks were watched.
+    turns; and that no masks were watched. A ticket that was recorded twice, as a ratio given twice
+    once did, is there once.
     """
     bird = {"masks": [], **record["early_bird"]}
     tickets = [
@@ -39,8 +42,10 @@ def brought_up_to_date(record: dict) -> dict:
         }
         for ticket in record["tickets"]
     ]
+    by_name = {Ticket.of(ticket).name: ticket for ticket in reversed(tickets)}
+    once = list(reversed(by_name.values()))
     protocol = _LATER | record["protocol"]
-    return {**record, "protocol": protocol, "early_bird": bird, "tickets": tickets}
+    return {**record, "protocol": protocol, "early_bird": bird, "tickets": once}
 
 
 def records(folder: str | os.PathLike | None = None) -> list[dict]:
@@ -61,35 +66,66 @@ def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
 
 def check_record(record: object) -> list[str]:
     """What is wrong with a record, one sentence each; an empty list if nothing is."""
-    return check(record, SCHEMA, RECORD)
+    return check(record, SCHEMA, RECORD, inconsistencies)
+
+
+def inconsistencies(record: dict) -> Iterator[str]:
+    """What cannot be in a record all of whose values are of the right kind, a sentence each."""
+    try:
+        protocol = Protocol(**record["protocol"])
+        record = brought_up_to_date(record)
+    except (TypeError, ValueError) as error:
+        yield f"{error}"
+        return
+    bird, epochs = record["early_bird"], protocol.epochs
+    if bird["drawn_after"] >= epochs or len(bird["distances"]) != epochs:
+        yield f"its early bird is not that of {epochs} epochs"
+    if [len(row) for row in bird["matrix"]] != [len(bird["matrix"])] * epochs:
+        yield f"its matrix of distances is not {epochs} x {epochs}"
+    yield from _wrong_history("dense", record["dense"], 0, epochs)
+    for entry in record["tickets"]:
+        ticket = Ticket.of(entry)
+        start = 0 if ticket.lottery else entry["drawn_after"] + 1
+        yield from _wrong_history(f"the ticket {ticket.name}", entry, start, epochs)
+
+
+def _wrong_history(where: str, result: dict, start: int, epochs: int) -> Iterator[str]:
+    rows = result["history"]
+    if not rows or [row["epoch"] for row in rows] != list(range(start, epochs)):
+        yield f"the history of {where} does not go from epoch {start} to {epochs - 1}"
+    elif rows[-1]["test_accuracy"] != result["test_accuracy"]:
+        yield f"the accuracy of {where} is not that of its last epoch"
 
 
 # Settings that records from before there were any do not name, and what they ran with.
 _LATER = {"image_size": 64}
-# The schema, as types; see `store.mismatches`.
+# The schema, as types and ranges; see `schemas.mismatches`.
 _SIZE = {
-    "channels": int,
-    "parameters": int,
-    "macs": int,
-    "latency": NUMBER,
-    "batch_size": int,
+    "channels": COUNT,
+    "parameters": COUNT,
+    "macs": COUNT,
+    "latency": AMOUNT,
+    "batch_size": COUNT,
 }
 _ROW = {
-    "epoch": int,
-    "learning_rate": NUMBER,
+    "epoch": COUNT,
+    "learning_rate": AMOUNT,
     "loss": NUMBER,
-    "train_accuracy": NUMBER,
-    "test_accuracy": NUMBER,
-    "seconds": NUMBER,
+    "train_accuracy": SHARE,
+    "test_accuracy": SHARE,
+    "validation_accuracy?": SHARE,
+    "seconds": AMOUNT,
+    "detection_seconds?": AMOUNT,
+    "joules?": (AMOUNT, None),
 }
 _RESULT = {
-    "test_accuracy": NUMBER,
+    "test_accuracy": SHARE,
     "history": [_ROW],
     "size": _SIZE,
-    "flops": {str: NUMBER},
-    "pflop": NUMBER,
-    "units": NUMBER,
-    "seconds": NUMBER,
+    "flops": {str: AMOUNT},
+    "pflop": AMOUNT,
+    "units": AMOUNT,
+    "seconds": AMOUNT,
     "provenance": PROVENANCE,
 }
 RECORD = {
@@ -100,8 +136,13 @@ RECORD = {
         option.name: (*NUMBER, None) if option.default is None else type(option.default)
         for option in fields(Protocol)
         if option.name not in _LATER
+    }
+    | {f"{name}?": type(value) for name, value in _LATER.items()},
+    "dataset": {
+        **{"train": COUNT, "validation": COUNT, "test": COUNT, "classes": COUNT},
+        "shape": [COUNT],
+        "images?": str,
     },
-    "dataset": {"train": int, "validation": int, "test": int, "classes": int, "shape": [int]},
     "dense": _RESULT,
     "early_bird": READINGS,
     "tickets": [
@@ -109,11 +150,15 @@ RECORD = {
             "criterion": str,
             "scope": str,
             "compensate": (bool, str),
-            "ratio": NUMBER,
-            "scoring_seconds": NUMBER,
-            "accuracy_before_training": NUMBER,
-            "widths": {str: [int]},
-            "dense_latency": NUMBER,
+            "ratio": SHARE,
+            "rule?": str,
+            "lottery?": bool,
+            "drawn_after?": COUNT,
+            "timed_in_turns?": bool,
+            "scoring_seconds": AMOUNT,
+            "accuracy_before_training": SHARE,
+            "widths": {str: [COUNT]},
+            "dense_latency": AMOUNT,
             **_RESULT,
         }
     ],

@@ -5,7 +5,6 @@ and trains each ticket to the end of the same schedule. What came out, and how, 
 record. A run can be killed at any moment; the same call goes on where it stopped.
 """
 
-import json
 import os
 import time
 import warnings
@@ -22,15 +21,24 @@ from ..channels import saving
 from ..cost.flops import FlopCounter, FlopsLedger, forward_flops
 from ..cost.footprint import latencies, measure
 from ..data.loading import public_name
-from ..files import replacing
 from ..text import differences
-from ..training.checkpoint import read_checkpoint
 from ..training.loop import Trained, evaluate, train
 from . import watch
 from .origin import provenance
-from .protocol import Protocol, Ticket, command
-from .run_records import RECORD, SCHEMA, read_record
-from .setting import build, device, prepare, sample
+from .protocol import Protocol, Ticket, asked_for, check_criteria, check_name, command, each_once
+from .resuming import (
+    adopt,
+    check_images,
+    discard_foreign,
+    read_dense,
+    read_draw,
+    read_drawn,
+    settings_of,
+    settings_of_ticket,
+    write_drawn,
+)
+from .run_records import RECORD, SCHEMA, inconsistencies, read_record
+from .setting import build, device, keep_place, located, prepare, sample
 from .store import folders, locked, write_json
 from .watch import Watch
 
@@ -89,7 +97,7 @@ def run(
     RunLocked
         Another process is at the same run.
     """
-    tickets = [Ticket.parse(text, ratio) for text in criteria for ratio in ratios]
+    tickets = asked_for(criteria, ratios)
     return run_tickets(protocol, tickets, name=name, folder=folder, root=root, progress=progress)
 
 
@@ -103,7 +111,10 @@ def run_tickets(
     progress: bool = True,
 ) -> dict:
     """As `run`, for tickets that are no product of criteria and ratios."""
-    name = name or protocol.name
+    name = protocol.name if name is None else name
+    check_name("record", name)
+    check_criteria(tickets)
+    tickets = each_once(tickets)
     records_folder, checkpoints = folders(folder)
     path, work = records_folder / f"{name}.json", checkpoints / name
     with ExitStack() as held:
@@ -111,12 +122,18 @@ def run_tickets(
         record = _read_if_there(path)
         if record is not None:
             _check_same(path, record, protocol)
-            done = {Ticket.of(entry) for entry in record["tickets"]}
-            tickets = [ticket for ticket in tickets if ticket not in done]
-            if not tickets:
+            done = {Ticket.of(entry).name for entry in record["tickets"]}
+            tickets = [ticket for ticket in tickets if ticket.name not in done]
+            # The name of a folder does not say which images it holds.
+            compares = protocol.dataset.startswith("folder:") and "images" in record["dataset"]
+            if not tickets and not compares:
                 return record
             _check_drawable(name, tickets, record, protocol, work)
         runner = _Runner(protocol, work, root, progress)
+        if record is not None:
+            check_images(path, record, runner.settings)
+            if not tickets:
+                return record
         runner.rehearse(tickets)
         if record is None:
             record = runner.dense(name)
@@ -165,9 +182,9 @@ class _Runner:
     """One run's data, places and settings."""
 
     def __init__(self, protocol: Protocol, work: Path, root, progress: bool):
-        self.protocol, self.work, self.progress = protocol, work, progress
-        self.dataset, self.held_out = prepare(protocol, root)
-        work.mkdir(parents=True, exist_ok=True)
+        self.protocol, self.work, self.progress = located(protocol, work), work, progress
+        self.dataset, self.held_out = prepare(self.protocol, root)
+        self.settings = settings_of(self.protocol, self.dataset, self.held_out)
 
     def build(self) -> nn.Module:
         return build(self.protocol, self.dataset)
@@ -188,12 +205,13 @@ class _Runner:
             result["validation_accuracy"] = evaluate(model, *self.held_out, transform=transform)
         return result
 
-    def train(self, model: nn.Module, checkpoint: str, label: str, on_epoch, start: int = 0):
+    def train(self, model, checkpoint: str, label: str, on_epoch, settings: dict, start: int = 0):
         return train(
             model,
             self.dataset,
             self.protocol.recipe(start),
             checkpoint=self.work / checkpoint,
+            context=settings,
             on_epoch=on_epoch,
             progress=self.progress,
             label=label,
@@ -218,9 +236,11 @@ class _Runner:
 
     def dense(self, name: str) -> dict:
         """Train the dense network with the detector on; the record, without tickets yet."""
-        model = self.build()
-        watcher = Watch(self.protocol, self.work, self.inputs, self.accuracy)
-        trained = self.train(model, "dense.pt", f"{name} dense", watcher)
+        own, count = name == self.protocol.name, len(self.dataset.test_images)
+        adopt(self.work / "dense.pt", self.settings, own, count)
+        keep_place(self.protocol, self.work)
+        watcher = Watch(self.protocol, self.work, self.inputs, self.accuracy, self.settings)
+        trained = self.train(self.build(), "dense.pt", f"{name} dense", watcher, self.settings)
         return self._dense_record(trained, watcher)
 
     @parallel.first_only  # it alone has watched, and takes the time
@@ -233,6 +253,7 @@ class _Runner:
                 "test": len(self.dataset.test_images),
                 "classes": len(self.dataset.classes),
                 "shape": list(self.dataset.shape),
+                "images": self.settings["images"],
             },
             "dense": _result(trained.history, self.size(trained.model), ledger),
             "early_bird": watcher.report(trained.history),
@@ -247,13 +268,16 @@ class _Runner:
         draw = self._read_draw(watch.source(ticket, readings, self.protocol))
         dense = self.build()
         dense.load_state_dict(draw["model"])
-        small, drawn = self.draw(dense, ticket)
+        settings = settings_of_ticket(self.settings, ticket, draw["model"])
+        small, drawn = self.draw(dense, ticket, settings)
         small = small.to(device())
         spent = self.protocol.epochs if ticket.lottery else draw["epoch"] + 1
         start = 0 if ticket.lottery else spent
         label = f"{self.protocol.name} {ticket.name}"
+        checkpoint = f"{ticket.name}.pt"
+        discard_foreign(self.work / checkpoint, settings)
         trained = self.train(
-            small, f"{ticket.name}.pt", label, lambda _, model: self.accuracy(model), start
+            small, checkpoint, label, lambda _, model: self.accuracy(model), settings, start
         )
         images = len(self.dataset.train_images)
         example = self.inputs(1)
@@ -269,7 +293,10 @@ class _Runner:
 
     @parallel.first_only
     def _read_draw(self, file: str) -> dict:
-        return read_checkpoint(self.work / file)
+        path = self.work / file
+        if file == "dense.pt":
+            return {"model": read_dense(path, self.settings)}
+        return read_draw(path, self.settings)
 
     @parallel.first_only
     def _ticket_result(self, dense: nn.Module, trained: Trained, ledger: FlopsLedger) -> dict:
@@ -280,34 +307,36 @@ class _Runner:
         return timing | _result(trained.history, size, ledger)
 
     @parallel.first_only
-    def draw(self, dense: nn.Module, ticket: Ticket) -> tuple[nn.Module, dict]:
+    def draw(self, dense: nn.Module, ticket: Ticket, settings: dict) -> tuple[nn.Module, dict]:
         """The pruned network before training, on the CPU; from its file if it was drawn before."""
-        path, notes = self.work / f"{ticket.name}.drawn.pt", self.work / f"{ticket.name}.json"
-        if not (path.exists() and notes.exists()):
-            calibration = self.inputs(self.protocol.calibration)
-            began = time.perf_counter()
-            with FlopCounter() as counter:
-                small = pruning.prune(
-                    dense,
-                    ticket.ratio,
-                    criterion=ticket.criterion,
-                    scope=ticket.scope,
-                    data=calibration,
-                    labels=self.labels(self.protocol.calibration),
-                    compensate=ticket.compensate,
-                )
-                if ticket.lottery:
-                    small = saving.rewind(small, self.build())
-            drawn = {
-                "scoring_seconds": time.perf_counter() - began,
-                "scoring_flops": counter.total,
-                "accuracy_before_training": self.accuracy(small)["test_accuracy"],
-                "widths": _widths(dense, small),
-            }
-            saving.save_pruned(small, path)
-            with replacing(notes) as temporary:
-                temporary.write_text(json.dumps(drawn))
-        return saving.load_pruned(self.build, path).cpu(), json.loads(notes.read_text())
+        path = self.work / f"{ticket.name}.drawn.pt"
+        drawn = read_drawn(path, self.build, settings)
+        if drawn is None:
+            write_drawn(path, *self._drawn(dense, ticket), settings)
+            drawn = read_drawn(path, self.build, settings)
+        return drawn
+
+    def _drawn(self, dense: nn.Module, ticket: Ticket) -> tuple[nn.Module, dict]:
+        calibration = self.inputs(self.protocol.calibration)
+        began = time.perf_counter()
+        with FlopCounter() as counter:
+            small = pruning.prune(
+                dense,
+                ticket.ratio,
+                criterion=ticket.criterion,
+                scope=ticket.scope,
+                data=calibration,
+                labels=self.labels(self.protocol.calibration),
+                compensate=ticket.compensate,
+            )
+            if ticket.lottery:
+                small = saving.rewind(small, self.build())
+        return small, {
+            "scoring_seconds": time.perf_counter() - began,
+            "scoring_flops": counter.total,
+            "accuracy_before_training": self.accuracy(small)["test_accuracy"],
+            "widths": _widths(dense, small),
+        }
 
 
 def _as_trained(model: nn.Module) -> nn.Module:
@@ -349,7 +378,7 @@ def _write(path: Path, record: dict, name: str, protocol: Protocol) -> dict:
         "protocol": asdict(protocol) | {"dataset": public_name(protocol.dataset)},
     }
     whole = head | {key: value for key, value in record.items() if key not in head}
-    write_json(path, whole, SCHEMA, RECORD)
+    write_json(path, whole, SCHEMA, RECORD, inconsistencies)
     return whole
 
 

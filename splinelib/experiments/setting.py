@@ -1,13 +1,19 @@
 """What a run computes with: its images, its network before training, its device."""
 
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from .. import data, models, parallel
 from ..data.dataset import Dataset
+from ..data.loading import public_name
+from ..files import replacing
 from .protocol import Protocol
+
+_PLACE = "images.txt"
 
 
 def prepare(
@@ -40,6 +46,34 @@ def _load(protocol: Protocol, root: str | os.PathLike | None) -> Dataset:
 
     load()
     return loaded[0] if loaded else data.load(protocol.dataset, root, protocol.image_size)
+
+
+def located(protocol: Protocol, work: Path) -> Protocol:
+    """The protocol with the place of its image folder, if it does not say it and a run did here.
+
+    A record names an image folder without its path, and so does the command in it. Where the images
+    lay is kept with the run's checkpoints, which stay on this machine.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    work : Path
+        Folder of the run's checkpoints.
+    """
+    given, note = protocol.dataset, work / _PLACE
+    place = Path(given.removeprefix("folder:")).expanduser()
+    if given == place.name or given != public_name(given) or place.is_dir() or not note.exists():
+        return protocol
+    return replace(protocol, dataset=note.read_text(encoding="utf-8"))
+
+
+@parallel.first_only
+def keep_place(protocol: Protocol, work: Path) -> None:
+    """Note for `located` where the images of a folder lie."""
+    if protocol.dataset.startswith("folder:"):
+        place = Path(protocol.dataset.removeprefix("folder:")).expanduser().absolute()
+        with replacing(work / _PLACE) as temporary:
+            temporary.write_text(f"folder:{place}", encoding="utf-8")
 
 
 def device() -> torch.device:

@@ -4,11 +4,13 @@ What a record holds is for the modules that write them to say, as a schema of ty
 it is read, written and checked, and where it lies.
 """
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -16,26 +18,32 @@ from filelock import FileLock, Timeout
 from .. import data
 from ..errors import DamagedFile, SplineError
 from ..files import checkout, replacing
+from ..schemas import COUNT, mismatches
 
 
 class RunLocked(SplineError, RuntimeError):
     """Another process is writing the same record."""
 
 
-# Parts of schemas. A dict names the keys that must be there, a one-element list is a list of
-# such, a one-key dict {str: ...} is a mapping, a tuple lists what is allowed instead.
-NUMBER = (int, float)
+# Part of the schemas of records; see `schemas.mismatches`.
 PROVENANCE = {
     "commit": (str, None),
     "uncommitted_changes": bool,
-    "hardware": {"processor": str, "cores": int, "threads": int, "gpu": (str, None)},
+    "hardware": {"processor": str, "cores": COUNT, "threads": COUNT, "gpu": (str, None)},
     "versions": {str: (str, None)},
     "finished": str,
 }
+# Wrong things that a message names before it breaks off.
+_NAMED = 5
 
 
-def read_json(path: str | os.PathLike, version: int, schema: dict) -> dict:
-    """Read a record and check it against its schema.
+def read_json(
+    path: str | os.PathLike,
+    version: int,
+    schema: dict,
+    inconsistencies: Callable[[dict], Iterator[str]] | None = None,
+) -> dict:
+    """Read a record and check it against its schema, and against its digest if it has one.
 
     Parameters
     ----------
@@ -43,85 +51,92 @@ def read_json(path: str | os.PathLike, version: int, schema: dict) -> dict:
     version : int
         The ``schema`` number that the record should carry.
     schema : dict
-        As for `mismatches`.
+        As for `schemas.mismatches`.
+    inconsistencies : callable, optional
+        What in a record that follows the schema cannot be all the same, a sentence each.
+
+    Returns
+    -------
+    dict
+        The record without its digest, which belongs to the file.
 
     Raises
     ------
     DamagedFile
-        It is not JSON, of another schema version, or lacks something; the message names it.
+        It is not JSON, of another schema version, lacks something, holds what cannot be, or is not
+        as it was written; the message names it.
+    OSError
+        It cannot be opened or read; it may be sound.
     """
     path = Path(path)
+    content = path.read_bytes()
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        record = json.loads(content.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         raise DamagedFile(
             f"The record {path.name} is not JSON ({error}). Restore it from version control, or "
             "delete it and run again."
         ) from error
-    problems = check(record, version, schema)
+    problems = check(record, version, schema, inconsistencies)
     if problems:
         raise DamagedFile(
             f"The record {path.name} does not follow schema {version}: {'; '.join(problems)}. "
             "Records are not edited by hand: restore it, or delete it and run again."
         )
+    # Records from before there were digests have none.
+    written = record.pop("digest", None)
+    if written is not None and written != _digest(record):
+        raise DamagedFile(
+            f"The record {path.name} is not as it was written: it does not agree with its digest. "
+            "Records are not edited by hand: restore it, or delete it and run again."
+        )
     return record
 
 
-def write_json(path: Path, record: dict, version: int, schema: dict) -> None:
-    """Check a record and write it, whole or not at all."""
-    problems = check(record, version, schema)
+def write_json(
+    path: Path,
+    record: dict,
+    version: int,
+    schema: dict,
+    inconsistencies: Callable[[dict], Iterator[str]] | None = None,
+) -> None:
+    """Check a record and write it with its digest, whole or not at all; as for `read_json`."""
+    problems = check(record, version, schema, inconsistencies)
     if problems:
         raise AssertionError(f"a record that breaks its own schema: {'; '.join(problems)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    sealed = {"schema": version, "digest": _digest(record)} | record
     with replacing(path) as temporary:
-        text = json.dumps(record, indent=1, allow_nan=False)
+        text = json.dumps(sealed, indent=1, allow_nan=False)
         # Short rows (a matrix, a history) are easier to read and to compare on one line.
         temporary.write_text(_compact(text) + "\n", encoding="utf-8")
 
 
-def check(record: object, version: int, schema: dict) -> list[str]:
+def check(
+    record: object,
+    version: int,
+    schema: dict,
+    inconsistencies: Callable[[dict], Iterator[str]] | None = None,
+) -> list[str]:
     """What is wrong with a record, one sentence each; an empty list if nothing is."""
     if isinstance(record, dict) and record.get("schema") != version:
         return [f"its schema is {record.get('schema')!r}, and this code reads {version}"]
-    return list(mismatches(record, schema, "record"))
+    problems = list(islice(mismatches(record, schema, "record"), _NAMED))
+    if isinstance(record, dict):
+        unknown = record.keys() - {key.removesuffix("?") for key in schema} - {"digest"}
+        problems += [f"record.{key} is not known" for key in sorted(unknown)]
+    if problems or inconsistencies is None:
+        return problems
+    return list(islice(inconsistencies(record), _NAMED))
 
 
-def mismatches(value: object, schema: object, where: str) -> Iterator[str]:
-    """Where a value is not of the types that a schema names, a sentence each.
-
-    A dict names the keys that must be there, a one-element list is a list of such, a one-key dict
-    ``{str: ...}`` is a mapping, a tuple lists what is allowed instead. None stands for null.
-    """
-    if isinstance(schema, list):
-        if not isinstance(value, list):
-            yield f"{where} should be a list"
-            return
-        for index, entry in enumerate(value):
-            yield from mismatches(entry, schema[0], f"{where}[{index}]")
-    elif isinstance(schema, dict):
-        if not isinstance(value, dict):
-            yield f"{where} should be an object"
-            return
-        if str in schema:
-            for key, entry in value.items():
-                yield from mismatches(entry, schema[str], f"{where}.{key}")
-            return
-        for key, expected in schema.items():
-            if key in value:
-                yield from mismatches(value[key], expected, f"{where}.{key}")
-            else:
-                yield f"{where}.{key} is missing"
-    elif not _fits(value, schema):
-        yield f"{where} is {value!r}"
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number that JSON has")
 
 
-def _fits(value: object, schema: object) -> bool:
-    allowed = schema if isinstance(schema, tuple) else (schema,)
-    if isinstance(value, bool):
-        return bool in allowed
-    if float in allowed and isinstance(value, int):
-        return True
-    return any(value is None if kind is None else isinstance(value, kind) for kind in allowed)
+def _digest(record: dict) -> str:
+    """SHA-256 of what a record says, however its file is laid out."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _compact(text: str) -> str:

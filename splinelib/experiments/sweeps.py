@@ -22,7 +22,7 @@ from .. import parallel
 from ..progress import bar
 from ..scores.criteria import CRITERIA
 from . import watch
-from .protocol import Protocol, Ticket
+from .protocol import Protocol, Ticket, asked_for, check_criteria, each_once
 from .reports import compare
 from .run_records import read_record
 from .runner import run_tickets
@@ -62,7 +62,7 @@ class Grid:
         unknown = [name for name in self.settings if name not in known]
         if unknown:
             raise ValueError(f"There is no setting {unknown[0]!r}. Known: {', '.join(known)}.")
-        tickets = [Ticket.parse(text, ratio) for text in self.criteria for ratio in self.ratios]
+        tickets = asked_for(self.criteria, self.ratios)
         return {
             Protocol(**dict(zip(self.settings, values, strict=True))): tickets
             for values in itertools.product(*self.settings.values())
@@ -154,7 +154,7 @@ def merged(
             ratios=grid.ratios if ratios is None else ratios,
         )
         for protocol, tickets in changed.plan().items():
-            plan[protocol] = list(dict.fromkeys([*plan.get(protocol, []), *tickets]))
+            plan[protocol] = each_once([*plan.get(protocol, []), *tickets])
     return plan
 
 
@@ -238,6 +238,8 @@ def sweep(
         _check_backend(jobs)
         threads = threads or max(1, torch.get_num_threads() // at_once)
     # Criteria that the user added are not in the workers' own table.
+    for tickets in plan.values():
+        check_criteria(tickets)
     named = {ticket.criterion for tickets in plan.values() for ticket in tickets}
     criteria = {name: CRITERIA[name] for name in named}
     options = {"folder": folder, "root": root, "progress": progress and at_once == 1}
@@ -328,8 +330,8 @@ def _check_backend(jobs: int | None) -> None:
 def _recorded(path: Path, tickets: Sequence[Ticket]) -> int:
     """How many networks of a run are recorded: the dense one, and so many of its tickets."""
     try:
-        made = {Ticket.of(entry) for entry in read_record(path)["tickets"]}
-        return 1 + len(made & set(tickets))
+        made = {Ticket.of(entry).name for entry in read_record(path)["tickets"]}
+        return 1 + len(made & {ticket.name for ticket in tickets})
     except (OSError, ValueError):
         return 0  # not there, or damaged, which the run itself will say
 

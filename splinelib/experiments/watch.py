@@ -10,17 +10,17 @@ import warnings
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import pruning
+from ..archives import write_tensors
 from ..codes.early_bird import EarlyBird, MaskEarlyBird
 from ..codes.extraction import region_codes
 from ..codes.regioncodes import RegionCodes
-from ..files import replacing
+from ..errors import DamagedFile
+from ..schemas import AMOUNT, COUNT, SHARE
 from .protocol import Protocol, Ticket
-from .store import NUMBER
 
 # Masks that are watched, cut globally. These criteria look at weights alone, so they cost next to
 # nothing.
@@ -43,6 +43,8 @@ class Watch:
         ``inputs(count)`` gives a fixed sample of training images.
     accuracy : callable
         ``accuracy(model)`` gives what a row of history says of the network.
+    settings : dict
+        What decides the run; it stands in those networks, for `resuming.read_draw` to compare.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Watch:
         work: Path,
         inputs: Callable[[int], Tensor],
         accuracy: Callable[[nn.Module], dict],
+        settings: dict,
     ):
         self.protocol, self.work, self.accuracy = protocol, work, accuracy
+        self.settings = settings
         self.detector = EarlyBird(threshold=protocol.threshold, lookback=protocol.lookback)
         self.masks: dict[tuple[str, float], MaskEarlyBird] = {}
         self.probe = inputs(protocol.probe)
@@ -90,14 +94,14 @@ class Watch:
                 rule.update(masks)
 
     def _keep(self, name: str, epoch: int, model: nn.Module) -> None:
-        with replacing(self.work / name) as temporary:
-            state = {
-                "version": 1,
-                "epoch": epoch,
-                "probe": len(self.probe),
-                "model": model.state_dict(),
-            }
-            torch.save(state, temporary)
+        state = {
+            "version": 1,
+            "settings": self.settings,
+            "epoch": epoch,
+            "probe": len(self.probe),
+            "model": model.state_dict(),
+        }
+        write_tensors(self.work / name, state)
 
     def _file(self, epoch: int) -> Path:
         return self.work / f"codes-{epoch:03d}.npz"
@@ -109,7 +113,13 @@ class Watch:
 
     def load_state_dict(self, state: dict) -> None:
         for epoch in range(state["epochs"]):
-            self.detector.update(RegionCodes.load(self._file(epoch)))
+            try:
+                self.detector.update(RegionCodes.load(self._file(epoch)))
+            except (FileNotFoundError, ValueError) as error:
+                raise DamagedFile(
+                    f"The region codes of epoch {epoch} cannot be used ({error}), and the dense "
+                    f"training cannot go on without them. Delete {self.work} to start over."
+                ) from error
         self.drawn_after = state["drawn_after"]
         # Checkpoints from before masks were watched have none; theirs start here.
         for criterion, ratio, rule in state.get("masks", []):
@@ -189,15 +199,18 @@ def check_watched(
             )
 
 
-# What a record must say of the early bird, as types (`store.mismatches`). Records from before
-# masks were watched have no "masks".
+# What a record must say of the early bird, as types and ranges (`schemas.mismatches`). Records from
+# before masks were watched have no "masks".
 READINGS = {
-    "settled_epoch": (int, None),
-    "drawn_after": int,
+    "settled_epoch": (COUNT, None),
+    "drawn_after": COUNT,
     "reason": str,
-    "probe": int,
-    "distances": [(*NUMBER, None)],
-    "matrix": [[NUMBER]],
-    "per_layer": [{str: NUMBER}],
-    "seconds": NUMBER,
+    "probe": COUNT,
+    "distances": [(SHARE, None)],
+    "matrix": [[SHARE]],
+    "per_layer": [{str: SHARE}],
+    "seconds": AMOUNT,
+    "masks?": [
+        {"criterion": str, "ratio": SHARE, "settled_epoch": (COUNT, None), "rows": [[SHARE]]}
+    ],
 }
