@@ -9,9 +9,11 @@ a permission or the memory is said as what it is.
 import errno
 import hashlib
 import os
+import struct
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 import numpy as np
 import torch
@@ -22,7 +24,10 @@ from .files import replacing
 
 # Bytes of a tensor that are brought to the CPU at a time.
 _AT_ONCE = 1 << 26
-_END = b"PK\x05\x06"  # the last part of an archive, 22 bytes
+# How an archive begins, and how its last part does, which has no comment behind it.
+_BEGINNING, _ENDING = b"PK\x03\x04", b"PK\x05\x06"
+_END = struct.Struct("<4s6xH10x")  # it says how many members there are,
+_UNCOUNTED = 0xFFFF  # or that they are too many for it
 
 
 def write_tensors(path: str | os.PathLike, content: object) -> None:
@@ -61,24 +66,39 @@ def read_tensors(path: str | os.PathLike, what: str, remedy: str) -> object:
     OSError, MemoryError
         It cannot be opened or read, or there is too little memory; the file may be sound.
     """
-    with _whole(path, what, remedy) as file:
+    with _opened(path, what, remedy) as (file, archive):
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"{damaged} does not agree with its checksum")
+        file.seek(0)
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def read_arrays(path: str | os.PathLike, what: str, remedy: str) -> dict[str, np.ndarray]:
     """Read the arrays of an ``.npz`` file; arguments and errors as for `read_tensors`."""
-    with _whole(path, what, remedy) as file, np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    arrays = {}
+    with _opened(path, what, remedy) as (_, archive):
+        for name in archive.namelist():
+            with archive.open(name) as member:
+                array = np.lib.format.read_array(member, allow_pickle=False)
+                # The checksum is compared at the end of a member, where NumPy need not come.
+                if member.read():
+                    raise zipfile.BadZipFile(f"{name} is longer than its array")
+            arrays[name.removesuffix(".npy")] = array
+    return arrays
 
 
 @contextmanager
-def _whole(path: str | os.PathLike, what: str, remedy: str) -> Iterator:
-    """An archive opened for reading, every member of it as its checksum says."""
+def _opened(
+    path: str | os.PathLike, what: str, remedy: str
+) -> Iterator[tuple[IO[bytes], zipfile.ZipFile]]:
+    """An archive opened for reading; what goes wrong with it is said as what it is."""
     with open(path, "rb") as file:  # a directory, a permission: not damage
         try:
-            _check(file)
-            file.seek(0)
-            yield file
+            count = _count(file)
+            with zipfile.ZipFile(file) as archive:
+                if count not in (len(archive.infolist()), _UNCOUNTED):
+                    raise zipfile.BadZipFile("its directory hides a member")
+                yield file, archive
         except Exception as error:  # what reads an archive raises many kinds where it is damaged
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 error.filename = error.filename or str(path)
@@ -92,15 +112,14 @@ def _whole(path: str | os.PathLike, what: str, remedy: str) -> Iterator:
             ) from error
 
 
-def _check(file) -> None:
-    """Refuse an archive of which any member is not as it was written."""
-    with zipfile.ZipFile(file) as archive:
-        if (damaged := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(f"{damaged} does not agree with its checksum")
-        begins = min((member.header_offset for member in archive.infolist()), default=0)
-    file.seek(-22, os.SEEK_END)
-    if begins or file.read(4) != _END:
-        raise zipfile.BadZipFile("there are bytes around the archive")
+def _count(file: IO[bytes]) -> int:
+    """How many members an archive says it has, if it begins and ends as one."""
+    begins = file.read(len(_BEGINNING))
+    file.seek(-_END.size, os.SEEK_END)
+    ends, count = _END.unpack(file.read())
+    if begins != _BEGINNING or ends != _ENDING:
+        raise zipfile.BadZipFile("it does not begin and end as an archive")
+    return count
 
 
 def digest(tensors: Iterable[Tensor]) -> str:

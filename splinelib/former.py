@@ -8,6 +8,7 @@ that was split becomes a view of its parts. New code uses the packages.
 import importlib
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 PACKAGE = __package__
@@ -75,7 +76,9 @@ class View(ModuleType):
 
     def __init__(self, name: str, homes: list[str]):
         super().__init__(name, f"The names of {', '.join(homes)}, under their former module.")
-        self.__dict__["homes"] = homes
+        # PyTorch's import asks every module for its file: that must not load any.
+        file = Path(__file__).parent.joinpath(*homes[0].split(".")).with_suffix(".py")
+        self.__dict__.update(homes=homes, __file__=str(file))
 
     def _modules(self) -> list[ModuleType]:
         return [importlib.import_module(f"{PACKAGE}.{home}") for home in self.homes]
@@ -86,8 +89,6 @@ class View(ModuleType):
     def __getattr__(self, name: str):
         if name == "__all__":
             return [name for name in dir(self) if not name.startswith("_")]
-        if name == "__file__":
-            return self._modules()[0].__file__
         home = None if name.startswith("__") else self._home_of(name)
         if home is None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")

@@ -111,6 +111,55 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("version"), "version None"),
+        (lambda s: s.pop("state"), "state is missing"),
+        (lambda s: s.pop("shapes"), "shapes is missing"),
+        (lambda s: s["kept"].update(nowhere={"out": torch.arange(2)}), "does not fit together"),
+        (lambda s: s["kept"]["0"].update(out=torch.tensor([999])), "does not fit together"),
+        (lambda s: s.update(kept=[1]), "kept should be an object"),
+        (lambda s: s.update(added_biases=["nowhere"]), "does not fit together"),
+        (lambda s: s["state"].popitem(), "does not fit together"),
+        (lambda s: next(iter(s["state"].values())).fill_(float("nan")), "not numbers"),
+    ],
+)
+def test_a_file_that_cannot_be_is_refused(tmp_path, change, message):
+    path = tmp_path / "small.pt"
+    sl.save_pruned(sl.prune(convnet(), 0.5, example=images(1)), path)
+    saved = torch.load(path, weights_only=True)
+    change(saved)
+    torch.save(saved, path)
+    with pytest.raises(DamagedFile, match=message) as caught:
+        sl.load_pruned(convnet, path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_flipped_bit_of_a_weight_is_found(tmp_path):
+    small, path = sl.prune(convnet(), 0.5, example=images(1)), tmp_path / "small.pt"
+    sl.save_pruned(small, path)
+    whole = bytearray(path.read_bytes())
+    whole[whole.find(next(small.parameters()).detach().numpy().tobytes()) + 6] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(DamagedFile, match="checksum"):
+        sl.load_pruned(convnet, path)
+    with pytest.raises(IsADirectoryError):
+        sl.load_pruned(convnet, tmp_path)
+
+
+def test_weights_are_not_rounded_when_they_are_read(tmp_path):
+    path = tmp_path / "small.pt"
+    sl.save_pruned(sl.prune(convnet(), 0.5, example=images(1)).double(), path)
+    with pytest.raises(ValueError, match=r"as torch\.float64.*makes torch\.float32"):
+        sl.load_pruned(convnet, path)
+    small = sl.load_pruned(lambda: convnet().double(), path)
+    assert next(small.parameters()).dtype == torch.float64
+    sl.save_pruned(small.bfloat16(), path)  # float32 holds every value of it
+    wide = sl.load_pruned(convnet, path)
+    assert torch.equal(next(wide.parameters()), next(small.parameters()).float())
+
+
+@pytest.mark.parametrize(
     "make",
     [
         lambda: preresnet(depth=20, width=0.5, image_size=32),

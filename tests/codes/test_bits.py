@@ -1,6 +1,7 @@
 """Counting bits that differ."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,3 +26,13 @@ def test_counting_goes_on_over_blocks(monkeypatch):
     one, two = bits.pack_array(a), bits.pack_array(b)
     assert bits.differing(one, two) == (a != b).sum()
     assert np.array_equal(bits.differing_pairs(one), (a[:, None] != a[None]).sum(-1))
+
+
+@pytest.mark.parametrize("units", [1, 63, 64, 65, 128, 130])
+def test_bits_behind_those_of_the_units_are_seen(units):
+    packed = bits.pack_array(np.ones((3, units), bool))
+    rest = bits.padded(packed, (units,))
+    assert rest.shape == (3, -units % 64) and not rest.any()
+    if units % 64:
+        packed[1, -1] |= np.uint64(1 << 63)
+        assert bits.padded(packed, (units,)).sum() == 1

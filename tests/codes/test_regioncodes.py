@@ -140,6 +140,58 @@ def test_damaged_files_are_refused(tmp_path):
         sl.RegionCodes.load(tmp_path / "none.npz")
 
 
+@pytest.mark.parametrize(
+    ("layers", "arrays", "message"),
+    [
+        (["xyz"], {}, "region codes"),
+        ([["a", [3.5]]], {}, r"layers\.a\[0\] is 3\.5"),
+        ([["a", [-3]]], {}, "is -3"),
+        ([["a", [3]], ["a", [3]]], {"layer_1": np.zeros((2, 1), np.uint64)}, "two layers"),
+        ([["a", [3]]], {"layer_0": np.full((2, 1), 8, np.uint64)}, "bits behind"),
+        ([["a", [65]]], {}, "does not fit its shape"),
+        ([["a", [3]]], {"inputs": np.array(3)}, "one number for each row"),
+        ([["a", [3]]], {"inputs": np.zeros(5, np.int64)}, "different numbers of rows"),
+        ([["a", [3]]], {"layer_0": np.zeros((2, 1))}, "does not fit"),
+        ([["a", [3]], ["b", [3]]], {}, "layer_1"),
+        (3, {}, "region codes"),
+    ],
+)
+def test_codes_that_cannot_be_are_refused(tmp_path, layers, arrays, message):
+    path, whole = tmp_path / "codes.npz", {"layer_0": np.array([[7], [2]], np.uint64)}
+    header = json.dumps({"version": 2, "layers": [["a", [3]]]})
+    np.savez(path, header=np.array(header), **whole)
+    assert sl.RegionCodes.load(path).unpack("a").tolist() == [[1, 1, 1], [0, 1, 0]]
+    header = json.dumps({"version": 2, "layers": layers})
+    np.savez(path, header=np.array(header), **whole | arrays)
+    with pytest.raises(DamagedFile, match=message) as caught:
+        sl.RegionCodes.load(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("header", ["", "[]", "{}", "[" * 100_000, '{"version": 2, "layers": NaN}'])
+def test_a_header_that_says_nothing_is_refused(tmp_path, header):
+    np.savez(tmp_path / "codes.npz", header=np.array(header))
+    with pytest.raises(DamagedFile, match=r"codes\.npz"):
+        sl.RegionCodes.load(tmp_path / "codes.npz")
+    with pytest.raises(IsADirectoryError):
+        sl.RegionCodes.load(tmp_path)
+
+
+def test_every_damaged_byte_is_found_or_without_effect(tmp_path):
+    path = tmp_path / "codes.npz"
+    codes = sl.region_codes(small(), torch.rand(4, 1, 8, 8))
+    codes.save(path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            read = sl.RegionCodes.load(path)
+        except DamagedFile:
+            continue
+        assert read.layers == codes.layers and np.array_equal(read.inputs, codes.inputs)
+        assert all(np.array_equal(read.packed[name], codes.packed[name]) for name in codes.layers)
+
+
 def test_files_of_the_first_version_are_read(tmp_path):
     """They name their inputs by one digest, which says nothing about single rows."""
     x = torch.rand(4, 1, 8, 8)

@@ -1,5 +1,7 @@
 """Datasets: normalised, augmented, split."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -17,6 +19,17 @@ def test_a_dataset_holds_uint8_images_and_int64_labels(name, request):
         assert len(images) == len(labels)
         assert images.max() == 255
         assert labels.unique().tolist() == list(range(len(dataset.classes)))
+
+
+def test_other_images_have_another_digest(digits):
+    few = digits.subset(train=20, test=10)
+    again = data.load("digits").subset(train=20, test=10)
+    changed = few.test_images.clone()
+    changed[3, 0, 1, 1] += 1
+    others = [digits.subset(train=21, test=10), replace(few, test_images=changed)]
+    others += [replace(few, train_labels=few.train_labels.flip(0)), replace(few, mean=(0.5,))]
+    assert few.digest == again.digest
+    assert len({few.digest, *(other.digest for other in others)}) == 5
 
 
 def test_normalised_training_images_have_mean_0_and_deviation_1(digits):

@@ -1,5 +1,7 @@
 """Training that was interrupted goes on to the same result."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from runs import quick, same_weights
@@ -83,6 +85,78 @@ def test_a_damaged_checkpoint_is_a_clear_message(digits, tmp_path, damage):
         quick(models.mlp([64, 10]), few, checkpoint=path)
     path.unlink()
     assert len(quick(models.mlp([64, 10]), few, checkpoint=path).history) == 4
+
+
+def written(digits, path, **options):
+    few = digits.subset(train=64)
+    quick(models.mlp([64, 10]), few, epochs=2, checkpoint=path, **options)
+    return few, training.read_checkpoint(path)
+
+
+def test_a_flipped_bit_of_a_weight_is_found(digits, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    few, state = written(digits, path)
+    whole = bytearray(path.read_bytes())
+    weights = next(iter(state["model"].values())).numpy().tobytes()
+    whole[whole.find(weights) + 100] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(DamagedFile, match=r"checkpoint\.pt .*checksum.*Delete it"):
+        quick(models.mlp([64, 10]), few, epochs=2, checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: [s.pop(key) for key in list(s) if key != "version"], "recipe is missing"),
+        (lambda s: s["recipe"].update(epochs="two"), "epochs is 'two'"),
+        (lambda s: s.update(history="long"), "history should be a list"),
+        (lambda s: s["history"].append(s["history"][-1]), "history is of the epochs"),
+        (lambda s: s["history"].clear(), "history is of the epochs"),
+        (lambda s: s["history"][1].update(loss=float("nan")), r"history\[1\]\.loss is nan"),
+        (lambda s: next(iter(s["model"].values())).fill_(float("nan")), "not numbers"),
+        (lambda s: s["optimizer"]["momentum_buffers"][0].fill_(float("nan")), "not numbers"),
+        (lambda s: s["optimizer"].clear(), "momentum_buffers is missing"),
+        (lambda s: s["optimizer"]["momentum_buffers"].pop(), "another network"),
+        (lambda s: s.update(on_epoch=3), "on_epoch is 3"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_is_refused(digits, tmp_path, change, message):
+    path = tmp_path / "checkpoint.pt"
+    few, state = written(digits, path)
+    change(state)
+    torch.save(state, path)
+    with pytest.raises(DamagedFile, match=message) as caught:
+        quick(models.mlp([64, 10]), few, epochs=2, checkpoint=path)
+    assert str(path) in str(caught.value) and "Delete it" in str(caught.value)
+
+
+def test_only_damage_is_answered_with_delete_it(tmp_path):
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)) as caught:
+        training.read_checkpoint(tmp_path)
+    assert "Delete" not in str(caught.value)
+
+
+def test_other_images_and_another_context_are_refused(digits, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    few, _ = written(digits, path, context={"threshold": 0.16})
+    other = replace(few, train_images=few.train_images.flip(0))
+    with pytest.raises(ValueError, match=r"another training run: images \w{32} \(now \w{32}\)"):
+        quick(models.mlp([64, 10]), other, epochs=2, checkpoint=path, context={"threshold": 0.16})
+    with pytest.raises(ValueError, match=r"threshold 0\.16 \(now 0\.5\)"):
+        quick(models.mlp([64, 10]), few, epochs=2, checkpoint=path, context={"threshold": 0.5})
+    points, labels = data.toy("moons", n=64)
+    path = tmp_path / "points.pt"
+    quick(models.mlp([2, 2]), (points, labels), epochs=2, checkpoint=path)
+    with pytest.raises(ValueError, match="images"):
+        quick(models.mlp([2, 2]), (points + 1, labels), epochs=2, checkpoint=path)
+
+
+def test_a_checkpoint_from_before_images_were_named_goes_on(digits, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    few, state = written(digits, path)
+    del state["recipe"]["images"]
+    torch.save(state, path)
+    assert len(quick(models.mlp([64, 10]), few, epochs=2, checkpoint=path).history) == 2
 
 
 def test_a_checkpoint_of_another_run_is_refused(digits, tmp_path):
