@@ -37,6 +37,18 @@ class Killed(BaseException):
     """Nothing in the library catches this, as nothing catches a kill."""
 
 
+def timeless(value):
+    """A record without what differs between two runs of the same thing: times and dates."""
+    if isinstance(value, dict):
+        left_out = {"latency", "dense_latency", "finished", "commit", "uncommitted_changes"}
+        return {
+            key: timeless(entry)
+            for key, entry in value.items()
+            if key not in left_out and "seconds" not in key
+        }
+    return [timeless(entry) for entry in value] if isinstance(value, list) else value
+
+
 SETTINGS = {
     **{"network": ["mlp"], "width": [0.125], "epochs": [2], "probe": [8]},
     **{"calibration": [32], "train_size": [64], "test_size": [32]},

@@ -8,25 +8,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import METHODS, TINY, Killed
+from runs import METHODS, TINY, Killed, timeless
 
 from splinelib import data, experiments, pruning, training
 from splinelib.__main__ import main
 from splinelib.channels import saving
 from splinelib.data import folders
 from splinelib.experiments import Protocol, Ticket, check_record, oneshot, read_record, run, runner
-
-
-def timeless(value):
-    """A record without what differs between two runs of the same thing: times and dates."""
-    if isinstance(value, dict):
-        left_out = {"latency", "dense_latency", "finished", "commit", "uncommitted_changes"}
-        return {
-            key: timeless(entry)
-            for key, entry in value.items()
-            if key not in left_out and "seconds" not in key
-        }
-    return [timeless(entry) for entry in value] if isinstance(value, list) else value
 
 
 def test_the_real_path_on_a_slice_of_cifar10(cifar10_root, tmp_path):
