@@ -42,10 +42,11 @@ def brought_up_to_date(record: dict) -> dict:
         }
         for ticket in record["tickets"]
     ]
-    by_name = {Ticket.of(ticket).name: ticket for ticket in reversed(tickets)}
-    once = list(reversed(by_name.values()))
+    once: dict[str, dict] = {}
+    for ticket in tickets:
+        once.setdefault(Ticket.of(ticket).name, ticket)
     protocol = _LATER | record["protocol"]
-    return {**record, "protocol": protocol, "early_bird": bird, "tickets": once}
+    return {**record, "protocol": protocol, "early_bird": bird, "tickets": [*once.values()]}
 
 
 def records(folder: str | os.PathLike | None = None) -> list[dict]:

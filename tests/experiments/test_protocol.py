@@ -9,6 +9,7 @@ from runs import TINY
 from splinelib import experiments, pruning
 from splinelib.__main__ import _parser
 from splinelib.experiments import Protocol, Ticket, run
+from splinelib.experiments.protocol import asked_for
 
 
 def test_the_command_in_a_record_asks_for_the_same_run(tiny):
@@ -71,6 +72,69 @@ def test_a_tickets_text_and_parts_agree():
     assert Ticket.of(asdict(drawn[2])) == drawn[2]
     with pytest.raises(ValueError, match="nothing to compensate"):
         Ticket.parse("lottery:bn+refit", 0.5)
+
+
+def test_a_ratio_given_twice_is_one_ticket(tmp_path):
+    """Also where two ratios are so close that their files would have one name."""
+    tickets = asked_for(["spline", "bn"], [0.5, 0.50000001, 0.5, 0.3])
+    assert [ticket.name for ticket in tickets] == ["spline-0.5", "spline-0.3", "bn-0.5", "bn-0.3"]
+    few = replace(TINY, epochs=2, width=0.125)
+    for _ in range(2):
+        record = run(few, ("magnitude",), (0.5, 0.50000001, 0.5), folder=tmp_path, progress=False)
+        assert [ticket["ratio"] for ticket in record["tickets"]] == [0.5]
+    (dense, spread) = experiments.across_seeds(experiments.records(tmp_path))[0]
+    assert dense.seeds == spread.seeds == [0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x",
+        "/abs/x",
+        "a/b",
+        "oneshot/x",
+        "..",
+        ".",
+        "",
+        ".hidden",
+        "a\nb",
+        "a\0b",
+        "a b",
+        "x" * 201,
+    ],
+)
+def test_a_name_is_one_part_of_a_path(tmp_path, name):
+    folder = tmp_path / "runs"
+    with pytest.raises(ValueError, match="cannot be the name of a record"):
+        run(TINY, (), name=name, folder=folder, progress=False)
+    with pytest.raises(ValueError, match="cannot be the name of a record"):
+        experiments.oneshot.curves(name, folder=folder, progress=False)
+    with pytest.raises(ValueError, match="cannot be the name of a criterion"):
+        Ticket(name, 0.5)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_criteria_of_a_path_are_not_drawn_by(tmp_path, monkeypatch):
+    monkeypatch.setitem(pruning.CRITERIA, "../../x", pruning.CRITERIA["magnitude"])
+    with pytest.raises(ValueError, match="cannot be the name of a criterion"):
+        run(TINY, ("../../x",), (0.5,), folder=tmp_path / "runs", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_criteria_are_refused_where_they_are_asked_for_and_not_where_they_are_read(
+    tmp_path,
+):
+    mine = Ticket("newest-first", 0.5)  # a record of somebody's own criterion may hold it
+    assert Ticket.of(asdict(mine)) == Ticket.parse("newest-first", 0.5) == mine
+    for ask in (
+        lambda: asked_for(["newest-first"], [0.5]),
+        lambda: experiments.run_tickets(TINY, [mine], folder=tmp_path / "runs"),
+        lambda: experiments.sweeps.sweep({TINY: [mine]}, folder=tmp_path / "runs"),
+        lambda: experiments.oneshot.curves("a", ["newest-first"], folder=tmp_path / "runs"),
+    ):
+        with pytest.raises(ValueError, match=r"no criterion 'newest-first'.*'spline'"):
+            ask()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_paper_s_protocol_is_the_default():

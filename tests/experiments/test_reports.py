@@ -81,3 +81,17 @@ def test_comparing_takes_the_mean_over_seeds(tmp_path):
     assert "ffffffffff" in shown  # made from another commit, and that is said
     with pytest.raises(ValueError, match="no record"):
         compare([])
+
+
+def test_records_that_say_little_are_put_side_by_side_too(tiny):
+    """Without PyTorch's version, with a cost and a latency of nothing."""
+    record = copy.deepcopy(tiny[0])
+    del record["dense"]["provenance"]["versions"]["torch"]
+    record["dense"]["pflop"] = record["tickets"][0]["dense_latency"] = 0
+    record["name"] = "bare"
+    (group,) = experiments.across_seeds([record])
+    assert np.isnan(group[0].cost[0]) and np.isnan(group[1].latency[0])
+    shown = compare([record, tiny[0]])
+    assert "torch" in shown and "unknown" in shown and "nan" not in shown
+    assert "nan" not in compare([record])
+    assert record["name"] in reports.summary(record)

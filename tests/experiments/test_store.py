@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import pytest
 from runs import TINY
@@ -41,6 +42,53 @@ def test_a_record_that_was_tampered_with_is_refused(tiny, tmp_path, change, mess
     path.write_text(json.dumps(record))
     with pytest.raises(DamagedFile, match=message):
         read_record(path)
+
+
+def test_a_record_vouches_for_itself(tiny, tmp_path):
+    """A changed digit is found, another layout of the file is not a change."""
+    record, folder = tiny
+    text = (folder / f"{record['name']}.json").read_text()
+    path = tmp_path / "record.json"
+    assert re.search(r'^ "digest": "[0-9a-f]{64}",$', text, flags=re.M)
+    loss = str(record["dense"]["history"][0]["loss"])
+    assert loss[1] == "."
+    path.write_text(text.replace(loss, f"{int(loss[0]) ^ 1}{loss[1:]}"))
+    with pytest.raises(DamagedFile, match=r"record\.json is not as it was written.*restore it"):
+        read_record(path)
+    path.write_text(json.dumps(json.loads(text), sort_keys=True))
+    assert read_record(path) == record
+    path.write_text(text.replace('"digest"', '"dioest"'))
+    with pytest.raises(DamagedFile, match=r"record\.dioest is not known"):
+        read_record(path)
+    old = {key: value for key, value in json.loads(text).items() if key != "digest"}
+    path.write_text(json.dumps(old))  # from before there were digests
+    assert read_record(path) == record
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"schema": NaN}', "NaN is not a number"),
+        ('{"schema": 1, "pflop": -Infinity}', "-Infinity is not a number"),
+        ("[" * 100_000, "not JSON"),
+        ('{"schema": ' + "1" * 5000 + "}", "not JSON"),
+        ('{"schema": 1, "name": "\ud800"}'.encode("utf-8", "surrogatepass"), "not JSON"),
+        ("[1]", "should be an object"),
+        ("null", "should be an object"),
+        ("", "not JSON"),
+    ],
+    ids=range(8),
+)
+def test_what_json_has_not_is_refused_with_the_name_of_the_file(tmp_path, text, message):
+    path = tmp_path / "odd.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DamagedFile, match=rf"(?s)odd\.json.*{message}"):
+        read_record(path)
+
+
+def test_a_directory_is_no_damaged_record(tmp_path):
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+        read_record(tmp_path)
 
 
 def test_a_truncated_record_is_a_clear_message(tmp_path):
