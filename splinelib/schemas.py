@@ -1,6 +1,7 @@
 """What a file should hold, as types and ranges, and where it does not."""
 
 import math
+import re
 import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ AMOUNT = Range(0)
 SHARE = Range(0, 1)
 # What JSON can hold and a calculation cannot: it reads 1e999 as infinity.
 _LARGEST = Range(-1e300, 1e300)
+# Half a character, which JSON can spell and nothing can print.
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def mismatches(value: object, schema: object, where: str) -> Iterator[str]:
@@ -73,6 +76,8 @@ def _fits(value: object, kind: object) -> bool:
     if isinstance(value, bool):
         return kind in (bool, object)
     if isinstance(value, int | float) and value not in _LARGEST:
+        return False
+    if isinstance(value, str) and _HALF.search(value):
         return False
     if isinstance(kind, Range):
         return value in kind

@@ -30,5 +30,9 @@ def test_what_does_not_fit_is_named(value, wrong):
     assert found == wrong if wrong is not None else len(found) == 1
 
 
+def test_a_text_that_cannot_be_printed_is_none():
+    assert list(mismatches(["é", "\ud800"], [str], "x")) == [r"x[1] is '\ud800'"]
+
+
 def test_a_long_value_is_cut_in_the_message():
     assert len(next(mismatches("a" * 10_000, COUNT, "x"))) < 100

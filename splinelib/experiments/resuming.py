@@ -61,11 +61,13 @@ def check_images(path: Path, record: dict, settings: dict) -> None:
     if made_of is None and not settings["dataset"].startswith("folder:"):
         return
     if made_of != settings["images"]:
-        unknown = "does not say of which images it was made" if made_of is None else None
+        said = "was made of other images"
+        if made_of is None:
+            said = "does not say of which images it was made"
         raise ValueError(
-            f"The record {path.name} {unknown or 'was made of other images'}, and "
-            f"{settings['dataset']} may be another folder of that name, or was changed. Use the "
-            "images that it was made of, or give the new record another name (--name)."
+            f"The record {path.name} {said}, and {settings['dataset']} may be another of that "
+            "name, or have changed. Use the images that it was made of, or give the new record "
+            "another name (--name)."
         )
 
 

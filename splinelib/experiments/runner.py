@@ -132,13 +132,12 @@ def run_tickets(
         runner = _Runner(protocol, work, root, progress)
         if record is not None:
             check_images(path, record, runner.settings)
-            if not tickets:
-                return record
         runner.rehearse(tickets)
         if record is None:
             record = runner.dense(name)
             record = _write(path, record, name, protocol)
             _check_drawable(name, tickets, record, protocol, work)
+        keep_place(runner.protocol, work)
         for ticket in tickets:
             record["tickets"].append(runner.ticket(ticket, record["early_bird"]))
             record = _write(path, record, name, protocol)
@@ -238,7 +237,6 @@ class _Runner:
         """Train the dense network with the detector on; the record, without tickets yet."""
         own, count = name == self.protocol.name, len(self.dataset.test_images)
         adopt(self.work / "dense.pt", self.settings, own, count)
-        keep_place(self.protocol, self.work)
         watcher = Watch(self.protocol, self.work, self.inputs, self.accuracy, self.settings)
         trained = self.train(self.build(), "dense.pt", f"{name} dense", watcher, self.settings)
         return self._dense_record(trained, watcher)

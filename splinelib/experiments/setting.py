@@ -61,8 +61,8 @@ def located(protocol: Protocol, work: Path) -> Protocol:
         Folder of the run's checkpoints.
     """
     given, note = protocol.dataset, work / _PLACE
-    place = Path(given.removeprefix("folder:")).expanduser()
-    if given == place.name or given != public_name(given) or place.is_dir() or not note.exists():
+    named = given.startswith("folder:") and given == public_name(given)
+    if not named or Path(given.removeprefix("folder:")).is_dir() or not note.exists():
         return protocol
     return replace(protocol, dataset=note.read_text(encoding="utf-8"))
 
