@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
     0: done. 1: a record is damaged, or a run of a sweep failed. 2: something is wrong with the
-    request, said on standard error. 130: interrupted.
+    request, said on standard error. 3: another process is recording a run of a sweep, and none
+    failed. 130: interrupted.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -195,7 +196,8 @@ def _sweep(options: argparse.Namespace) -> int:
     outcomes = sweeps.sweep(plan, jobs=options.jobs, threads=options.threads, folder=options.folder)
     if parallel.rank() == 0:
         print(sweeps.summary(outcomes))
-    return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
+    states = {outcome.state for outcome in outcomes}
+    return 1 if "failed" in states else 3 if "elsewhere" in states else 0
 
 
 def _oneshot(options: argparse.Namespace) -> int:
