@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from .. import pruning
 from ..cost.flops import forward_flops
 from ..progress import bar
+from ..text import printable
 from ..training.checkpoint import read_checkpoint
 from ..training.loop import evaluate
 from .origin import provenance
 from .protocol import RULES, Protocol, Ticket
-from .run_records import read_record
+from .run_records import check_name, read_record
 from .run_records import record_files as run_files
 from .setting import build, prepare, sample
 from .store import NUMBER, PROVENANCE, folders, locked, read_json, write_json
@@ -229,9 +230,12 @@ def read(path: str | os.PathLike) -> dict:
     Raises
     ------
     DamagedFile
-        It is not JSON, of another schema version, or lacks something; the message names it.
+        It is not JSON, of another schema version, named otherwise than its file, or lacks
+        something; the message names it.
     """
-    return read_json(path, SCHEMA, _RECORD)
+    record = read_json(path, SCHEMA, _RECORD)
+    check_name(path, record)
+    return record
 
 
 def records(folder: str | os.PathLike | None = None) -> list[dict]:
@@ -251,8 +255,9 @@ def summary(record: dict) -> str:
     for entry in record["entries"]:
         rows.setdefault(Ticket.of(entry).method, {})[entry["ratio"]] = entry["test_accuracy"]
     width = max(map(len, rows), default=0)
+    title = f"{record['name']}  one shot, no retraining"
     lines = [
-        f"{record['name']}  one shot, no retraining (dense {100 * record['dense_accuracy']:.2f} %)",
+        printable(f"{title} (dense {100 * record['dense_accuracy']:.2f} %)"),
         "  " + " " * width + "".join(f"{100 * ratio:>8g} %" for ratio in ratios),
     ]
     for method, accuracy in rows.items():

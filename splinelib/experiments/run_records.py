@@ -1,9 +1,11 @@
 """The records of runs: their schema, reading them, and bringing old ones up to date."""
 
 import os
+import unicodedata
 from dataclasses import fields
 from pathlib import Path
 
+from ..errors import DamagedFile
 from .protocol import Protocol
 from .store import NUMBER, PROVENANCE, check, folders, read_json
 from .watch import READINGS
@@ -17,9 +19,27 @@ def read_record(path: str | os.PathLike) -> dict:
     Raises
     ------
     DamagedFile
-        As for `store.read_json`.
+        As for `store.read_json`, and if the record is named otherwise than its file.
     """
-    return brought_up_to_date(read_json(path, SCHEMA, RECORD))
+    record = read_json(path, SCHEMA, RECORD)
+    check_name(path, record)
+    return brought_up_to_date(record)
+
+
+def check_name(path: str | os.PathLike, record: dict) -> None:
+    """Refuse a record that is named otherwise than its file, by which it is listed and linked to.
+
+    Raises
+    ------
+    DamagedFile
+    """
+    path = Path(path)
+    name, stem = (unicodedata.normalize("NFC", text) for text in (record["name"], path.stem))
+    if name != stem:  # some file systems take accents apart
+        raise DamagedFile(
+            f"The record {path.name} is named {record['name']!r} inside. Give the file its name "
+            "back, or remove it."
+        )
 
 
 def brought_up_to_date(record: dict) -> dict:

@@ -5,12 +5,14 @@ pool of its own, so that only the task is lost that it was at; and none outlives
 """
 
 import os
+import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 from joblib.externals.loky import ProcessPoolExecutor
 
@@ -54,7 +56,9 @@ def results(tasks: Sequence[Task], at_once: int) -> Iterator[tuple[int, object]]
             while waiting and len(running) < at_once:
                 worker = free.pop() if free else _worker()
                 number, (function, arguments, options) = waiting.popleft()
-                running[worker.submit(function, *arguments, **options)] = worker, number
+                with _uninterrupted():  # starts the process
+                    future = worker.submit(function, *arguments, **options)
+                running[future] = worker, number
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 worker, number = running.pop(future)
@@ -68,6 +72,19 @@ def results(tasks: Sequence[Task], at_once: int) -> Iterator[tuple[int, object]]
     finally:
         for worker in [*free, *(worker for worker, _ in running.values())]:
             worker.shutdown(kill_workers=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let processes that are started here never hear of a Ctrl-C, for this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where signals cannot be set, none arrives
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _worker() -> ProcessPoolExecutor:
