@@ -2,11 +2,23 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TextIO
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+
+    def leave(*_) -> None:
+        """End at once: while modules are loading nothing has been begun."""
+        os.write(2, b"\nInterrupted.\n")
+        os._exit(130)
+
+    # PyTorch loads for seconds, and what interrupts it is not always let through.
+    signal.signal(signal.SIGINT, leave)
 
 from . import parallel
 from .errors import SplineError
@@ -17,6 +29,7 @@ from .experiments.run_records import read_record, record_files
 from .experiments.runner import run
 from .pruning.compensation import METHODS
 from .scores.criteria import CRITERIA
+from .text import printable
 
 METHODS_HELP = ", ".join(f"+{method}" for method in METHODS)
 
@@ -25,24 +38,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
     0: done. 1: a record is damaged, or a run of a sweep failed. 2: something is wrong with the
-    request, said on standard error. 130: interrupted.
+    request, said on standard error. 3: another process is recording a run of a sweep, and none
+    failed. 130: interrupted. 141: nobody reads what is printed.
     """
     options = _parser().parse_args(arguments)
     try:
         with parallel.launched():
-            return options.action(options)
+            status = options.action(options)
+            sys.stdout.flush()
+            return status
+    except BrokenPipeError:  # as of ``runs | head``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # takes what is left
+        return 141
     except KeyboardInterrupt:
         _say("\nInterrupted. The same command goes on from the last epoch that was finished.")
         return 130
-    except (SplineError, ValueError, OSError, MemoryError) as error:
+    except (SplineError, ValueError, OSError) as error:
         _say(f"error: {error}")
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _is_for_memory(error):
+            raise
+        if isinstance(error, MemoryError) and f"{error}":  # which says for what
+            _say(f"error: {error}")
+            return 2
+        _say(
+            "error: This takes more memory than there is. Ask for a smaller width, batch_size or "
+            "image_size."
+        )
+        return 2
+
+
+def _is_for_memory(error: RuntimeError) -> bool:
+    """Whether PyTorch says that memory is lacking, for which it has no type of its own."""
+    return any(word in f"{error}" for word in ("allocate memory", "out of memory", "bad_alloc"))
 
 
 def _say(text: str) -> None:
     """On standard error; under torchrun, which process says it."""
     rank = int(os.environ.get("RANK", "0"))
-    print(f"process {rank}: {text}" if rank else text, file=sys.stderr)
+    _show(f"process {rank}: {text}" if rank else text, sys.stderr)
+
+
+def _show(text: str, where: TextIO | None = None) -> None:
+    """Print text that may hold what a record or a file says of itself: no terminal is steered."""
+    print("\n".join(map(printable, text.split("\n"))), file=where)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,7 +115,7 @@ def _add_run(actions) -> None:
         )
     _add_tickets(parser, ["spline"], [0.3, 0.5, 0.7])
     parser.add_argument("--name", help="name of the record; made from the settings if not given")
-    parser.add_argument("--folder", help="folder of the records; data/runs if not given")
+    _add_folder(parser)
     parser.set_defaults(action=_run)
 
 
@@ -97,6 +137,17 @@ def _add_tickets(parser: argparse.ArgumentParser, criteria, ratios) -> None:
         default=ratios,
         metavar="RATIO",
         help="shares of units to remove",
+    )
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    def folder(text: str) -> str:
+        if not text:
+            raise argparse.ArgumentTypeError("it names no folder")
+        return text
+
+    parser.add_argument(
+        "--folder", type=folder, help="folder of the records; data/runs if not given"
     )
 
 
@@ -126,7 +177,7 @@ def _add_sweep(actions) -> None:
     parser.add_argument(
         "--threads", type=int, help="CPU threads of each run (default: those there are / jobs)"
     )
-    parser.add_argument("--folder", help="folder of the records (default: data/runs)")
+    _add_folder(parser)
     parser.set_defaults(action=_sweep)
 
 
@@ -154,7 +205,7 @@ def _add_oneshot(actions) -> None:
         metavar="RATIO",
         help="shares of units to remove",
     )
-    parser.add_argument("--folder", help="folder of the records; data/runs if not given")
+    _add_folder(parser)
     parser.set_defaults(action=_oneshot)
 
 
@@ -171,7 +222,7 @@ def _add_runs(actions) -> None:
         metavar="NAME",
         help="records to compare; * stands for anything, as in 'cifar10-vgg16-*'",
     )
-    parser.add_argument("--folder", help="folder of the records; data/runs if not given")
+    _add_folder(parser)
     parser.set_defaults(action=_runs)
 
 
@@ -181,7 +232,7 @@ def _run(options: argparse.Namespace) -> int:
         protocol, options.criteria, options.ratios, name=options.name, folder=options.folder
     )
     if parallel.rank() == 0:
-        print(summary(record))
+        _show(summary(record))
     return 0
 
 
@@ -194,13 +245,14 @@ def _sweep(options: argparse.Namespace) -> int:
     plan = sweeps.merged(grids, given, options.criteria, options.ratios)
     outcomes = sweeps.sweep(plan, jobs=options.jobs, threads=options.threads, folder=options.folder)
     if parallel.rank() == 0:
-        print(sweeps.summary(outcomes))
-    return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
+        _show(sweeps.summary(outcomes))
+    states = {outcome.state for outcome in outcomes}
+    return 1 if "failed" in states else 3 if "elsewhere" in states else 0
 
 
 def _oneshot(options: argparse.Namespace) -> int:
     record = oneshot.curves(options.run, options.methods, options.ratios, folder=options.folder)
-    print(oneshot.summary(record))
+    _show(oneshot.summary(record))
     return 0
 
 
@@ -209,7 +261,7 @@ def _runs(options: argparse.Namespace) -> int:
     if options.names:
         records, damaged = _read(_named(options.names, files), read_record)
         if records:
-            print(compare(records))
+            _show(compare(records))
         return 1 if damaged else 0
     count = total = 0
     for paths, read, shown in (
@@ -218,7 +270,7 @@ def _runs(options: argparse.Namespace) -> int:
     ):
         records, damaged = _read(paths, read)
         for record in records:
-            print(shown(record))
+            _show(shown(record))
         count, total = count + damaged, total + len(paths)
     print(f"{total} records, {count} damaged")
     return 1 if count else 0
@@ -249,4 +301,8 @@ def _named(names: Sequence[str], files: Sequence[Path]) -> list[Path]:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # names that the terminal has no signs for
     sys.exit(main())

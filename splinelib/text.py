@@ -27,8 +27,20 @@ def differences(before: dict, now: dict) -> str:
     )
 
 
+def printable(text: str) -> str:
+    """Text on one line, with what could steer a terminal written out.
+
+    Examples
+    --------
+    >>> print(printable("a name\\x1b[2J\\n"))
+    a name\\x1b[2J\\n
+    """
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of text in columns: the first flush left, the others flush right."""
+    """Rows of text in columns, each printable: the first flush left, the others flush right."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:

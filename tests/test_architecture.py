@@ -151,6 +151,7 @@ FOREIGN = {
     "_forward_hooks",
     "_forward_pre_hooks",
     "_backend",
+    "_exit",  # of os: a public function, in spite of its name
     "_repr_html_",  # of our own figures, but IPython's name
 }
 

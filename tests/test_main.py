@@ -3,6 +3,12 @@
 import copy
 import errno
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +16,23 @@ from recorded import record, ticket
 
 from splinelib.__main__ import main
 from splinelib.errors import SplineError
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK = [
+    "--network",
+    "mlp",
+    "--width",
+    "0.25",
+    "--train-size",
+    "64",
+    "--test-size",
+    "32",
+    "--epochs",
+    "2",
+    "--probe",
+    "8",
+]
+QUICK += ["--calibration", "32", "--criteria", "magnitude", "--ratios", "0.5"]
 
 
 def test_the_command_line_runs_and_lists(tmp_path, capsys):
@@ -75,17 +98,84 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
     [
         (["--name", "../x"], "cannot be the name of a record"),
         (["--dataset", "mnist"], "There is no dataset 'mnist'"),
+        (["--dataset", ""], "There is no dataset ''"),
+        (["--dataset", "folder:"], "names no folder"),
+        (["--dataset", "folder:~nobody-here/x"], "There is no folder ~nobody-here/x"),
+        (["--dataset", "folder:é\x1b[2J"], "There is no folder é\\x1b[2J"),
         (["--network", "alexnet"], "There is no network 'alexnet'"),
+        (["--network", "preresnet1000000001"], "depth is 9 n + 2"),
+        (["--network", "preresnet１１"], "There is no network 'preresnet１１'"),
         (["--criteria", "best"], "There is no criterion 'best'"),
+        (["--criteria", ""], "There is no criterion ''"),
+        (["--criteria", "masks:"], "There is no criterion ''"),
         (["--ratios", "1.5"], "ratio"),
-        (["--epochs", "0"], "epochs"),
+        (["--ratios", "nan"], "ratio"),
+        *(([f"--epochs={value}"], "epochs is at least 2") for value in (-1, 0, 1, -(2**70))),
+        *(([f"--batch-size={value}"], "batch_size is at least 2") for value in (-1, 1, 2**63)),
+        *(
+            ([f"--seed={sign * 2**bits}"], "seed is an integer")
+            for sign in (1, -1)
+            for bits in (42, 63, 64, 900)
+        ),
+        *(
+            ([f"--{name}={value}"], f"{name.replace('-', '_')} is a finite number")
+            for name in ("lr", "momentum", "weight-decay", "l1")
+            for value in ("-1", "nan", "inf")
+        ),
+        *(
+            ([f"--width={value}"], "width multiplies")
+            for value in (-1, 0, "nan", "inf", 1e9, 1e308)
+        ),
+        *(([f"--threshold={value}"], "threshold is") for value in (-1, 0, "nan", "inf")),
+        *(([f"--lookback={value}"], "lookback is") for value in (-1, 0, -(2**70))),
+        *(([f"--{name}=0"], f"{name} is a number of images") for name in ("probe", "calibration")),
+        *(([f"--latest-draw={value}"], "latest_draw lies in") for value in (-1, 1, 2**70)),
+        *(([f"--train-size={value}"], "train asks for") for value in (-1, 0, 10**9, 2**70)),
+        *(([f"--test-size={value}"], "test asks for") for value in (-1, 0, 10**9, 2**70)),
+        *(([f"--validation={value}"], "validation is a share") for value in (-1, 1, "nan", "inf")),
+        *(([f"--validation={value}"], "holds out none") for value in (1e-308, 1e-9, 0.001)),
+        (["--validation=0.999"], "to train on"),
+        (["--folder", "/dev/null"], "/dev/null"),
+        (["--folder", "a" * 300], "File name too long"),
     ],
+    ids=lambda value: repr(value)[:40],
 )
 def test_the_command_line_answers_bad_input_in_one_line(tmp_path, capsys, words, message):
-    assert main(["run", *words, "--folder", str(tmp_path)]) == 2
+    options = [*QUICK, "--folder", str(tmp_path), *words]
+    assert main(["run", *options]) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert error.count("\n") == 1
+    assert not list(tmp_path.rglob("*.pt")) and not list(tmp_path.glob("*.json"))  # before work
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        *((["sweep", f"--threads={value}"], "threads is a number") for value in (-1, 0, 2**70)),
+        (["sweep", "--jobs=0"], "jobs is a number"),
+        (["sweep", "--seed", "0", f"{2**63}"], "seed is an integer"),
+        *(([action, "--folder="], "it names no folder") for action in ("run", "sweep", "runs")),
+        (["run", "--epochs="], "invalid int value: ''"),
+        (["run", "--epochs=1e3"], "invalid int value"),
+        (["run", "--lr=é"], "invalid float value"),
+        (["oneshot", "../x"], "There is no recorded run '../x'"),
+        (["oneshot", "x", "--ratios", "nan"], "A ratio is"),
+        (["oneshot", "x", "--methods", ""], "There is no criterion ''"),
+        (["runs", "["], "There is no recorded run '['"),
+        (["runs", "\udcff"], r"There is no recorded run '\udcff'"),
+    ],
+)
+def test_other_actions_answer_bad_input_too(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    given = [] if any(word.startswith("--folder") for word in words) else ["--folder", "runs"]
+    try:
+        status = main([*words, *given])
+    except SystemExit as end:  # argparse, which says how the command is used
+        status = end.code
+    error = capsys.readouterr().err
+    assert status == 2 and message in error and "Traceback" not in error
+    assert not list(tmp_path.rglob("*.json"))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +183,14 @@ def test_the_command_line_answers_bad_input_in_one_line(tmp_path, capsys, words,
     [
         (KeyboardInterrupt(), 130, "The same command goes on"),
         (SplineError("said plainly"), 2, "said plainly"),
-        (MemoryError("There is too little memory"), 2, "too little memory"),
+        (MemoryError("There is too little memory for the checkpoint"), 2, "too little memory"),
+        (MemoryError(), 2, "more memory than there is"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            2,
+            "more memory",
+        ),
+        (RuntimeError("std::bad_alloc"), 2, "more memory"),
     ],
 )
 def test_the_command_line_ends_quietly(monkeypatch, capsys, raised, status, message):
@@ -103,6 +200,62 @@ def test_the_command_line_ends_quietly(monkeypatch, capsys, raised, status, mess
     monkeypatch.setattr("splinelib.__main__.run", stopped)
     assert main(["run", "--network", "mlp"]) == status
     assert message in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch):
+    def broken(*arguments, **options):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr("splinelib.__main__.run", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        main(["run", "--network", "mlp"])
+
+
+SLOW = """
+import pathlib, time
+pathlib.Path({started!r}).touch()
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    {then}
+"""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("then", ["raise", "raise ImportError('numpy failed')", "pass"])
+def test_an_interrupt_while_modules_load_is_one_line(tmp_path, then):
+    """Whatever the module makes of it that is loading."""
+    started = tmp_path / "started"
+    (tmp_path / "torch.py").write_text(SLOW.format(started=str(started), then=then))
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "splinelib", "runs"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        while not started.exists():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert error.strip() == "Interrupted."
+
+
+def test_a_reader_who_has_left_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    with subprocess.Popen(
+        [sys.executable, "-m", "splinelib", "runs"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        os.close(write)
+        error = process.communicate()[1]
+    assert (process.returncode, error) == (141, "")
 
 
 def test_the_command_line_sweeps_and_compares(tmp_path, capsys):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -102,6 +103,48 @@ def test_failure_shows_its_cell_and_is_tried_again(checkout):
     write_chapter(chapter, "fine = 1", "print('mended')")
     (run,) = chapters.execute([chapter])
     assert run.error is None and text_of(run.copy) == "mended\n"
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from tools import chapters
+
+chapters.ROOT, chapters.BUILD = Path(sys.argv[1]), Path(sys.argv[1]) / "_build"
+chapters.fingerprint = lambda notebook, scale: "any"
+print(chapters.execute([chapters.ROOT / "book" / "one.ipynb"])[0].error)
+"""
+
+
+@pytest.mark.timeout(300)
+def test_what_a_killed_execution_left_is_removed_but_not_what_is_in_use(checkout, monkeypatch):
+    chapter, go = checkout / "book" / "one.ipynb", checkout / "go"
+    wait = f"import pathlib, time\npathlib.Path({str(checkout)!r}, 'started').touch()\n"
+    wait += f"while not pathlib.Path({str(go)!r}).exists():\n    time.sleep(0.05)"
+    write_chapter(chapter, wait)
+    other = chapters.BUILD / "running-of-before"  # as earlier versions left them
+    other.mkdir(parents=True)
+    (other / "one.ipynb").touch()
+
+    def folders():
+        return set(chapters.BUILD.glob("running-*"))
+
+    words = [sys.executable, "-c", PARENT, str(checkout)]
+    with subprocess.Popen(words, cwd=Path(__file__).parents[1]) as parent:
+        while not (checkout / "started").exists():
+            time.sleep(0.05)
+        (running,) = folders()  # the one of before is gone
+        chapters.remove_left_behind()
+        assert folders() == {running}
+        parent.kill()
+    chapters.remove_left_behind()
+    assert folders() == {running}  # papermill is still at it
+    go.touch()
+    end = time.monotonic() + 120
+    while folders() and time.monotonic() < end:
+        time.sleep(0.2)
+        chapters.remove_left_behind()
+    assert folders() == set()
 
 
 # --- the environment ----------------------------------------------------------------------

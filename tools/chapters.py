@@ -8,15 +8,19 @@ what it was made from; while that still holds, the chapter is not run again.
 """
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +30,7 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
+LOCK = "in-use.lock"  # of a folder of an execution
 SCALES = ("quick", "cpu", "paper")
 # No cell of the quick scale comes near; a cell that hangs must still end.
 CELL_TIMEOUT = {"quick": 900, "cpu": 24 * 3600, "paper": 7 * 24 * 3600}  # seconds
@@ -155,20 +160,69 @@ def describe_failure(copy: Path, log: str) -> str:
     return failure
 
 
+@contextmanager
+def running_folder() -> Iterator[tuple[Path, int]]:
+    """A folder for one execution, and the descriptor of the lock that says that it is in use."""
+    with locked(BUILD / ".running.lock"):  # or it could be taken for one that was left behind
+        folder = tempfile.TemporaryDirectory(
+            dir=BUILD, prefix="running-", ignore_cleanup_errors=True
+        )
+        lock = os.open(Path(folder.name, LOCK), os.O_CREAT | os.O_RDWR)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        with folder:
+            yield Path(folder.name), lock
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a file. The system lets go of it when the last of its holders ends.
+
+    Raises
+    ------
+    BlockingIOError
+        Somebody else holds it, and `wait` is False.
+    """
+    lock = os.open(path, os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(lock)
+
+
+def remove_left_behind() -> None:
+    """Remove the folders of executions that were killed, and of no other."""
+    with locked(BUILD / ".running.lock"):
+        for folder in BUILD.glob("running-*"):
+            try:
+                with locked(folder / LOCK, wait=False):
+                    shutil.rmtree(folder, ignore_errors=True)
+            except OSError:
+                continue  # in use, or just removed by its owner
+
+
 def run_notebook(notebook: Path, scale: str, threads: int) -> Execution:
     """Execute one chapter and put its copy in place in one step."""
     target = executed_path(notebook, scale)
     key = fingerprint(notebook, scale)
     target.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=BUILD, prefix="running-") as folder:
-        partial = Path(folder) / notebook.name
+    with running_folder() as (folder, lock):
+        partial = folder / notebook.name
         command = [sys.executable, "-m", "papermill", str(notebook), str(partial)]
         command += ["--parameters", "scale", scale, "--kernel", "python3", "--language", "python"]
         command += ["--cwd", str(notebook.parent), "--no-progress-bar"]
         command += ["--start-timeout", "300", "--execution-timeout", str(CELL_TIMEOUT[scale])]
+        # Papermill holds the lock as well: it may outlive this process, and writes there.
         process = subprocess.run(
-            command, env=kernel_environment(threads), capture_output=True, text=True
+            command,
+            env=kernel_environment(threads),
+            capture_output=True,
+            text=True,
+            pass_fds=[lock],
         )
         seconds = time.monotonic() - start
         if process.returncode != 0:
@@ -201,6 +255,7 @@ def execute(selected: list[Path], scale: str = "quick") -> list[Execution]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     workers, threads = (cores, 1) if scale == "quick" else (1, cores)
     BUILD.mkdir(exist_ok=True)
+    remove_left_behind()
     done = {n: Execution(n, executed_path(n, scale), 0.0) for n in selected if is_current(n, scale)}
     todo = [notebook for notebook in selected if notebook not in done]
     if not todo:

@@ -112,12 +112,28 @@ class Dataset:
         -------
         train_index, validation_index : Tensor
             int64, ascending, disjoint, together every index of `train_images`.
+
+        Raises
+        ------
+        ValueError
+            So large a share leaves a class no image to train on, or so small a one holds none out.
         """
         if not 0 < validation < 1:
             raise ValueError(
                 f"validation is a share of the training images in (0, 1), not {validation}."
             )
-        held_out = stratified(self.train_labels.cpu(), validation, seed)
+        labels = self.train_labels.cpu()
+        held_out = stratified(labels, validation, seed)
+        if not held_out.any():
+            raise ValueError(
+                f"validation={validation} holds out none of {len(labels)} training images. Ask for "
+                "a larger share."
+            )
+        if lost := set(labels.tolist()) - set(labels[~held_out].tolist()):
+            raise ValueError(
+                f"validation={validation} leaves no image of {len(lost)} of the classes to train "
+                f"on, {self.classes[min(lost)]!r} among them. Ask for a smaller share."
+            )
         return (~held_out).nonzero().flatten(), held_out.nonzero().flatten()
 
     def subset(

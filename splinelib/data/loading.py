@@ -35,11 +35,15 @@ def load(name: str, root: str | os.PathLike | None = None, image_size: int = 64)
           ``PATH/val/CLASS/*.jpg`` (or ``test``). Images are scaled and centre-cropped once, so
           training crops and mirrors them as it does small ones, and does not rescale them. From
           1 GiB of decoded images on they are kept in ``root/folders`` and mapped into memory.
+          BMP, JPEG, PNG, PPM and WebP are read as torchvision's `ImageFolder` reads them:
+          transparency is dropped, and the orientation that a camera noted is not applied. Greys of
+          16 bits are scaled, by 1/257. Hidden files and folders are passed over, and so are files
+          whose suffix is not of these formats.
     root : path, optional
         Folder of the cached files. Default: the environment variable
         ``SPLINELIB_DATA``, else ``data/cache`` of the checkout, else ``~/.cache/splinelib``.
     image_size : int
-        Side in pixels that ``folder:`` images are scaled and centre-cropped to.
+        Side in pixels that ``folder:`` images are scaled and centre-cropped to, 8192 at most.
 
     Returns
     -------
@@ -48,13 +52,16 @@ def load(name: str, root: str | os.PathLike | None = None, image_size: int = 64)
     Raises
     ------
     ValueError
-        The name is unknown.
+        The name is unknown, the classes of a tree's parts are not the same, or the images take
+        more room than the disk has.
     DamagedFile
-        The cache file cannot be read, or does not hold what it should.
+        The cache file cannot be read, or does not hold what it should; or an image cannot be read.
     ConnectionError
         The dataset has to be downloaded and cannot be.
     FileNotFoundError
-        A folder of the tree is missing.
+        A folder of the tree is missing, or a class has no images.
+    PermissionError
+        A folder or an image may not be read.
 
     Examples
     --------
@@ -69,11 +76,20 @@ def load(name: str, root: str | os.PathLike | None = None, image_size: int = 64)
     if name in _CLASSES:
         return _cifar(name, Path(root) if root is not None else cache_folder())
     if name.startswith("folder:"):
-        folder = Path(name.removeprefix("folder:")).expanduser()
-        return load_folder(
-            name, folder, image_size, Path(root) if root is not None else cache_folder()
-        )
+        root = Path(root) if root is not None else cache_folder()
+        return load_folder(name, _folder(name), image_size, root)
     raise ValueError(f"There is no dataset {name!r}. Known: {', '.join(NAMES)}.")
+
+
+def _folder(name: str) -> Path:
+    """The path in the name of a dataset that is a folder."""
+    place = name.removeprefix("folder:")
+    if not place:
+        raise ValueError(f"{name!r} names no folder. Say where it is: folder:PATH.")
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:  # ~somebody, who is not known here
+        raise FileNotFoundError(f"There is no folder {place}. {error}") from error
 
 
 def _digits() -> Dataset:

@@ -20,11 +20,12 @@ from .. import pruning
 from ..cost.flops import forward_flops
 from ..progress import bar
 from ..schemas import AMOUNT, COUNT, SHARE
+from ..text import printable
 from ..training.loop import evaluate
 from .origin import provenance
 from .protocol import RULES, Protocol, Ticket, asked_for, check_name
 from .resuming import check_images, read_dense, settings_of
-from .run_records import read_record
+from .run_records import check_file_name, read_record
 from .run_records import record_files as run_files
 from .setting import build, located, prepare, sample
 from .store import PROVENANCE, folders, locked, read_json, write_json
@@ -233,9 +234,12 @@ def read(path: str | os.PathLike) -> dict:
     Raises
     ------
     DamagedFile
-        It is not JSON, of another schema version, or lacks something; the message names it.
+        It is not JSON, of another schema version, named otherwise than its file, or lacks
+        something; the message names it.
     """
-    return read_json(path, SCHEMA, _RECORD, _inconsistencies)
+    record = read_json(path, SCHEMA, _RECORD, _inconsistencies)
+    check_file_name(path, record)
+    return record
 
 
 def records(folder: str | os.PathLike | None = None) -> list[dict]:
@@ -255,8 +259,9 @@ def summary(record: dict) -> str:
     for entry in record["entries"]:
         rows.setdefault(Ticket.of(entry).method, {})[entry["ratio"]] = entry["test_accuracy"]
     width = max(map(len, rows), default=0)
+    title = f"{record['name']}  one shot, no retraining"
     lines = [
-        f"{record['name']}  one shot, no retraining (dense {100 * record['dense_accuracy']:.2f} %)",
+        printable(f"{title} (dense {100 * record['dense_accuracy']:.2f} %)"),
         "  " + " " * width + "".join(f"{100 * ratio:>8g} %" for ratio in ratios),
     ]
     for method, accuracy in rows.items():

@@ -111,6 +111,7 @@ class Protocol:
                 raise ValueError(f"{name} is a number of images, at least 1.")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation is a share in [0, 1), not {self.validation}.")
+        self.recipe()  # says what is wrong with its settings before any work
 
     @property
     def last_draw(self) -> int:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..text import aligned, over_seeds
+from ..text import aligned, over_seeds, printable
 from .protocol import Ticket
 
 
@@ -175,7 +175,7 @@ def summary(record: dict) -> str:
     bird = record["early_bird"]
     drawn = bird["drawn_after"] + 1  # people count from 1, as the chapters do
     title = f"{record['name']}  (drawn after epoch {drawn}, {bird['reason']})"
-    return "\n".join([title, *aligned(rows)])
+    return "\n".join([printable(title), *aligned(rows)])
 
 
 def compare(records: Sequence[dict]) -> str:
@@ -207,7 +207,7 @@ def compare(records: Sequence[dict]) -> str:
     first = [by_name[group[0].names[0]] for group in groups]
     lines = []
     for letter, group in zip(letters, groups, strict=True):
-        lines.append(f"{letter}  {', '.join(group[0].names)}")
+        lines.append(printable(f"{letter}  {', '.join(group[0].names)}"))
     differing = [
         (key, *(f"{record['protocol'].get(key)}" for record in first))
         for key in first[0]["protocol"]

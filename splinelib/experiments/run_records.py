@@ -1,10 +1,12 @@
 """The records of runs: their schema, reading them, and bringing old ones up to date."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+from ..errors import DamagedFile
 from ..schemas import AMOUNT, COUNT, NUMBER, SHARE
 from .protocol import Protocol, Ticket
 from .store import PROVENANCE, check, folders, read_json
@@ -19,9 +21,27 @@ def read_record(path: str | os.PathLike) -> dict:
     Raises
     ------
     DamagedFile
-        As for `store.read_json`.
+        As for `store.read_json`, and if the record is named otherwise than its file.
     """
-    return brought_up_to_date(read_json(path, SCHEMA, RECORD, inconsistencies))
+    record = read_json(path, SCHEMA, RECORD, inconsistencies)
+    check_file_name(path, record)
+    return brought_up_to_date(record)
+
+
+def check_file_name(path: str | os.PathLike, record: dict) -> None:
+    """Refuse a record that is named otherwise than its file, by which it is listed and linked to.
+
+    Raises
+    ------
+    DamagedFile
+    """
+    path = Path(path)
+    name, stem = (unicodedata.normalize("NFC", text) for text in (record["name"], path.stem))
+    if name != stem:  # some file systems take accents apart
+        raise DamagedFile(
+            f"The record {path.name} is named {record['name']!r} inside. Give the file its name "
+            "back, or remove it."
+        )
 
 
 def brought_up_to_date(record: dict) -> dict:

@@ -1,8 +1,9 @@
 """Many runs: every combination of some settings, several at a time, each recorded by itself.
 
-The runs go through joblib, so the backend is the user's choice: processes of this machine as it
-is, or Ray or Dask inside ``with joblib.parallel_config(backend=...)``. Every run writes its own
-record, so a sweep that was stopped goes on where it was, and one run that fails stops no other.
+The runs go to processes of this machine (`workers`), or through joblib to a backend of the user's
+choice, such as Ray or Dask inside ``with joblib.parallel_config(backend=...)``. Every run writes
+its own record, so a sweep that was stopped goes on where it was, and one run that fails stops no
+other.
 """
 
 import itertools
@@ -21,16 +22,18 @@ from tqdm.auto import tqdm
 from .. import parallel
 from ..progress import bar
 from ..scores.criteria import CRITERIA
-from . import watch
+from . import watch, workers
 from .protocol import Protocol, Ticket, asked_for, check_criteria, each_once
 from .reports import compare
 from .run_records import read_record
 from .runner import run_tickets
-from .store import folders
+from .store import RunLocked, folders
 
 Plan = dict[Protocol, list[Ticket]]
 # Seconds between two looks at how many networks are recorded.
 _LOOK = 2.0
+# No machine has as many cores; far more are more than the system starts, and it ends the process.
+_MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -167,13 +170,14 @@ class Outcome:
     name : str
         Of the record.
     state : str
-        ``"recorded"`` before, ``"made"`` now, or ``"failed"``.
+        ``"recorded"`` before, ``"made"`` now, being recorded ``"elsewhere"`` by another process,
+        or ``"failed"``.
     seconds : float
         Time that it took now.
     error : str or None
-        What went wrong.
+        What went wrong, or who is at it.
     record : dict or None
-        The record, unless the run failed.
+        The record, of runs that are recorded or made.
     """
 
     name: str
@@ -194,10 +198,11 @@ def sweep(
 ) -> list[Outcome]:
     """Make every run of a plan that is not recorded yet, several at a time.
 
-    Runs are handed to joblib, one task each. Inside ``joblib.parallel_config(backend=...)`` they
-    go through that backend, such as Ray's or Dask's; its workers need the folders of records,
-    checkpoints and datasets, at the same paths. Where several runs share a machine with several
-    GPUs, they are dealt out over them.
+    Several jobs are processes of this machine, which end when this one does; a run whose process
+    is killed fails alone. Inside ``joblib.parallel_config(backend=...)`` the runs go through that
+    backend, such as Ray's or Dask's; its workers need the folders of records, checkpoints and
+    datasets, at the same paths. Where several runs share a machine with several GPUs, they are
+    dealt out over them.
 
     Parameters
     ----------
@@ -206,8 +211,8 @@ def sweep(
     jobs : int, optional
         Runs at a time; -1 for one per core. Default: what `joblib.parallel_config` says, or 1.
     threads : int, optional
-        CPU threads of each run. Default: those that PyTorch uses here, divided by `jobs`, so that
-        together the runs ask for no more cores than one does.
+        CPU threads of each run, 1 to 1024. Default: those that PyTorch uses here, divided by
+        `jobs`, so that together the runs ask for no more cores than one does.
     folder, root
         As for `experiments.run`.
     progress : bool
@@ -221,8 +226,9 @@ def sweep(
     Raises
     ------
     ValueError
-        The joblib backend runs tasks as threads of one process, or this is one process of
-        several that `torchrun` started and more than one job is asked for.
+        `jobs` or `threads` is out of range, the joblib backend runs tasks as threads of one
+        process, or this is one process of several that `torchrun` started and more than one job is
+        asked for.
 
     Examples
     --------
@@ -233,6 +239,7 @@ def sweep(
     ...     [outcome.state for outcome in sweep(grid.plan(), folder=folder, progress=False)]
     ['made', 'made']
     """
+    _check_numbers(jobs, threads)
     at_once = joblib.effective_n_jobs(jobs)
     if at_once > 1:
         _check_backend(jobs)
@@ -247,16 +254,8 @@ def sweep(
         joblib.delayed(_one)(number, protocol, list(tickets), criteria, options, threads, at_once)
         for number, (protocol, tickets) in enumerate(plan.items())
     ]
-    outcomes: dict[str, Outcome] = {}
     with _bar(plan, folder, progress and parallel.rank() == 0):
-        try:
-            for outcome in _pool(jobs)(tasks):
-                outcomes[outcome.name] = outcome
-        except joblib.externals.loky.process_executor.TerminatedWorkerError as error:
-            # Its process was killed, most often for want of memory, and took the pool with it.
-            lost = f"a worker process was killed ({str(error).splitlines()[0]})"
-            for protocol in plan:
-                outcomes.setdefault(protocol.name, Outcome(protocol.name, "failed", 0.0, lost))
+        outcomes = {outcome.name: outcome for outcome in _outcomes(plan, tasks, jobs, at_once)}
     return [outcomes[protocol.name] for protocol in plan]
 
 
@@ -270,9 +269,10 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     lines.append(
         f"{len(outcomes)} runs: {states.count('made')} made in "
         f"{sum(outcome.seconds for outcome in outcomes) / 60:.1f} minutes of all workers, "
-        f"{states.count('recorded')} recorded before, {states.count('failed')} failed"
+        f"{states.count('recorded')} recorded before, {states.count('failed')} failed, "
+        f"{states.count('elsewhere')} being recorded elsewhere"
     )
-    lines += [f"failed: {o.name}: {o.error}" for o in outcomes if o.state == "failed"]
+    lines += [f"{o.state}: {o.name}: {o.error}" for o in outcomes if o.error is not None]
     return "\n".join(lines)
 
 
@@ -297,6 +297,8 @@ def _one(
     before = _recorded(path, tickets)
     try:
         record = run_tickets(protocol, tickets, **options)
+    except RunLocked as error:
+        return Outcome(protocol.name, "elsewhere", time.perf_counter() - began, str(error))
     except Exception as error:
         if parallel.processes() > 1:
             raise  # the other processes of this run may not have failed, and wait
@@ -306,12 +308,39 @@ def _one(
     return Outcome(protocol.name, state, time.perf_counter() - began, record=record)
 
 
+def _outcomes(
+    plan: Mapping[Protocol, Sequence[Ticket]],
+    tasks: Sequence[workers.Task],
+    jobs: int | None,
+    at_once: int,
+) -> Iterator[Outcome]:
+    """What becomes of the tasks of a plan, as they end where the backend can tell."""
+    ours = joblib.parallel.BACKENDS["loky"]
+    if at_once == 1 or not isinstance(joblib.Parallel(jobs)._backend, ours):
+        yield from _pool(jobs)(tasks)
+        return
+    names = [protocol.name for protocol in plan]
+    for number, result in workers.results(tasks, at_once):
+        if not isinstance(result, Outcome):
+            told = " ".join(str(result).split())
+            why = f"its process was killed, most often for want of memory ({told})"
+            result = Outcome(names[number], "failed", 0.0, why)
+        yield result
+
+
 def _pool(jobs: int | None) -> joblib.Parallel:
     """Results as they come where the backend can, all at the end where it cannot."""
     try:
         return joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)
     except ValueError:
         return joblib.Parallel(jobs, batch_size=1)
+
+
+def _check_numbers(jobs: int | None, threads: int | None) -> None:
+    if jobs == 0:
+        raise ValueError("jobs is a number of runs at a time, or -1 for one per core, not 0.")
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise ValueError(f"threads is a number in 1 .. {_MOST_THREADS}, not {threads}.")
 
 
 def _check_backend(jobs: int | None) -> None:

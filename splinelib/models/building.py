@@ -40,7 +40,7 @@ def build(name: str, dataset: Dataset, width: float = 1.0, seed: int = 0) -> nn.
         "width": width,
     }
     depth = name.removeprefix("preresnet")
-    if name != depth and depth.isdecimal():
+    if name != depth and depth.isdecimal() and depth.isascii():
         return preresnet(int(depth), **shape, seed=seed)
     if name not in NETWORKS:
         raise ValueError(

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+# Far above any network's: a layer of so many times 128 channels fits no memory.
+_WIDEST = 1024
 # Initial batch-norm scale of network slimming and Early-Bird Tickets.
 BATCH_NORM_SCALE = 0.5
 
@@ -23,8 +25,10 @@ def check_sizes(classes: int, channels: int, image_size: int, width: float) -> N
     }.items():
         if value < 1:
             raise ValueError(f"{name} is at least 1, not {value}.")
-    if not 0 < width < float("inf"):
-        raise ValueError(f"width multiplies the channels and is above 0, not {width}.")
+    if not 0 < width <= _WIDEST:
+        raise ValueError(
+            f"width multiplies the channels, is above 0 and at most {_WIDEST}, not {width}."
+        )
 
 
 def seeded(

@@ -6,6 +6,9 @@ from torch import Tensor, nn
 
 from .initialising import check_sizes, initialise, scaled, seeded
 
+# Per stage: ten times as deep as any that was published.
+_MOST_BLOCKS = 1200
+
 
 class PreActivationBottleneck(nn.Module):
     """Bottleneck block with batch norm and ReLU before each convolution (He et al., 2016)."""
@@ -87,9 +90,10 @@ def preresnet(
     """
     check_sizes(classes, channels, image_size, width)
     blocks, remainder = divmod(depth - 2, 9)
-    if blocks < 1 or remainder:
+    if not 1 <= blocks <= _MOST_BLOCKS or remainder:
         raise ValueError(
-            f"depth is 9 n + 2 for n blocks per stage (11, 20, 29, ..., 101), not {depth}."
+            f"depth is 9 n + 2 for n blocks per stage (11, 20, 29, ..., 101, at most "
+            f"{9 * _MOST_BLOCKS + 2}), not {depth}."
         )
     planes = [scaled(entry, width) for entry in (16, 32, 64)]
     return seeded(lambda: PreResNet(blocks, planes, classes, channels), initialise, seed)

@@ -29,7 +29,8 @@ class Cell:
     source : {"page", "record", "published"} or None
         A superscript letter says it, explained below the table.
     href : str, optional
-        The record or the paper, as a link.
+        The record or the paper, as a link: http, https, or a place of these pages. No other
+        address becomes a link.
     note : str, optional
     """
 
@@ -134,6 +135,13 @@ def _is_prose(cell: Cell) -> bool:
     return isinstance(text, str) and len(text) > 24 and len(re.findall(r"[^\W\d]{2,}", text)) > 2
 
 
+def _is_of_the_web(href: str) -> bool:
+    """Whether a link leads to a page, and not, as javascript: does, to something that runs."""
+    address = re.sub(r"[\x00-\x20\x7f]", "", href)  # which browsers pass over
+    scheme = re.match(r"([^/?#]*?):", address)
+    return scheme is None or scheme[1].lower() in {"http", "https"}
+
+
 def _cell(cell: Cell, pattern: str) -> str:
     if cell.value is None:
         return f"<i>{html.escape(cell.note or 'not recorded')}</i>"
@@ -142,7 +150,7 @@ def _cell(cell: Cell, pattern: str) -> str:
     # A range goes below what it is the range of, so that a table of them stays narrow.
     spread_match = _RANGE.fullmatch(text)
     text, spread = spread_match.groups() if spread_match else (text, None)
-    if cell.href:
+    if cell.href and _is_of_the_web(cell.href):
         text = f'<a href="{html.escape(cell.href, quote=True)}">{text}</a>'
     if cell.note:
         text += f" <i>{html.escape(cell.note)}</i>"

@@ -7,6 +7,9 @@ the rate divided by ten at half and at three quarters of the epochs (80 and 120 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
+# Generators take 64 bits, and every epoch has a seed of its own, a million apart for each seed.
+_SEEDS = 2**42
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -60,8 +63,13 @@ class Recipe:
                 f"epochs is at least 1 and start lies in 0 .. epochs; got epochs={self.epochs}, "
                 f"start={self.start}."
             )
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size is at least 2 for batch norm, not {self.batch_size}.")
+        if not 2 <= self.batch_size < 2**31:
+            raise ValueError(
+                f"batch_size is at least 2 for batch norm, and less than 2**31, not "
+                f"{self.batch_size}."
+            )
+        if abs(self.seed) >= _SEEDS:
+            raise ValueError(f"seed is an integer between -2**42 and 2**42, not {self.seed}.")
         for name in ("lr", "momentum", "weight_decay", "l1"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):

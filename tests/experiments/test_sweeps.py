@@ -1,6 +1,7 @@
 """Sweeps: every combination once, whatever fails, through any backend; records side by side."""
 
 import os
+import shlex
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
@@ -14,7 +15,8 @@ from runs import SETTINGS, plan_of
 
 from splinelib import parallel
 from splinelib.__main__ import main
-from splinelib.experiments import Protocol, Ticket, read_record, run, runner, sweeps
+from splinelib.experiments import Protocol, Ticket, command, read_record, run, runner, sweeps
+from splinelib.experiments.store import locked
 from splinelib.experiments.sweeps import PRESETS, Grid, merged, sweep
 from splinelib.scores.criteria import CRITERIA
 
@@ -126,14 +128,40 @@ def test_processes_share_the_work_and_one_failure_stops_no_other(tmp_path, monke
 
 
 @pytest.mark.timeout(300)
-def test_a_worker_that_is_killed_is_reported(tmp_path, monkeypatch):
+def test_a_run_whose_process_is_killed_fails_alone(tmp_path, monkeypatch):
     def deadly(context, group):
         os._exit(9)
 
     monkeypatch.setitem(CRITERIA, "deadly", deadly)
-    outcomes = sweep(plan_of(criteria=("deadly",)), jobs=2, folder=tmp_path, progress=False)
-    assert {outcome.state for outcome in outcomes} == {"failed"}
-    assert "killed" in outcomes[0].error
+    (lost,) = plan_of(seeds=(7,))
+    plan = {lost: [Ticket("deadly", 0.5)], **plan_of()}
+    outcomes = sweep(plan, jobs=2, folder=tmp_path, progress=False)
+    assert [outcome.state for outcome in outcomes] == ["failed", "made", "made"]
+    assert "killed" in outcomes[0].error and "\n" not in outcomes[0].error
+
+
+def test_what_another_process_records_is_not_called_failed(tmp_path, capsys):
+    first, second = plan_of()
+    words = shlex.split(command(first, [Ticket("magnitude", 0.5)]))[4:]
+    words += ["--folder", str(tmp_path)]
+    words[words.index("--seed") + 1 : words.index("--seed") + 2] = ["0", "1"]
+    with locked(tmp_path, first.name):
+        assert main(["sweep", *words]) == 3
+    shown = capsys.readouterr().out
+    assert "2 runs: 1 made" in shown and "0 failed, 1 being recorded elsewhere" in shown
+    assert f"elsewhere: {first.name}: Another process is writing" in shown
+    assert not (tmp_path / f"{first.name}.json").exists()
+    assert (tmp_path / f"{second.name}.json").exists()
+    assert main(["sweep", *words]) == 0
+
+
+@pytest.mark.parametrize(
+    "options", [{"threads": -1}, {"threads": 0}, {"threads": 2**70}, {"jobs": 0}]
+)
+def test_numbers_of_jobs_and_threads_are_checked_first(tmp_path, options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        sweep(plan_of(), folder=tmp_path, **options)
+    assert not list(tmp_path.iterdir())
 
 
 class OneAfterTheOther(ParallelBackendBase):

@@ -2,6 +2,8 @@
 
 import xml.etree.ElementTree as ET
 
+import pytest
+
 from splinelib import plotting
 from splinelib.plotting import Cell
 
@@ -48,3 +50,21 @@ def test_table_names_rows_columns_and_sources():
     notes = "".join(root.find("p").itertext())
     assert "recorded run" in notes and "published" in notes and "this page" not in notes
     assert root.find("div").get("tabindex") == "0", "the scrolling part must be reachable by key"
+
+
+@pytest.mark.parametrize(
+    ("href", "kept"),
+    [
+        *[(f"{scheme}://x.org/a?b:c", True) for scheme in ("http", "https", "HTTPS")],
+        *[(href, True) for href in ("../a.html#b:c", "#a:b", "?a:b", "a/b:c", "//x.org/a")],
+        *[(f"{scheme}:alert(1)", False) for scheme in ("javascript", "JavaScript", "vbscript")],
+        *[(f"{odd}javascript:alert(1)", False) for odd in ("\x01", " ", "\n\t", "\x00")],
+        *[(href, False) for href in ("java\nscript:alert(1)", "javascript\t:alert(1)")],
+        *[(href, False) for href in ("data:text/html,<script>", "file:///etc/passwd", "blob:x")],
+    ],
+)
+def test_only_pages_are_linked_to(href, kept):
+    cell = Cell("text", "record", href)
+    root = ET.fromstring(plotting.table([["row", cell]], ["a", "b"], "A table").markup)
+    assert [a.get("href") for a in root.findall(".//td/a")] == ([href] if kept else [])
+    assert "".join(root.find(".//td").itertext()).startswith("text")
