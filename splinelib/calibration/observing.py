@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..network.modes import evaluating
 from ..network.outputs import floating_tensors
+from ..network.overflow import holds_nan, overflow
 from .im2col import columns, output_rows, rows_shape
 from .layer_maps import LayerMap, autocast_of, has_rows, is_plain, layer_map, rounding_to
 
@@ -101,6 +102,11 @@ def observe(
         Names of modules, and who is shown each of their calls.
     whole : bool
         All data at once in place of batches.
+
+    Raises
+    ------
+    ValueError
+        If the model's outputs are NaN; names the module where that begins.
     """
     data, modules = channels_last(model, data), dict(model.named_modules())
     lookers = [(modules[name], look) for name, look in lookers]
@@ -122,7 +128,8 @@ def observe(
         with evaluating(model):
             for (batch,) in [(data,)] if whole else batches(data):
                 size = len(batch)
-                model(batch)
+                if holds_nan(model(batch)):
+                    raise ValueError(overflow(model, batch))
     finally:
         for handle in handles:
             handle.remove()

@@ -20,7 +20,7 @@ from .. import pruning
 from ..cost.flops import forward_flops
 from ..progress import bar
 from ..training.checkpoint import read_checkpoint
-from ..training.loop import evaluate
+from ..training.evaluation import evaluate
 from .origin import provenance
 from .protocol import RULES, Protocol, Ticket
 from .run_records import read_record

@@ -25,7 +25,8 @@ from ..data.loading import public_name
 from ..files import replacing
 from ..text import differences
 from ..training.checkpoint import read_checkpoint
-from ..training.loop import Trained, evaluate, train
+from ..training.evaluation import evaluate
+from ..training.loop import Trained, train
 from . import watch
 from .origin import provenance
 from .protocol import Protocol, Ticket, command
