@@ -3,6 +3,7 @@
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ def extract(
     digests : ndarray of int64, shape (N,)
         A number for each input that says what was coded.
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
+    if not isinstance(batch_size, Integral) or batch_size < 1:
         raise ValueError(f"batch_size must be a positive whole number, not {batch_size!r}")
     if autocast is not None and not getattr(autocast, "is_floating_point", False):
         raise TypeError(
@@ -274,20 +275,24 @@ class _Collected:
         if not self._whole:
             rows = self._expected or 4 * end
             self._whole = [np.empty((rows, array.shape[1]), np.uint8) for array in arrays]
-        for whole, array in zip(self._whole, arrays, strict=True):
-            if end > len(whole):
-                # Large arrays grow where they are, or move without a second copy.
-                whole.resize((max(end, len(whole) * 5 // 4), whole.shape[1]), refcheck=False)
-            whole[start:end] = array
+        for at, array in enumerate(arrays):
+            if end > len(self._whole[at]):  # one after another; what is not written takes no memory
+                self._resize(at, 2 * end)
+            self._whole[at][start:end] = array
         self._rows = end
+
+    def _resize(self, at: int, rows: int) -> None:
+        written = self._whole[at][: self._rows]
+        self._whole[at] = np.empty((rows, written.shape[1]), np.uint8)
+        self._whole[at][: len(written)] = written[:rows]
 
     def finish(self) -> list[np.ndarray]:
         """All rows of each part, uint64."""
         while self._travelling:
             self._arrive()
-        for whole in self._whole:
+        for at, whole in enumerate(self._whole):
             if len(whole) > self._rows:
-                whole.resize((self._rows, whole.shape[1]), refcheck=False)
+                self._resize(at, self._rows)
         return [whole.view(np.uint64) for whole in self._whole]
 
 
@@ -326,8 +331,8 @@ def region_codes(
     """Extract the region codes of any number of inputs in one pass.
 
     Each activation's sign is packed to one bit as the model runs and the activation itself
-    is let go, so memory is one batch of the model plus one bit per unit and input (a quarter more
-    while an iterable is coded, whose length nobody knows).
+    is let go, so memory is one batch of the model plus one bit per unit and input; one
+    layer's bits twice while an iterable is coded, whose length nobody knows.
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ def forward_flops(model: nn.Module, example: Tensor) -> int:
     64
     """
     with evaluating(model), FlopCounter() as counter:
-        model(example[:1])
+        model(example[:1].clone())
     return counter.total
 
 

@@ -108,7 +108,7 @@ def latencies(
     try:
         torch.set_num_threads(threads or before)
         with ExitStack() as modes:
-            models = [replica(model) for model in models]
+            models, example = [replica(model) for model in models], example.clone()
             for model in models:
                 modes.enter_context(evaluating(model))
             for _ in range(repeats + 2):
@@ -162,6 +162,7 @@ def peak_memory(model: nn.Module, example: Tensor) -> int:
     >>> peak_memory(torch.nn.Linear(8, 4, bias=False), torch.zeros(2, 8))
     224
     """
+    example = example.clone()  # a forward may write to its input
     with evaluating(model), _Alive([*model.parameters(), *model.buffers(), example]) as alive:
         model(example)
     return alive.peak

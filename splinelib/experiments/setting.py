@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .. import data, models, parallel
 from ..data.dataset import Dataset
+from ..randomness import generator_of
 from .protocol import Protocol
 
 
@@ -56,7 +57,7 @@ def build(protocol: Protocol, dataset: Dataset) -> nn.Module:
 
 def sample(dataset: Dataset, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """A fixed sample of training images, normalised but not augmented, and their classes."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     index = torch.randperm(len(dataset.train_images), generator=generator)[:count]
     index = index.to(dataset.train_images.device)
     images, labels = dataset.train_images[index], dataset.train_labels[index]

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from ..randomness import generator_of
+
 # Initial batch-norm scale of network slimming and Early-Bird Tickets.
 BATCH_NORM_SCALE = 0.5
 
@@ -32,14 +34,16 @@ def seeded(
     initialise: Callable[[nn.Module, torch.Generator], None],
     seed: int,
 ) -> nn.Module:
-    """Make a network and draw its weights from `seed` alone."""
-    # Constructors draw weights of their own from the global generator: put it back afterwards.
-    with torch.random.fork_rng(devices=[]):
-        model = make()
-    generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
-        initialise(module, generator)
-    return model
+    """Make a network of float32 and draw its weights from `seed` alone, on any device."""
+    device = torch.get_default_device()
+    with torch.device("cpu"):
+        # Constructors draw weights of their own from the global generator: put it back afterwards.
+        with torch.random.fork_rng(devices=[]):
+            model = make().float()
+        generator = generator_of(seed)
+        for module in model.modules():
+            initialise(module, generator)
+    return model.to(device)
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

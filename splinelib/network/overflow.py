@@ -43,7 +43,7 @@ def overflow(model: nn.Module, *args, **kwargs) -> str:
     for name, module in model.named_modules():
         module.register_forward_hook(look(name))
     with evaluating(model):
-        model(*args, **kwargs)
+        model(*(a.clone() if isinstance(a, Tensor) else a for a in args), **kwargs)
     where = f"module {places[0]!r}" if places and places[0] else "the model's own forward"
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     return (

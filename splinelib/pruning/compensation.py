@@ -123,7 +123,7 @@ def refit(
         hooks.append(layer.register_forward_hook(fit.behind, with_kwargs=True))
     try:
         with evaluating(small):
-            small(data)
+            small(data.clone())
     finally:
         for hook in hooks:
             hook.remove()

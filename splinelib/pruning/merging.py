@@ -202,7 +202,7 @@ def renew_statistics(model: nn.Module, data: Tensor) -> None:
                 seen += len(batch)
                 for norm in norms:  # every input counts alike, in a short batch too
                     norm.momentum = len(batch) / seen
-                model(batch)
+                model(batch.clone())
     except BaseException:
         for norm, state in zip(norms, before, strict=True):
             norm.load_state_dict(state)

@@ -62,13 +62,13 @@ def evaluate(
     nan = torch.zeros((), dtype=torch.bool, device=device)
     with evaluating(model):
         for inputs, targets in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-            inputs = inputs.to(device)
+            inputs = inputs.to(device, copy=True)  # a forward may write to its input
             logits = model(transform(inputs) if transform else inputs)
             correct += (logits.argmax(1) == targets.to(device)).sum()
             nan |= logits.isnan().any()
         if nan:  # read once, since asking stops the queue
             for inputs in images.split(batch_size):
                 inputs = transform(inputs.to(device)) if transform else inputs.to(device)
-                if holds_nan(model(inputs)):
+                if holds_nan(model(inputs.clone())):
                     raise ValueError(overflow(model, inputs))
     return correct.item() / len(images)

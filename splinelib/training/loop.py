@@ -20,10 +20,12 @@ from ..cost.energy import Meter
 from ..cost.flops import FORWARDS_PER_STEP, forward_flops
 from ..data.dataset import Dataset
 from ..errors import SplineError
+from ..network.inputs import check_dtype
 from ..network.modes import device_of
 from ..network.overflow import holds_nan, overflow
 from ..network.surroundings import undisturbed
 from ..progress import bar
+from ..randomness import generator_of
 from .batches import Batches
 from .checkpoint import Checkpoint, OnEpoch
 from .evaluation import evaluate as evaluate  # it was found here
@@ -150,6 +152,7 @@ def train(
     recipe, device = Recipe.of(recipe, settings), device_of(model)
     batches = Batches.of(data, recipe.augment, device)
     _check_shares(recipe, len(batches))
+    check_dtype(model, batches.example())
     model, batches = _laid_out(copy.deepcopy(model), batches)
     flops = FORWARDS_PER_STEP * forward_flops(model, batches.example())
     optimizer = SGD(model, recipe.momentum, recipe.weight_decay)
@@ -200,12 +203,12 @@ def _epoch(
     """One pass over the training images; its row of history."""
     began, device, rate = time.perf_counter(), batches.device, recipe.rate(epoch)
     scales = _batch_norm_scales(model) if recipe.l1 else []
-    loss_sum = torch.zeros((), device=device)
+    loss_sum = torch.zeros((), device=device, dtype=torch.float32)
     correct = torch.zeros((), dtype=torch.int64, device=device)
     seen, seed, meter = 0, recipe.epoch_seed(epoch), Meter(device)
     model.train()
     # Order and crops are drawn alike in all processes, dropout is not.
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = generator_of(seed, device)
     with _private_randomness(device, seed + parallel.rank() * 2**40):
         for batch in batches.shuffled(recipe.batch_size, generator):
             progress_bar.update()
@@ -251,7 +254,7 @@ def _sound(loss: float, epoch: int, rate: float) -> float:
 @torch.no_grad()
 def _check_outputs(model: nn.Module, example: Tensor, epoch: int, rate: float) -> None:
     """Refuse a network that the last step of an epoch, whose loss nobody saw, made overflow."""
-    if holds_nan(model(example)):
+    if holds_nan(model(example.clone())):
         raise TrainingDiverged(
             f"The outputs are NaN after epoch {epoch} at a learning rate of {rate}: "
             f"{overflow(model, example)}. Or lower lr."

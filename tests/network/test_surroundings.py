@@ -138,6 +138,62 @@ def test_a_model_and_data_of_inference_mode():
         assert len(sl.score(model, "snip", data=data, labels=LABELS)) == 2
 
 
+MADE = {
+    "toys": lambda: [sl.data.toy(name, 20)[0] for name in ("moons", "spiral", "cross")],
+    "images": lambda: [DIGITS.to_float(DIGITS.train_images)],
+    "mlp": lambda: weights(sl.models.mlp([2, 6, 2], seed=3)),
+    "vgg16": lambda: weights(sl.models.vgg16(width=0.1)),
+    "preresnet": lambda: weights(sl.models.preresnet(20, width=0.2)),
+    "resnet18": lambda: weights(sl.models.resnet18(width=0.1)),
+    "trained": lambda: weights(
+        sl.training.train(sl.models.build("mlp", DIGITS), DIGITS, epochs=1, progress=False).model
+    ),
+}
+DIGITS = sl.data.load("digits").subset(train=64)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_the_default_dtype_changes_nothing_that_is_made(name):
+    expected = MADE[name]()
+    with default_dtype():
+        found = MADE[name]()
+    assert [t.dtype for t in found] == [t.dtype for t in expected]
+    assert same(found, expected)
+
+
+def test_a_network_is_made_on_the_default_device():
+    with torch.device("meta"):
+        assert all(p.is_meta for p in sl.models.mlp([2, 3, 2]).parameters())
+
+
+WRITTEN = {
+    "codes": lambda m, x: sl.region_codes(m, x, batch_size=8),
+    "layers": lambda m, x: sl.spline_layers(m, x),
+    "map": lambda m, x: sl.affine_map(m, x[0]),
+    "evaluate": lambda m, x: evaluate(m, x, LABELS),
+    "measure": lambda m, x: sl.training.measure(m, x, repeats=1),
+    "memory": lambda m, x: sl.cost.footprint.peak_memory(m, x),
+    "train": lambda m, x: sl.training.train(m, (x, LABELS), epochs=1, progress=False),
+    "example": lambda m, x: sl.prune(m, 0.5, example=x),
+    "prune": lambda m, x: sl.prune(m, 0.5, data=x),
+    "distil": lambda m, x: sl.prune(m, 0.5, data=x, labels=LABELS),
+    "fold": lambda m, x: sl.prune(m, 0.5, "lsq", data=x, compensate="fold"),
+    "merge": lambda m, x: sl.prune(m, 0.5, "bend", data=x, compensate="merge"),
+    **{
+        f"score {name}": lambda m, x, name=name: sl.score(m, name, data=x, labels=LABELS)
+        for name in sl.CRITERIA
+    },
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_forward_that_works_in_place_does_not_change_the_callers_inputs(name):
+    model, given = nn.Sequential(nn.ReLU(inplace=True), *make()), images()
+    before = given.clone()
+    WRITTEN[name](model, given)
+    assert torch.equal(given, before)
+
+
 def modes() -> tuple:
     """Torch's modes in this thread, and what else a run might leave behind."""
     depth = torch.autocast_increment_nesting() - 1
