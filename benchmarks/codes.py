@@ -4,7 +4,7 @@
 
 The networks of the paper at full width, 32 x 32 inputs, random weights; one thread; all ways in
 one process, in turns, the median of several runs. Seconds are CPU time, which other work on the
-machine does not add to. Three tables:
+machine does not add to. Four tables:
 
 1. `sl.region_codes` against a plain forward pass of the same model.
 2. Codes of a number of inputs (``--inputs``) against the way of the code released with the paper
@@ -13,6 +13,9 @@ machine does not add to. Three tables:
    The released code reads the batch norms alone, and keeps four epochs.
 3. The distance of two epochs by itself: popcount of packed bits, subtraction of floats,
    comparison of unpacked bool arrays.
+4. The memory that this process needs at most while ``--many`` inputs are coded, beyond what it held
+   after one batch, over the bytes of the codes: of an array, and of an iterable of batches. The
+   inputs themselves take none.
 
 Bytes are those of the arrays that are kept. They are proportional to the number of inputs, so the
 columns for 10,000 inputs, which are the canvas of 100 x 100 points of the released code, are exact.
@@ -27,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 import splinelib as sl
-from benchmarks.measuring import show
+from benchmarks.measuring import forget_peak, memory, show
 from splinelib.network.trace import Interceptor
 
 NETWORKS = {
@@ -35,6 +38,7 @@ NETWORKS = {
     "ResNet-18": lambda seed: sl.models.resnet18(10, seed=seed),
     "PreResNet-101": lambda seed: sl.models.preresnet(101, 10, seed=seed),
 }
+NARROW = {"VGG-16, a quarter wide": lambda seed: sl.models.vgg16(10, width=0.25, seed=seed)}
 CANVAS = 10_000  # inputs
 EPOCHS_KEPT = 4  # by the released code: one, and the three that it is compared with
 
@@ -129,6 +133,19 @@ def both_ways(make, inputs: int, batch_size: int, repeats: int) -> tuple[list, l
     return first, second
 
 
+def peak(make, inputs: int, batch_size: int) -> list[float]:
+    """MB of the codes, and the most memory beside what was there, over them: array, iterable."""
+    model, images = make(0).eval(), _images(1).expand(inputs, -1, -1, -1)
+    ratios = []
+    for given in (images, images.split(batch_size)):
+        sl.region_codes(model, images[:batch_size], batch_size)
+        before = memory("VmRSS")
+        forget_peak()
+        size = sl.region_codes(model, iter(given) if given is not images else given, batch_size)
+        ratios.append((memory("VmHWM") - before) / (size.nbytes / 2**20))
+    return [size.nbytes / 2**20, *ratios]
+
+
 def _images(count: int) -> Tensor:
     return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -138,6 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--inputs", type=int, default=128, help="how many inputs are coded")
     parser.add_argument("--batch-size", type=int, default=128, help="inputs of a forward pass")
+    parser.add_argument("--many", type=int, default=10_000, help="inputs whose memory is weighed")
     parser.add_argument("--repeats", type=int, default=5, help="runs, of which the median counts")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -170,6 +188,12 @@ def main(arguments: list[str] | None = None) -> None:
         ["      network", "popcount (ms)", "floats (ms)", "bool (ms)", "times", "same distance"],
         ["{}", "{:.2f}", "{:.1f}", "{:.1f}", "{:.0f}", "{}"],
         comparisons,
+    )
+    print(f"\nmost memory while {options.many:,} inputs are coded, over the codes\n")
+    show(
+        ["      network", "codes (MB)", "of an array", "of an iterable"],
+        ["{}", "{:.0f}", "{:.2f}", "{:.2f}"],
+        ([name, *peak(make, options.many, size)] for name, make in NARROW.items()),
     )
 
 

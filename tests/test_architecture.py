@@ -147,11 +147,18 @@ FOREIGN = {
     "_reversed_padding_repeated_twice",
     "_overloadpacket",
     "_parameters",
+    "_buffers",
     "_conv_forward",
     "_forward_hooks",
     "_forward_pre_hooks",
     "_backend",
     "_exit",  # of os: a public function, in spite of its name
+    "_fields",  # of a named tuple
+    "_device",  # torch's module of the default device; the next four are its stacks of modes
+    "_get_current_function_mode_stack",
+    "_get_current_dispatch_mode_stack",
+    "_push_mode",
+    "_pop_mode",
     "_repr_html_",  # of our own figures, but IPython's name
 }
 

@@ -113,9 +113,9 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
         *(([f"--epochs={value}"], "epochs is at least 2") for value in (-1, 0, 1, -(2**70))),
         *(([f"--batch-size={value}"], "batch_size is at least 2") for value in (-1, 1, 2**63)),
         *(
-            ([f"--seed={sign * 2**bits}"], "seed is an integer")
+            ([f"--seed={sign * 2**bits}"], "A seed is a whole number of 64 bits")
             for sign in (1, -1)
-            for bits in (42, 63, 64, 900)
+            for bits in (64, 900)
         ),
         *(
             ([f"--{name}={value}"], f"{name.replace('-', '_')} is a finite number")
@@ -154,7 +154,7 @@ def test_the_command_line_answers_bad_input_in_one_line(tmp_path, capsys, words,
     [
         *((["sweep", f"--threads={value}"], "threads is a number") for value in (-1, 0, 2**70)),
         (["sweep", "--jobs=0"], "jobs is a number"),
-        (["sweep", "--seed", "0", f"{2**63}"], "seed is an integer"),
+        (["sweep", "--seed", "0", f"{2**63}"], "A seed is a whole number"),
         *(([action, "--folder="], "it names no folder") for action in ("run", "sweep", "runs")),
         (["run", "--epochs="], "invalid int value: ''"),
         (["run", "--epochs=1e3"], "invalid int value"),

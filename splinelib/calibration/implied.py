@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..network.activations import SMOOTH, Activation, argument
 from ..network.graph import Graph, Node
+from ..network.surroundings import undisturbed
 from ..network.trace import record
 from .gaussian import after_activation, after_smooth, correlation
 
@@ -46,6 +47,7 @@ class Implied(NamedTuple):
     repeat: int = 1
 
 
+@undisturbed("model")
 def implied_reads(model: nn.Module, example: Tensor) -> dict[str, Implied]:
     """Moments of what each convolution and linear layer reads, as the network implies them.
 

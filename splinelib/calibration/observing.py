@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from ..network.modes import evaluating
 from ..network.outputs import floating_tensors
+from ..network.overflow import holds_nan, overflow
+from ..randomness import generator_of
 from .im2col import columns, output_rows, rows_shape
 from .layer_maps import LayerMap, autocast_of, has_rows, is_plain, layer_map, rounding_to
 
@@ -44,7 +46,7 @@ def channels_last(model: nn.Module, data: Tensor) -> Tensor:
         return data
     try:
         with evaluating(model), torch.no_grad():
-            model(data[:1].contiguous(memory_format=torch.channels_last))
+            model(data[:1].clone(memory_format=torch.channels_last))
     except RuntimeError:
         return data
     return data.contiguous(memory_format=torch.channels_last)
@@ -101,6 +103,11 @@ def observe(
         Names of modules, and who is shown each of their calls.
     whole : bool
         All data at once in place of batches.
+
+    Raises
+    ------
+    ValueError
+        If the model's outputs are NaN; names the module where that begins.
     """
     data, modules = channels_last(model, data), dict(model.named_modules())
     lookers = [(modules[name], look) for name, look in lookers]
@@ -122,7 +129,8 @@ def observe(
         with evaluating(model):
             for (batch,) in [(data,)] if whole else batches(data):
                 size = len(batch)
-                model(batch)
+                if holds_nan(model(batch.clone())):
+                    raise ValueError(overflow(model, batch))
     finally:
         for handle in handles:
             handle.remove()
@@ -137,7 +145,7 @@ def sample_rows(available: int, needed: int, seed: int) -> Tensor:
     """Sorted row numbers, all of them or a seeded sample without repetition, int64."""
     if available <= needed:
         return torch.arange(available)
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     return torch.randperm(available, generator=generator)[:needed].sort().values
 
 

@@ -68,6 +68,8 @@ class Followed:
 
 
 class _Follower(TorchDispatchMode):
+    watches_a_model = True
+
     def __init__(self, model: nn.Module, followed: Followed):
         super().__init__()
         self.followed, self.stack = followed, []

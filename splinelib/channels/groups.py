@@ -21,6 +21,7 @@ from torch.nn.utils import parametrize
 from ..errors import PruningError
 from ..network.inputs import Inputs, example_inputs, lively
 from ..network.modes import check_weights, evaluating
+from ..network.surroundings import undisturbed
 from .axes import is_layer
 from .following import Followed, follow
 from .layout import Layout
@@ -31,6 +32,7 @@ from .units import groups_of
 _MANY = 64  # rows for networks that send rows to different parts
 
 
+@undisturbed()
 def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     """Find the groups of channels of a model that have to be removed together.
 

@@ -15,6 +15,7 @@ from torch.nn.utils import prune
 
 from ..errors import PruningError
 from ..network.outputs import tensors_of
+from ..network.replica import replica
 from .axes import side, tensors_of_role
 from .layout import Layout
 from .norms import MIXING, leave_out, plain_again, resize
@@ -168,18 +169,9 @@ def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
 def shell(model: nn.Module) -> nn.Module:
     """A copy of the tree of modules that shares parameters with the model.
 
-    Hooks and modes that are put on it do not touch the model, nor does what a run writes: buffers,
-    and the weights of embeddings that are kept short. Its norms are over all channels.
+    It is a `replica` whose norms are over all channels.
     """
-    written = {id(module.weight) for module in model.modules() if _is_kept_short(module)}
-    memo = {id(tensor): tensor for tensor in model.parameters() if id(tensor) not in written}
-    memo |= {id(tensor): tensor.detach().clone() for tensor in model.buffers()}
-    return plain_again(_deepcopy(model, memo))
-
-
-def _is_kept_short(module: nn.Module) -> bool:
-    """Whether a run shortens the rows of its weight, in place."""
-    return getattr(module, "max_norm", None) is not None and hasattr(module, "weight")
+    return plain_again(replica(model))
 
 
 def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:

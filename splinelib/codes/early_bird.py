@@ -1,6 +1,7 @@
 """When has the partition settled, and when have pruning masks?"""
 
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class EarlyBird:
     def __init__(self, threshold: float = 0.16, lookback: int = 3):
         if not 0 < threshold <= 1:
             raise ValueError(f"threshold is a share of bits in (0, 1], not {threshold!r}")
-        if not isinstance(lookback, int) or lookback < 1:
+        if not isinstance(lookback, Integral) or lookback < 1:
             raise ValueError(f"lookback is a whole number of epochs, at least 1, not {lookback!r}")
         self.threshold, self.lookback = threshold, lookback
         self.epoch: int | None = None
@@ -142,7 +143,7 @@ class MaskEarlyBird:
     def __init__(self, threshold: float = 0.1, queue: int = 5):
         if not 0 < threshold <= 1:
             raise ValueError(f"threshold is a share of units in (0, 1], not {threshold!r}")
-        if not isinstance(queue, int) or queue < 2:
+        if not isinstance(queue, Integral) or queue < 2:
             raise ValueError(f"queue is a whole number of masks, at least 2, not {queue!r}")
         self.threshold, self.queue = threshold, queue
         self.epoch: int | None = None

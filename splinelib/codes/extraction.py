@@ -3,6 +3,7 @@
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from ..errors import NotPiecewiseAffine
 from ..network.layers import layers_of
 from ..network.modes import check_weights, evaluating
+from ..network.overflow import holds_nan, overflow
+from ..network.surroundings import undisturbed
 from ..network.trace import Interceptor, record
 from .digests import digests as row_digests
 from .packing import pack_activation, pool_and_pack
@@ -63,7 +66,7 @@ def extract(
     digests : ndarray of int64, shape (N,)
         A number for each input that says what was coded.
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
+    if not isinstance(batch_size, Integral) or batch_size < 1:
         raise ValueError(f"batch_size must be a positive whole number, not {batch_size!r}")
     if autocast is not None and not getattr(autocast, "is_floating_point", False):
         raise TypeError(
@@ -73,9 +76,12 @@ def extract(
         raise ValueError("there are no inputs to code: give at least one")
     check_weights(model)
     device = next(model.parameters(), torch.zeros(())).device
-    run, collected, unsound = None, _Collected(), None
+    run, unsound = None, None
+    collected = _Collected(len(inputs) if isinstance(inputs, Tensor | np.ndarray) else None)
     with torch.no_grad(), evaluating(model):
         for batch in batches(inputs, batch_size):
+            if not len(batch):
+                continue
             batch = batch.to(device, non_blocking=True)
             unsound = _check_finite(batch, unsound)
             if run is None:
@@ -85,6 +91,7 @@ def extract(
         raise ValueError("there are no inputs to code: give at least one")
     if unsound is not None and unsound.item():
         raise ValueError(_NOT_FINITE)
+    run.check_numbers()
     digests, *packed = collected.finish()
     return run.layers, dict(zip(run.layers, packed, strict=True)), digests.view(np.int64).ravel()
 
@@ -104,6 +111,7 @@ class _Run:
             )
         self.layers = {layer.name: layer.unit_shape for layer in layers}
         self._model, self._smooth = model, smooth
+        self._nan: Tensor | None = None  # on a GPU, whether an output was: read at the end
         self._changes_input, self._repeats = graph.changes_input, False
         self._autocast: Callable = contextlib.nullcontext
         if autocast is not None:
@@ -162,10 +170,29 @@ class _Run:
             return value
 
         with self._autocast(), Interceptor(handle, self._smooth):
-            self._model(batch)
+            output = self._model(batch)
+        self._note_numbers(output, batch)
         if seen != len(self._calls):
             raise ValueError(_PATH)
         return packed
+
+    def _note_numbers(self, output, batch: Tensor) -> None:
+        """Refuse outputs that are NaN, at once on a CPU; elsewhere asking would stop the queue."""
+        nan = holds_nan(output)
+        if nan.device.type != "cpu":
+            self._nan = nan if self._nan is None else self._nan | nan
+        elif nan:
+            with self._autocast():
+                raise ValueError(overflow(self._model, batch))
+
+    def check_numbers(self) -> None:
+        """Refuse outputs of any batch that were NaN."""
+        if self._nan is not None and self._nan.item():
+            raise ValueError(
+                "the network's outputs are NaN for some inputs, though inputs and weights are "
+                "finite: values inside it are too large for their precision. Code the inputs on "
+                "the CPU to learn which module it is"
+            )
 
     def _same(self, output: Tensor, batch: Tensor) -> bool:
         expected = self._model(batch)
@@ -211,10 +238,16 @@ def _check_alone(
 
 
 class _Collected:
-    """Packed rows on their way to the host, which waits for none of them but the oldest."""
+    """Packed rows on their way to the host, which waits for none of them but the oldest.
 
-    def __init__(self):
-        self._parts: list[list[np.ndarray]] = []
+    There they are written into arrays that are made once, or grow where nobody knows how many
+    inputs there are: rows that are kept one by one, between activations that are let go, would
+    hold on to the memory of these.
+    """
+
+    def __init__(self, inputs: int | None):
+        self._expected, self._rows = inputs, 0
+        self._whole: list[np.ndarray] = []
         self._travelling: deque = deque()
 
     def add(self, packed: list[Tensor], rows: int) -> None:
@@ -235,23 +268,32 @@ class _Collected:
         host, arrived, widths = self._travelling.popleft()
         if arrived is not None:
             arrived.synchronize()
-        cuts = np.cumsum(widths)[:-1]
-        self._store([np.ascontiguousarray(p) for p in np.split(host.numpy(), cuts, axis=1)])
+        self._store(np.split(host.numpy(), np.cumsum(widths)[:-1], axis=1))
 
     def _store(self, arrays: list[np.ndarray]) -> None:
-        self._parts = self._parts or [[] for _ in arrays]
-        for parts, array in zip(self._parts, arrays, strict=True):
-            parts.append(array.view(np.uint64))
+        start, end = self._rows, self._rows + len(arrays[0])
+        if not self._whole:
+            rows = self._expected or 4 * end
+            self._whole = [np.empty((rows, array.shape[1]), np.uint8) for array in arrays]
+        for at, array in enumerate(arrays):
+            if end > len(self._whole[at]):  # one after another; what is not written takes no memory
+                self._resize(at, 2 * end)
+            self._whole[at][start:end] = array
+        self._rows = end
+
+    def _resize(self, at: int, rows: int) -> None:
+        written = self._whole[at][: self._rows]
+        self._whole[at] = np.empty((rows, written.shape[1]), np.uint8)
+        self._whole[at][: len(written)] = written[:rows]
 
     def finish(self) -> list[np.ndarray]:
-        """All rows of each part, uint64; parts are let go one by one."""
+        """All rows of each part, uint64."""
         while self._travelling:
             self._arrive()
-        whole = []
-        for parts in self._parts:
-            whole.append(np.concatenate(parts))
-            parts.clear()
-        return whole
+        for at, whole in enumerate(self._whole):
+            if len(whole) > self._rows:
+                self._resize(at, self._rows)
+        return [whole.view(np.uint64) for whole in self._whole]
 
 
 def _check_finite(batch: Tensor, unsound: Tensor | None) -> Tensor | None:
@@ -278,6 +320,7 @@ _PATH = (
 )
 
 
+@undisturbed("model")
 def region_codes(
     model: nn.Module,
     inputs,
@@ -288,7 +331,8 @@ def region_codes(
     """Extract the region codes of any number of inputs in one pass.
 
     Each activation's sign is packed to one bit as the model runs and the activation itself
-    is let go, so memory is one batch of the model plus one bit per unit and input.
+    is let go, so memory is one batch of the model plus one bit per unit and input; one
+    layer's bits twice while an iterable is coded, whose length nobody knows.
 
     Parameters
     ----------
@@ -319,8 +363,9 @@ def region_codes(
         If `autocast` is not a floating point type, for inputs that are a dict, and for models
         whose operations cannot be seen (TorchScript, torch.export).
     ValueError
-        For empty inputs, NaN or infinite inputs or weights, inputs that the model does not take,
-        a model without any spline unit, or one whose path through the code depends on the input.
+        For empty inputs, NaN or infinite inputs or weights, values that overflow to NaN inside the
+        model (its module is named), inputs that the model does not take, a model without any
+        spline unit, or one whose path through the code depends on the input.
 
     Notes
     -----

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ..network.modes import evaluating
+from ..network.surroundings import undisturbed
 
 # A training step costs a forward pass, and a backward pass that is twice as dear.
 FORWARDS_PER_STEP = 3
@@ -58,6 +59,7 @@ class FlopsLedger:
         return self.pflop / PUBLISHED_UNIT_PFLOP
 
 
+@undisturbed("model")
 @torch.no_grad()
 def forward_flops(model: nn.Module, example: Tensor) -> int:
     """FLOPs of one forward pass per input, as PyTorch counts them: 2 per multiply-accumulate.
@@ -77,7 +79,7 @@ def forward_flops(model: nn.Module, example: Tensor) -> int:
     64
     """
     with evaluating(model), FlopCounter() as counter:
-        model(example[:1])
+        model(example[:1].clone())
     return counter.total
 
 

@@ -13,6 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ..network.modes import evaluating
+from ..network.replica import replica
+from ..network.surroundings import undisturbed
 from .flops import forward_flops
 
 
@@ -41,6 +43,7 @@ class Measurement:
     batch_size: int
 
 
+@undisturbed("model")
 @torch.no_grad()
 def measure(
     model: nn.Module, example: Tensor, repeats: int = 9, threads: int | None = 1
@@ -77,6 +80,7 @@ def measure(
     )
 
 
+@undisturbed()
 @torch.no_grad()
 def latencies(
     models: Sequence[nn.Module], example: Tensor, repeats: int = 9, threads: int | None = 1
@@ -104,6 +108,7 @@ def latencies(
     try:
         torch.set_num_threads(threads or before)
         with ExitStack() as modes:
+            models, example = [replica(model) for model in models], example.clone()
             for model in models:
                 modes.enter_context(evaluating(model))
             for _ in range(repeats + 2):
@@ -144,6 +149,7 @@ class Footprint:
     memory: int
 
 
+@undisturbed("model")
 @torch.no_grad()
 def peak_memory(model: nn.Module, example: Tensor) -> int:
     """Bytes that are alive at once at the worst moment of a forward pass.
@@ -156,6 +162,7 @@ def peak_memory(model: nn.Module, example: Tensor) -> int:
     >>> peak_memory(torch.nn.Linear(8, 4, bias=False), torch.zeros(2, 8))
     224
     """
+    example = example.clone()  # a forward may write to its input
     with evaluating(model), _Alive([*model.parameters(), *model.buffers(), example]) as alive:
         model(example)
     return alive.peak

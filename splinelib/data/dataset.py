@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..archives import digest
+from ..randomness import generator_of
 
 # Images per step through more of them than fit in memory.
 CHUNK = 4096
@@ -235,7 +236,7 @@ def augment(
 
 def stratified(labels: Tensor, share: float, seed: int) -> Tensor:
     """Mask, bool (N,), of a random `share` of every class."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique().tolist():
         members = (labels == label).nonzero().flatten()
@@ -251,7 +252,7 @@ def _choose(wanted: int | Tensor | None, available: int, part: str, seed: int) -
         return wanted
     if not 0 < wanted <= available:
         raise ValueError(f"{part} asks for {wanted} images; the set has 1 to {available}.")
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     return torch.randperm(available, generator=generator)[:wanted].sort().values
 
 

@@ -1,8 +1,11 @@
 """Inputs whose region codes are watched during training."""
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
+from ..randomness import generator_of
 from .dataset import Dataset
 
 
@@ -37,10 +40,10 @@ def canvas(dataset: Dataset, points: int = 100, seed: int = 0) -> Tensor:
     >>> canvas(sl.data.load("digits"), points=3).shape
     torch.Size([9, 1, 8, 8])
     """
-    if not isinstance(points, int) or points < 2:
+    if not isinstance(points, Integral) or points < 2:
         raise ValueError(f"points is a whole number, at least 2, not {points!r}")
     labels = dataset.train_labels.cpu()
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(labels), generator=generator_of(seed))
     others = order[labels[order] != labels[order[0]]]
     if not len(others):
         raise ValueError(

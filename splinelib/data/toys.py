@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..randomness import generator_of
+
 
 def toy(name: str, n: int = 400, noise: float = 0.05, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Two-class problems in the plane, small enough to draw.
@@ -44,30 +46,31 @@ def toy(name: str, n: int = 400, noise: float = 0.05, seed: int = 0) -> tuple[Te
         raise ValueError(f"A two-class problem needs n >= 2 points, not {n}.")
     if noise < 0:
         raise ValueError(f"noise is a standard deviation, at least 0, not {noise}.")
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     points, labels = _TOYS[name](n, generator)
-    points = points + noise * torch.randn(n, 2, generator=generator)
+    points = points + noise * torch.randn(n, 2, generator=generator, dtype=torch.float32)
     return points, labels
 
 
 def _cross(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    points = 2 * torch.rand(n, 2, generator=generator) - 1
+    points = 2 * torch.rand(n, 2, generator=generator, dtype=torch.float32) - 1
     return points, (points[:, 0].abs() > points[:, 1].abs()).long()
 
 
 def _spiral(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     labels = torch.arange(n) % 2
     # The square root spreads the points evenly along the arm.
-    turn = torch.rand(n, generator=generator).sqrt()
-    angle = 3 * torch.pi * turn + torch.pi * labels
+    turn = torch.rand(n, generator=generator, dtype=torch.float32).sqrt()
+    angle = 3 * torch.pi * turn + torch.pi * labels.float()
     return 0.95 * turn[:, None] * torch.stack((angle.cos(), angle.sin()), dim=1), labels
 
 
 def _moons(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     labels = torch.arange(n) % 2
-    angle = torch.pi * torch.rand(n, generator=generator)
-    side = 1.0 - 2.0 * labels
-    x = side * angle.cos() + labels - 0.5
+    angle = torch.pi * torch.rand(n, generator=generator, dtype=torch.float32)
+    which = labels.float()
+    side = 1.0 - 2.0 * which
+    x = side * angle.cos() + which - 0.5
     y = side * (angle.sin() - 0.25)
     return torch.stack((x, y), dim=1) / 1.5, labels
 

@@ -21,7 +21,7 @@ from ..cost.flops import forward_flops
 from ..progress import bar
 from ..schemas import AMOUNT, COUNT, SHARE
 from ..text import printable
-from ..training.loop import evaluate
+from ..training.evaluation import evaluate
 from .origin import provenance
 from .protocol import RULES, Protocol, Ticket, asked_for, check_name
 from .resuming import check_images, read_dense, settings_of

@@ -22,7 +22,8 @@ from ..cost.flops import FlopCounter, FlopsLedger, forward_flops
 from ..cost.footprint import latencies, measure
 from ..data.loading import public_name
 from ..text import differences
-from ..training.loop import Trained, evaluate, train
+from ..training.evaluation import evaluate
+from ..training.loop import Trained, train
 from . import watch
 from .origin import provenance
 from .protocol import Protocol, Ticket, asked_for, check_criteria, check_name, command, each_once

@@ -11,6 +11,7 @@ from .. import data, models, parallel
 from ..data.dataset import Dataset
 from ..data.loading import public_name
 from ..files import replacing
+from ..randomness import generator_of
 from .protocol import Protocol
 
 _PLACE = "images.txt"
@@ -90,7 +91,7 @@ def build(protocol: Protocol, dataset: Dataset) -> nn.Module:
 
 def sample(dataset: Dataset, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """A fixed sample of training images, normalised but not augmented, and their classes."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     index = torch.randperm(len(dataset.train_images), generator=generator)[:count]
     index = index.to(dataset.train_images.device)
     images, labels = dataset.train_images[index], dataset.train_labels[index]

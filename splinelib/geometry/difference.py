@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..network.surroundings import undisturbed
 from .limits import MAX_REGIONS
 from .partition import Partition, partition
 from .plane import Plane
@@ -74,6 +75,7 @@ class _Both(nn.Module):
         return torch.cat([first, second], 1)
 
 
+@undisturbed()
 def difference(
     model: nn.Module,
     other: nn.Module,

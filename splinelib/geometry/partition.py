@@ -6,17 +6,18 @@ where a pre-activation changes sign a vertex is put, and every cell in which it 
 All units of a layer cut all cells at once (`cutting.cut`).
 """
 
-import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..codes.regioncodes import RegionCodes
 from ..network.layers import layers_of
 from ..network.modes import check_weights
+from ..network.replica import replica
+from ..network.surroundings import undisturbed
 from ..network.trace import record
 from .boundary import decision_segments, join_segments
 from .cell_codes import CellCodes
@@ -294,6 +295,12 @@ def _check_domain(domain) -> tuple[tuple[float, float], tuple[float, float]]:
     return (x0, x1), (y0, y1)
 
 
+def _in_float64(tensor: Tensor) -> Tensor:
+    dtype = torch.float64 if tensor.is_floating_point() else tensor.dtype
+    return tensor.to("cpu", dtype, copy=True)
+
+
+@undisturbed()
 def partition(
     model: nn.Module,
     domain=((-1, 1), (-1, 1)),
@@ -355,7 +362,7 @@ def partition(
     check_weights(model)
     if any(p.dtype in (torch.float16, torch.bfloat16) for p in model.parameters()):
         raise ValueError("a half-precision model: partition its float32 original instead")
-    exact = copy.deepcopy(model).cpu().double().eval()
+    exact = replica(model, _in_float64).eval()
     surface = _IDENTITY if plane is None else plane
     mesh = Mesh.rectangle(domain)
     corners = surface(mesh.xy)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from ..randomness import generator_of
+
 # Far above any network's: a layer of so many times 128 channels fits no memory.
 _WIDEST = 1024
 # Initial batch-norm scale of network slimming and Early-Bird Tickets.
@@ -36,14 +38,16 @@ def seeded(
     initialise: Callable[[nn.Module, torch.Generator], None],
     seed: int,
 ) -> nn.Module:
-    """Make a network and draw its weights from `seed` alone."""
-    # Constructors draw weights of their own from the global generator: put it back afterwards.
-    with torch.random.fork_rng(devices=[]):
-        model = make()
-    generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
-        initialise(module, generator)
-    return model
+    """Make a network of float32 and draw its weights from `seed` alone, on any device."""
+    device = torch.get_default_device()
+    with torch.device("cpu"):
+        # Constructors draw weights of their own from the global generator: put it back afterwards.
+        with torch.random.fork_rng(devices=[]):
+            model = make().float()
+        generator = generator_of(seed)
+        for module in model.modules():
+            initialise(module, generator)
+    return model.to(device)
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -5,9 +5,12 @@ from torch import Tensor, nn
 
 from ..errors import NotPiecewiseAffine
 from .modes import check_weights, evaluating
+from .overflow import overflow
+from .surroundings import undisturbed
 from .trace import record
 
 
+@undisturbed("model")
 def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """The affine map that the network applies to every input of x's region.
 
@@ -35,7 +38,8 @@ def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     TypeError
         If the model returns something else than one tensor.
     ValueError
-        For several inputs, NaN or infinite values, another device than the model's.
+        For several inputs, NaN or infinite values, also inside the network (the module is named),
+        another device than the model's.
 
     Notes
     -----
@@ -64,6 +68,8 @@ def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         point, graph = _record_one(model, x.detach())
         graph.check_output()
         truth = _value(model, point)
+        if not truth.isfinite().all():
+            raise ValueError(overflow(model, point))
         point = point.clone().requires_grad_()
         # The recorded run changes nothing in place, which autograd would not have in all cases.
         output = graph.replay(point * 1, lambda activation, z: activation.linearised(*z)).flatten()

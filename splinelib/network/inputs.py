@@ -27,8 +27,9 @@ class Inputs:
         return Inputs(*tree_map(exchanged, (self.args, self.kwargs)))
 
     def given_to(self, model: nn.Module):
-        """What the model returns."""
-        return model(*self.args, **self.kwargs)
+        """What the model returns; it may write to its inputs, which are copies."""
+        copies = self.mapped(torch.clone)
+        return model(*copies.args, **copies.kwargs)
 
     def __str__(self) -> str:
         tensors = tensors_of((self.args, self.kwargs))
@@ -77,7 +78,7 @@ def check_dtype(model: nn.Module, data: Tensor) -> None:
         return
     try:
         with evaluating(model), torch.no_grad():
-            model(data[:2])
+            model(data[:2].clone())
     except RuntimeError as error:
         raise ValueError(
             f"the model does not take data of dtype {data.dtype}: its weights are of "

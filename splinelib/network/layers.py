@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .affine_parts import affine_parts, maker_name
 from .graph import Graph, Node, Value
 from .modes import check_weights
+from .surroundings import undisturbed
 from .trace import record
 
 
@@ -94,6 +95,7 @@ def layers_of(graph: Graph) -> list[SplineLayer]:
     return layers
 
 
+@undisturbed("model")
 def spline_layers(model: nn.Module, example: Tensor, smooth: str = "raise") -> list[SplineLayer]:
     """Find the layers whose units cut the input space, in order of execution.
 

@@ -40,6 +40,7 @@ class Marks(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
+        self.busy = False  # within an operation that the model called
         self._marked: dict[int, object] = {}
 
     def mark(self, tensor: Tensor) -> None:
@@ -58,8 +59,8 @@ class Marks(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        # Without this the recorder would take what a script does for calls of the model's.
-        with torch._C.DisableTorchFunction():
+        before, self.busy = self.busy, True
+        try:
             result = func(*args, **kwargs)
             read = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
             if any(map(self.marked, read)):
@@ -67,6 +68,8 @@ class Marks(TorchDispatchMode):
                 for tensor in (*tree_leaves(result), *changed):
                     if isinstance(tensor, Tensor):
                         self.mark(tensor)
+        finally:
+            self.busy = before
         return result
 
 

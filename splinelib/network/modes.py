@@ -82,6 +82,8 @@ def check_inputs(model: nn.Module, inputs: Tensor, what: str = "data") -> Tensor
             f"{what} should have a row per input, shape (N, ...) with N >= 1; "
             f"its shape is {tuple(inputs.shape)}"
         )
+    if inputs.is_meta:
+        raise ValueError(f"{what} is on the meta device, where tensors hold no numbers")
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
         raise ValueError(f"{what} holds NaN or infinite values")
     parameter = next(model.parameters(), None)

@@ -35,6 +35,8 @@ def cutting(smooth: str) -> set[str]:
 class Recorder(TorchFunctionMode):
     """Fills a `Graph` while a model runs inside it and inside its `marks`."""
 
+    watches_a_model = True
+
     def __init__(self, smooth: str, rows: int = ROWS):
         super().__init__()
         self.graph, self.stack, self.marks = Graph(rows=rows), [], Marks()
@@ -153,6 +155,8 @@ class Recorder(TorchFunctionMode):
     # --- calls --------------------------------------------------------------------------
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
+        if self.marks.busy:  # what a script does, which is no call of the model's
+            return func(*args, **(kwargs or {}))
         kwargs, name = dict(kwargs or {}), canonical(func)
         if func is torch.Tensor.where:
             func, args = torch.where, (args[1], args[0], *args[2:])

@@ -38,6 +38,8 @@ class Interceptor(TorchFunctionMode):
         ``"sign"``: smooth activations are handed on too, as a cut at zero.
     """
 
+    watches_a_model = True
+
     def __init__(self, handle: Callable, smooth: str = "raise"):
         super().__init__()
         self._handle, self._names = handle, cutting(smooth)

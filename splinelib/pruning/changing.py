@@ -44,7 +44,7 @@ def own_norms(model: nn.Module, layout: Layout, example: Tensor | None) -> dict[
         handles.append(modules[norm].register_forward_hook(count))
     try:
         with evaluating(model):
-            model(example.to(device_of(model)))
+            model(example.to(device_of(model), copy=True))
     finally:
         for handle in handles:
             handle.remove()

@@ -134,7 +134,7 @@ def errors(
         total, same = _Sums(), channels_last(network, data)
         with evaluating(network):
             for (batch,), wanted in zip(batches(same), answers.batches, strict=False):
-                total.add(floating_tensors(network(batch)), wanted, probabilities)
+                total.add(floating_tensors(network(batch.clone())), wanted, probabilities)
         found.append(total.error())
     return found
 

@@ -1,6 +1,6 @@
 """What can be asked of a pruning, and how a wrong request is refused."""
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import NamedTuple
 
 from torch import Tensor
@@ -122,5 +122,5 @@ def check_ratio(ratio: float) -> None:
 
 def check_round_to(round_to: int) -> None:
     """Refuse what is no number of units to keep a multiple of."""
-    if not isinstance(round_to, int) or isinstance(round_to, bool) or round_to < 1:
+    if not isinstance(round_to, Integral) or isinstance(round_to, bool) or round_to < 1:
         raise ValueError(f"round_to should be a whole number of at least 1, not {round_to!r}")

@@ -42,6 +42,7 @@ from ..calibration.observing import Outputs, channels_last, observe
 from ..calibration.regression import Regression, wide
 from ..channels.layout import Layout
 from ..network.modes import evaluating
+from ..network.surroundings import undisturbed
 from .changing import Change, own_norms
 from .distillation import matched_probabilities
 from .folding import FOLD_RIDGE as FOLD_RIDGE
@@ -53,6 +54,7 @@ from .merging import merge
 RIDGE = 1e-3
 
 
+@undisturbed("dense")
 @torch.no_grad()
 def refit(
     dense: nn.Module,
@@ -121,7 +123,7 @@ def refit(
         hooks.append(layer.register_forward_hook(fit.behind, with_kwargs=True))
     try:
         with evaluating(small):
-            small(data)
+            small(data.clone())
     finally:
         for hook in hooks:
             hook.remove()
@@ -258,6 +260,7 @@ def _tell(left: Mapping[str, str]) -> None:
         )
 
 
+@undisturbed("dense")
 @torch.no_grad()
 def distil(
     dense: nn.Module,

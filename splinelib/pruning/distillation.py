@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..channels.layout import Layout
 from ..network.modes import evaluating
+from ..randomness import generator_of
 
 # Pulls of a distilled layer towards its least-squares fit that are tried, strongest first, as
 # shares of the mean square of the columns.
@@ -23,7 +24,7 @@ def check_classifier(model: nn.Module, layout: Layout, data: Tensor) -> None:
     hook = layer.register_forward_hook(lambda _, inputs, output: seen.append(output))
     try:
         with evaluating(model), torch.no_grad():
-            output = model(data[:1])
+            output = model(data[:1].clone())
     finally:
         hook.remove()
     same = isinstance(output, Tensor) and output.shape == seen[0].shape
@@ -45,7 +46,7 @@ def matched_probabilities(read, wanted, weight, bias, seed: int) -> tuple[Tensor
     """Weight and bias of a linear layer whose probabilities are close to those wanted."""
     read = torch.cat([read, read.new_ones(len(read), 1)], 1)
     start = torch.cat([weight, bias[:, None]], 1)
-    order = torch.randperm(len(read), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(read), generator=generator_of(seed))
     fitted, held_out = order.to(read.device).tensor_split([max(1, len(read) * 3 // 4)])
     best, pull = _divergence(read[held_out], wanted[held_out], start), None
     current = start

@@ -17,12 +17,14 @@ from ..calibration.layer_maps import (
 from ..calibration.observing import Call, RowSample, observe, rows_needed
 from ..calibration.regression import Regression, wide
 from ..channels.layout import Layout
+from ..network.surroundings import undisturbed
 from .changing import Change, own_norms
 
 # Only there to keep the system solvable: it pulls towards nothing, which would be wrong.
 FOLD_RIDGE = 1e-6
 
 
+@undisturbed("dense")
 @torch.no_grad()
 def fold(
     dense: nn.Module,

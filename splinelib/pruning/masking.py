@@ -10,6 +10,7 @@ from ..channels.layout import Layout
 from ..channels.saving import remembered
 from ..channels.surgery import cut_copy, dropped_channels, held, kept_channels, silenced
 from ..network.modes import check_inputs
+from ..network.surroundings import undisturbed
 from .checking import Pruned, first_layers, never_worse
 from .choices import checked_compensation
 from .compensation import DATALESS, METHODS
@@ -17,6 +18,7 @@ from .distillation import check_classifier
 from .scoring import layout_for
 
 
+@undisturbed("model")
 def apply_masks(
     model: nn.Module, masks: Mapping[str, Tensor], example: Tensor | None = None
 ) -> nn.Module:
@@ -45,6 +47,7 @@ def apply_masks(
     return silenced(model, layout, _checked_masks(layout, masks))
 
 
+@undisturbed("model")
 def attach_masks(
     model: nn.Module, masks: Mapping[str, Tensor], example: Tensor | None = None
 ) -> nn.Module:
@@ -83,6 +86,7 @@ def attach_masks(
     return held(model, layout, _checked_masks(layout, masks))
 
 
+@undisturbed("model")
 def shrink(
     model: nn.Module,
     masks: Mapping[str, Tensor],

@@ -22,6 +22,7 @@ from ..channels.axes import is_depthwise
 from ..channels.layout import Layout
 from ..errors import PruningError
 from ..network.modes import device_of, evaluating
+from ..network.surroundings import undisturbed
 from ..scores.implied_readers import layout_reads
 from .changing import Change, own_norms
 
@@ -33,6 +34,7 @@ _LOOKED_AT = 32
 _LEAST = 1e-3
 
 
+@undisturbed("dense")
 @torch.no_grad()
 def merge(
     dense: nn.Module,
@@ -200,7 +202,7 @@ def renew_statistics(model: nn.Module, data: Tensor) -> None:
                 seen += len(batch)
                 for norm in norms:  # every input counts alike, in a short batch too
                     norm.momentum = len(batch) / seen
-                model(batch)
+                model(batch.clone())
     except BaseException:
         for norm, state in zip(norms, before, strict=True):
             norm.load_state_dict(state)

@@ -6,6 +6,7 @@ import warnings
 from torch import Tensor, nn
 
 from ..channels.layout import Layout
+from ..network.surroundings import undisturbed
 from ..scores.criteria import CRITERIA, facts, lsq
 from ..text import check_choice
 from .choices import SCOPES, check_needs, checked_request
@@ -16,6 +17,7 @@ from .scoring import Scores, context_for, group_scores, residual_scores
 from .selection import select
 
 
+@undisturbed("model")
 def prune(
     model: nn.Module,
     ratio: float,
@@ -133,6 +135,7 @@ class Pruner:
     [6, 4]
     """
 
+    @undisturbed("model")
     def __init__(
         self,
         model: nn.Module,
@@ -157,6 +160,7 @@ class Pruner:
             for name in readers_of_units(context.model, context.layout)
         )
 
+    @undisturbed()
     def scores(self, criterion: str = "spline", scope: str = "global") -> Scores:
         """As `score`; for the scope ``"residual"`` brought to a `common_residual`.
 
@@ -179,6 +183,7 @@ class Pruner:
             self._scores[key] = scores
         return self._scores[key]
 
+    @undisturbed()
     def prune(
         self,
         ratio: float,

@@ -10,6 +10,7 @@ from ..channels.groups import find_groups
 from ..channels.layout import Layout
 from ..network.inputs import check_dtype
 from ..network.modes import check_inputs, check_weights
+from ..network.surroundings import undisturbed
 from ..scores.context import Context
 from ..scores.criteria import CRITERIA, facts
 from ..scores.least_squares import residual_along
@@ -26,6 +27,7 @@ class Scores(dict[str, Tensor]):
         self.layout = layout
 
 
+@undisturbed("model")
 def score(
     model: nn.Module,
     criterion: str = "spline",
@@ -157,6 +159,7 @@ def _why_none(criterion: str) -> str:
     return ""
 
 
+@undisturbed("model")
 def common_residual(model: nn.Module, scores: Scores, data: Tensor, seed: int = 0) -> Scores:
     """Scores in the same order within each group, comparable between groups.
 

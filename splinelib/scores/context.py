@@ -14,6 +14,7 @@ from ..calibration.regression import wide
 from ..channels.axes import rows_first
 from ..channels.layout import Group, Layout
 from ..network.modes import evaluating
+from ..randomness import generator_of
 from .hyperplanes import folded
 from .implied_readers import implied_readers, layout_reads
 from .least_squares import Reader
@@ -49,7 +50,7 @@ class Context:
         self._readers: dict[str, list[Reader]] | None = None
         self._outputs: dict[str, Outputs] | None = None
         self._answers: Answers | None = None
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = generator_of(seed)
         self.modules = dict(model.named_modules())
 
     def rows(self, group: Group) -> list[Tensor]:
@@ -183,7 +184,7 @@ class Context:
         with torch.enable_grad(), evaluating(self.model):
             for inputs, target in batches(self._inputs, self.labels):
                 try:
-                    logits = functional_call(self.model, state | weights, (inputs,))
+                    logits = functional_call(self.model, state | weights, (inputs.clone(),))
                     loss = nn.functional.cross_entropy(logits, target, reduction="sum")
                     grads = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
                 except (RuntimeError, TypeError, ValueError, IndexError) as error:

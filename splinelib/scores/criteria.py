@@ -276,7 +276,7 @@ def snip(context: Context, group: Group) -> Tensor:
 @register("random", looks_at=[], source="chance")
 def random(context: Context, group: Group) -> Tensor:
     """Uniform random numbers from the context's seed."""
-    return torch.rand(group.units, generator=context.generator)
+    return torch.rand(group.units, generator=context.generator, dtype=torch.float32)
 
 
 def _mean_share(values: list[Tensor]) -> Tensor:

@@ -1,8 +1,8 @@
 """Train and evaluate classifiers, by the paper's recipe unless told otherwise.
 
-`loop` trains and evaluates, `batches` hands out the images, `recipe` is everything that decides
-the result, `sgd` steps, and `checkpoint` keeps the state after each epoch, so that a run can be
-interrupted. This package uses `network`, `data` and `cost`.
+`loop` trains, `evaluation` counts what is right, `batches` hands out the images, `recipe` is
+everything that decides the result, `sgd` steps, and `checkpoint` keeps the state after each epoch,
+so that a run can be interrupted. This package uses `network`, `data` and `cost`.
 """
 
 # What training costs is counted in `cost`; these names are found here too.
@@ -16,7 +16,8 @@ from ..cost.flops import (
 from ..cost.footprint import Measurement, latencies, measure
 from ..network.modes import device_of
 from .checkpoint import OnEpoch, read_checkpoint
-from .loop import OutOfGpuMemory, Trained, TrainingDiverged, evaluate, train
+from .evaluation import evaluate
+from .loop import OutOfGpuMemory, Trained, TrainingDiverged, train
 from .recipe import Recipe
 
 __all__ = [

@@ -5,7 +5,7 @@ import inspect
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +21,15 @@ from ..cost.energy import Meter
 from ..cost.flops import FORWARDS_PER_STEP, forward_flops
 from ..data.dataset import Dataset
 from ..errors import SplineError
-from ..network.modes import device_of, evaluating
+from ..network.inputs import check_dtype
+from ..network.modes import device_of
+from ..network.overflow import holds_nan, overflow
+from ..network.surroundings import undisturbed
 from ..progress import bar
+from ..randomness import generator_of
 from .batches import Batches
 from .checkpoint import Checkpoint, OnEpoch
+from .evaluation import evaluate as evaluate  # it was found here
 from .recipe import Recipe
 from .sgd import SGD
 
@@ -66,6 +71,8 @@ class Trained:
     flops: float
 
 
+@undisturbed()
+@torch.enable_grad()
 def train(
     model: nn.Module,
     data: Dataset | tuple[Tensor, Tensor],
@@ -134,7 +141,7 @@ def train(
     DamagedFile
         The checkpoint cannot be read.
     TrainingDiverged
-        The loss is no longer a number.
+        The loss is no longer a number, or the outputs are not after the last step of an epoch.
     OutOfGpuMemory
         A step does not fit on the GPU; the epochs before it are in the checkpoint.
 
@@ -150,6 +157,7 @@ def train(
     recipe, device = Recipe.of(recipe, settings), device_of(model)
     batches = Batches.of(data, recipe.augment, device)
     _check_shares(recipe, len(batches))
+    check_dtype(model, batches.example())
     model, batches = _laid_out(copy.deepcopy(model), batches)
     flops = FORWARDS_PER_STEP * forward_flops(model, batches.example())
     optimizer = SGD(model, recipe.momentum, recipe.weight_decay)
@@ -178,6 +186,7 @@ def train(
                 row = _epoch(together, batches, optimizer, recipe, epoch, progress_bar)
                 model.eval()
                 parallel.average_statistics(model)
+                _check_outputs(model, batches.example(), epoch, recipe.rate(epoch))
                 row |= _said(on_epoch, epoch, model)
             history.append(row)
             progress_bar.set_postfix(epoch=epoch + 1, loss=f"{row['loss']:.3f}")
@@ -206,12 +215,12 @@ def _epoch(
     """One pass over the training images; its row of history."""
     began, device, rate = time.perf_counter(), batches.device, recipe.rate(epoch)
     scales = _batch_norm_scales(model) if recipe.l1 else []
-    loss_sum = torch.zeros((), device=device)
+    loss_sum = torch.zeros((), device=device, dtype=torch.float32)
     correct = torch.zeros((), dtype=torch.int64, device=device)
     seen, seed, meter = 0, recipe.epoch_seed(epoch), Meter(device)
     model.train()
     # Order and crops are drawn alike in all processes, dropout is not.
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = generator_of(seed, device)
     with _private_randomness(device, seed + parallel.rank() * 2**40):
         for batch in batches.shuffled(recipe.batch_size, generator):
             progress_bar.update()
@@ -252,6 +261,16 @@ def _sound(loss: float, epoch: int, rate: float) -> float:
             "Lower lr, or check the inputs for values that are not numbers."
         )
     return loss
+
+
+@torch.no_grad()
+def _check_outputs(model: nn.Module, example: Tensor, epoch: int, rate: float) -> None:
+    """Refuse a network that the last step of an epoch, whose loss nobody saw, made overflow."""
+    if holds_nan(model(example.clone())):
+        raise TrainingDiverged(
+            f"The outputs are NaN after epoch {epoch} at a learning rate of {rate}: "
+            f"{overflow(model, example)}. Or lower lr."
+        )
 
 
 def _check_shares(recipe: Recipe, examples: int) -> None:
@@ -308,54 +327,6 @@ def _enough_memory(recipe: Recipe, epoch: int, checkpoint) -> Iterator[None]:
             f"batch_size={max(2, recipe.batch_size // 2)} (--batch-size; under another --name), or "
             "spread the same batch over more GPUs with torchrun."
         ) from None
-
-
-@torch.no_grad()
-def evaluate(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    batch_size: int = 500,
-    transform: Callable[[Tensor], Tensor] | None = None,
-) -> float:
-    """Share of inputs whose largest output is the label's.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Evaluated in eval mode, and put back in the mode it was in.
-    images : Tensor
-        Inputs of shape (N, ...), moved to the model's device batch by batch.
-    labels : Tensor
-        int64, shape (N,).
-    batch_size : int
-        Inputs at a time.
-    transform : callable, optional
-        Applied to each batch, such as `Dataset.to_float` for uint8 images.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-    """
-    if len(images) != len(labels) or not len(images):
-        raise ValueError(
-            f"evaluate needs a label for each input and at least one: got {len(images)} inputs "
-            f"and {len(labels)} labels."
-        )
-    if transform is None and not images.is_floating_point():
-        raise TypeError(
-            f"The inputs are {images.dtype}. Pass dataset.to_float(images), or "
-            "transform=dataset.to_float to convert batch by batch."
-        )
-    device = device_of(model)
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    with evaluating(model):
-        for inputs, targets in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-            inputs = inputs.to(device)
-            logits = model(transform(inputs) if transform else inputs)
-            correct += (logits.argmax(1) == targets.to(device)).sum()
-    return correct.item() / len(images)
 
 
 def _overruns(model: nn.Module) -> bool:

@@ -7,8 +7,7 @@ the rate divided by ten at half and at three quarters of the epochs (80 and 120 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
-# Generators take 64 bits, and every epoch has a seed of its own, a million apart for each seed.
-_SEEDS = 2**42
+from ..randomness import checked_seed
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,8 @@ class Recipe:
     ------
     ValueError
         A setting is out of range.
+    TypeError
+        The seed is no whole number.
 
     Examples
     --------
@@ -58,6 +59,7 @@ class Recipe:
     start: int = 0
 
     def __post_init__(self):
+        object.__setattr__(self, "seed", checked_seed(self.seed))
         if self.epochs < 1 or not 0 <= self.start <= self.epochs:
             raise ValueError(
                 f"epochs is at least 1 and start lies in 0 .. epochs; got epochs={self.epochs}, "
@@ -68,8 +70,6 @@ class Recipe:
                 f"batch_size is at least 2 for batch norm, and less than 2**31, not "
                 f"{self.batch_size}."
             )
-        if abs(self.seed) >= _SEEDS:
-            raise ValueError(f"seed is an integer between -2**42 and 2**42, not {self.seed}.")
         for name in ("lr", "momentum", "weight_decay", "l1"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
@@ -111,7 +111,8 @@ class Recipe:
 
     def epoch_seed(self, epoch: int) -> int:
         """Seed of the order and the crops of an epoch."""
-        return self.seed * 1_000_003 + epoch
+        seed = self.seed * 1_000_003 + epoch
+        return (seed + 2**63) % 2**64 - 2**63  # of 64 bits, whatever the seed
 
     def state_dict(self) -> dict:
         """The settings as plain values, for a checkpoint."""

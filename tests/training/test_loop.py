@@ -105,19 +105,10 @@ def test_a_last_batch_of_one_does_not_upset_batch_norm(digits):
     assert len(quick(model, digits.subset(train=33), epochs=1, batch_size=32).history) == 1
 
 
-def test_evaluate_counts_and_restores_the_mode(digits):
-    class FirstPixel(nn.Module):
-        def forward(self, x):
-            return nn.functional.one_hot(x[:, 0].long(), 3).float()
-
-    inputs = torch.tensor([[0.0], [1.0], [2.0], [1.0]])
-    model = FirstPixel().train()
-    assert evaluate(model, inputs, torch.tensor([0, 1, 0, 0]), batch_size=3) == 0.5
-    assert model.training
-    with pytest.raises(TypeError, match="to_float"):
-        evaluate(model, digits.test_images, digits.test_labels)
-    with pytest.raises(ValueError, match="label for each"):
-        evaluate(model, inputs, torch.tensor([0]))
+def test_a_last_step_that_diverges_is_said(digits):
+    model = models.build("mlp", digits)
+    with pytest.raises(training.TrainingDiverged, match=r"NaN after epoch 0.*module"):
+        quick(model, digits.subset(train=32), epochs=1, batch_size=32, lr=1e38)
 
 
 @pytest.mark.cuda

@@ -1,0 +1,211 @@
+"""A copy of a model's modules that has its parameters in common with the model.
+
+Whatever a run needs of a model that is not a weight (its mode, hooks, names, buffers that a
+forward writes) is put on such a copy. So nothing is left on the user's model when a run is
+interrupted, and several threads can look at one model.
+"""
+
+import copy
+import functools
+import types
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+# What holds no module, whatever its value.
+_ATOMS = {
+    *(bool, int, float, complex, str, bytes, type(None), type, types.ModuleType, Tensor),
+    *(types.BuiltinFunctionType, torch.dtype, torch.device, torch.Size, torch.Generator),
+    *(np.ndarray, nn.Parameter),
+}
+_SEQUENCES = (list, tuple, set, frozenset, deque)
+# How many attributes, and what they hold, are looked through for modules: more is no network.
+_LIMIT = 200_000
+
+
+def replica(model: nn.Module, changed: Callable[[Tensor], Tensor] | None = None) -> nn.Module:
+    """A copy of the tree of modules, in the same modes, that shares parameters with the model.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Of any class, whether torch can copy its attributes or not.
+    changed : callable, optional
+        Makes the tensor that takes the place of a parameter or buffer. By default parameters are
+        the model's own, but for those that a run writes (embeddings with ``max_norm``) and those
+        made in inference mode, which are copied, as buffers are.
+
+    Returns
+    -------
+    torch.nn.Module
+        Lists, functions and objects through which the model reaches its modules, or tensors that
+        were copied, lead to the copies; all other attributes are shared.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    >>> copied = replica(net).eval()
+    >>> net.training, copied[0].weight is net[0].weight
+    (True, True)
+    """
+    if isinstance(model, torch.jit.ScriptModule) or not isinstance(model, nn.Module):
+        return model  # whoever runs it says what is wrong with it
+    modules = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    tensors, waiting = _tensors(modules, changed), []
+    copies = tensors | {id(module): _blank(module) for module in modules}
+    for module in modules:
+        state = copies[id(module)].__dict__
+        for key, value in list(module.__dict__.items()):
+            kind = type(value)
+            if key in ("_parameters", "_buffers"):
+                value = {n: tensors.get(id(t), t) for n, t in list(value.items())}
+            elif kind in (dict, OrderedDict) and not value:  # hooks, to which a run adds its own
+                value = kind()
+            elif kind in (Tensor, nn.Parameter):
+                value = tensors.get(id(value), value)
+            elif kind not in _ATOMS:
+                waiting.append((state, key, value))
+            state[key] = value
+        if "_compiled_call_impl" in state:  # which runs the module that was compiled
+            state["_compiled_call_impl"] = None
+    held = _Held([value for _, _, value in waiting], copies)
+    for state, key, value in waiting:
+        state[key] = held.moved(value) if held.reaches(value) else _own(value)
+    return copies[id(model)]
+
+
+def _own(value):
+    """A dict of a module's own, so that hooks can be added to it."""
+    return copy.copy(value) if type(value) in (dict, OrderedDict) else value
+
+
+def _blank(module: nn.Module) -> nn.Module:
+    kind = type(module)
+    try:
+        return object.__new__(kind)
+    except TypeError:  # a class that is partly in C
+        return kind.__new__(kind)
+
+
+def _tensors(modules: list[nn.Module], changed: Callable | None) -> dict[int, Tensor]:
+    """id of a tensor -> what takes its place in the copy."""
+    tensors: dict[int, Tensor] = {}
+    for module in modules:
+        written = getattr(module, "max_norm", None) is not None
+        for tensor in _held_by(module._parameters):
+            if id(tensor) not in tensors and (changed or written or tensor.is_inference()):
+                new = (changed or torch.clone)(tensor.detach())
+                tensors[id(tensor)] = nn.Parameter(new, requires_grad=tensor.requires_grad)
+        for tensor in _held_by(module._buffers):
+            if id(tensor) not in tensors:
+                tensors[id(tensor)] = (changed or torch.clone)(tensor.detach())
+    return tensors
+
+
+def _held_by(registered: dict) -> list[Tensor]:
+    return [t for t in list(registered.values()) if t is not None and not is_lazy(t)]
+
+
+class _Held:
+    """What some values hold, and which of it leads to something that is copied."""
+
+    def __init__(self, values: list, copies: dict[int, nn.Module | Tensor]):
+        self._copies = copies
+        self._memo: dict[int, object] = dict(copies)
+        self._alive: list = []  # so that no id is used twice
+        holders: dict[int, list[int]] = {}
+        seen, waiting, reached = set(copies), [*values], set()
+        while waiting and len(seen) < _LIMIT:
+            value = waiting.pop()
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
+            self._alive.append(value)
+            for part in _parts(value):
+                if id(part) in copies:
+                    reached.add(id(value))
+                elif type(part) not in _ATOMS:
+                    holders.setdefault(id(part), []).append(id(value))
+                    waiting.append(part)
+        self._reaching = set(reached)
+        while reached:
+            new = {h for item in reached for h in holders.get(item, ())} - self._reaching
+            self._reaching |= new
+            reached = new
+
+    def reaches(self, value) -> bool:
+        """Whether a value is copied, or holds what is."""
+        return id(value) in self._reaching or id(value) in self._copies
+
+    def moved(self, value):
+        """The value, leading to the copies where it led to what they are of."""
+        if not self.reaches(value):
+            return value
+        if id(value) not in self._memo:
+            self._make(value)
+        return self._memo[id(value)]
+
+    def _make(self, value) -> None:
+        new: object
+        if isinstance(value, list | deque | set):
+            new = self._memo[id(value)] = copy.copy(value)
+            new.clear()
+            (new.update if isinstance(value, set) else new.extend)(map(self.moved, list(value)))
+        elif isinstance(value, tuple | frozenset):
+            parts = map(self.moved, value)
+            new = type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        elif isinstance(value, dict):
+            new = self._memo[id(value)] = copy.copy(value)
+            new.clear()
+            new.update({self.moved(k): self.moved(v) for k, v in list(value.items())})
+        elif isinstance(value, functools.partial):
+            keywords = {k: self.moved(v) for k, v in value.keywords.items()}
+            new = type(value)(self.moved(value.func), *map(self.moved, value.args), **keywords)
+        elif isinstance(value, types.MethodType):
+            new = types.MethodType(self.moved(value.__func__), self.moved(value.__self__))
+        elif isinstance(value, types.CellType):
+            new = self._memo[id(value)] = types.CellType()
+            new.cell_contents = self.moved(value.cell_contents)
+        elif isinstance(value, types.FunctionType):
+            new = self._function(value)
+        else:
+            new = self._memo[id(value)] = copy.copy(value)
+            new.__dict__.update({k: self.moved(v) for k, v in list(value.__dict__.items())})
+        self._memo[id(value)] = new
+
+    def _function(self, function: types.FunctionType) -> types.FunctionType:
+        new = types.FunctionType(
+            function.__code__,
+            function.__globals__,
+            function.__name__,
+            self.moved(function.__defaults__),
+            tuple(map(self.moved, function.__closure__ or ())) or None,
+        )
+        new.__kwdefaults__ = self.moved(function.__kwdefaults__)
+        new.__dict__.update({k: self.moved(v) for k, v in function.__dict__.items()})
+        new.__doc__, new.__qualname__ = function.__doc__, function.__qualname__
+        return new
+
+
+def _parts(value) -> list:
+    """What a value holds."""
+    if isinstance(value, Tensor):
+        return []
+    if isinstance(value, _SEQUENCES):
+        return list(value)
+    if isinstance(value, dict):
+        return [part for pair in list(value.items()) for part in pair]
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, types.MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, types.CellType):
+        return [value.cell_contents] if value != types.CellType() else []
+    if isinstance(value, types.FunctionType):
+        held = [*(value.__closure__ or ()), value.__defaults__, value.__kwdefaults__]
+        return [*held, *value.__dict__.values()]
+    return list(getattr(value, "__dict__", {}).values())
