@@ -40,11 +40,11 @@ def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:
         return [(key, int(axis))]
     if role == "in":
         return [("weight", 1 - _row_axis(module))]
-    own = dict((*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)))
     if is_layer(module):
         sides = [("weight", _row_axis(module)), ("bias", 0)]
-        return [(key, axis) for key, axis in sides if own.get(key) is not None]
-    return [(k, 0) for k, t in own.items() if t.ndim == 1 and role_of(module, k, 0) == "channel"]
+        return [(key, axis) for key, axis in sides if getattr(module, key, None) is not None]
+    own = (module._parameters | module._buffers).items()  # those of a norm or PReLU
+    return [(k, 0) for k, t in own if t is not None and t.ndim == 1 and k != "kept_channels"]
 
 
 def side(module: nn.Module, role: str) -> int:

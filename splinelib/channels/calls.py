@@ -1,10 +1,10 @@
 """One operation of a run, as the rules of channels see it."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from .fields import Field, Operand, Ties
 
@@ -12,6 +12,22 @@ from .fields import Field, Operand, Ties
 _NAMES = {"_local_scalar_dense": "item", "native_layer_norm": "layer_norm"}
 _NAMES |= {"native_group_norm": "group_norm", "_softmax": "softmax"}
 _NAMES |= {"_log_softmax": "log_softmax", "native_batch_norm": "batch_norm"}
+
+
+def tensors_among(values: Iterable) -> list[Tensor]:
+    """The tensors among arguments or results of an operation: ATen nests them in lists at most."""
+    tensors: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            tensors.append(value)
+        elif isinstance(value, list | tuple):
+            tensors += [item for item in value if isinstance(item, Tensor)]
+    return tensors
+
+
+@functools.cache
+def _defaults(func: Callable) -> dict[str, object]:
+    return {argument.name: argument.default_value for argument in func._schema.arguments}
 
 
 @dataclass
@@ -24,7 +40,8 @@ class Call:
         As ATen has it, without the underscore of in-place operations.
     func, args, kwargs
         The call itself.
-    results : list of Tensor
+    tensors, results : list of Tensor
+        Those that it was given, and those that it made.
     ties : Ties
         Where a rule says what goes together and what must stay.
     of : callable
@@ -43,6 +60,7 @@ class Call:
     func: Callable
     args: tuple
     kwargs: dict
+    tensors: list[Tensor]
     results: list[Tensor]
     ties: Ties
     of: Callable[[Tensor], Sequence[Field]]
@@ -52,10 +70,8 @@ class Call:
     made: dict[int, list[Field]] = field(default_factory=dict)  # result -> its fields
 
     def __post_init__(self):
-        arguments = self.func._schema.arguments
-        defaults = {argument.name: argument.default_value for argument in arguments}
+        defaults = _defaults(self.func)
         self.given = defaults | dict(zip(defaults, self.args, strict=False)) | self.kwargs
-        self.tensors = [t for t in tree_leaves((self.args, self.kwargs)) if isinstance(t, Tensor)]
 
     @property
     def input(self) -> Tensor:

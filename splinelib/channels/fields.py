@@ -82,13 +82,13 @@ class Ties:
 
     def tie(self, one: Tensor, other: Tensor) -> None:
         """Position by position, these go together. The shapes broadcast."""
-        one, other = torch.broadcast_tensors(one, other)
-        if one.data_ptr() == other.data_ptr() and one.stride() == other.stride():
+        if one.shape != other.shape:
+            one, other = torch.broadcast_tensors(one, other)
+        steps = list(zip(one.stride(), other.stride(), strict=True))
+        if one.data_ptr() == other.data_ptr() and all(a == b for a, b in steps):
             return
-        for axis in range(one.ndim):
-            if one.stride(axis) == 0 and other.stride(axis) == 0 and one.shape[axis] > 1:
-                one, other = one.narrow(axis, 0, 1), other.narrow(axis, 0, 1)
-        left, right = one.flatten().numpy(), other.flatten().numpy()
+        first = tuple(slice(None) if a or b else 0 for a, b in steps)
+        left, right = one[first].flatten().numpy(), other[first].flatten().numpy()
         apart = left != right
         if not apart.all():
             left, right = left[apart], right[apart]
@@ -110,7 +110,7 @@ class Ties:
 
     def note_read(self, labels: Tensor) -> None:
         """These are summed over, so that they can go without a trace."""
-        self.read.append(np.unique(_compact(labels).numpy()))
+        self.read.append(_compact(labels).flatten().numpy())
 
     def components(self) -> np.ndarray:
         """Number of the connected component of each channel."""
@@ -154,6 +154,7 @@ def combine(ties: Ties, shape: Sequence[int], operands: Sequence[Operand], why: 
     shape = tuple(shape)
     wide = [_broadcast(ties, shape, operand, why) for operand in operands]
     result: list[Field] = []
+    tied: set[int] = set()  # fields that are tied to the one of the result along the same axes
     for at, (_, fields) in enumerate(wide):
         for item in fields:
             for there, (sizes, others) in enumerate(wide):
@@ -164,9 +165,13 @@ def combine(ties: Ties, shape: Sequence[int], operands: Sequence[Operand], why: 
                     ties.bar(item.labels, why)
                 elif there > at:  # the pair is met twice
                     for other in met:
+                        if id(item) in tied and id(other) in tied and item.axes == other.axes:
+                            continue
                         ties.tie(item.labels, other.labels)
             if not any(kept.axes == item.axes for kept in result):
                 result.append(item)
+                alike = (o for _, others in wide[at + 1 :] for o in others)
+                tied |= {id(other) for other in alike if other.axes == item.axes}
     return result
 
 

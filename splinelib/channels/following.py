@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ..network.inputs import Inputs
 from ..network.outputs import is_wrapped, tensors_of
 from . import rules
 from .axes import is_layer, role_of
-from .calls import Call
+from .calls import Call, tensors_among
 from .fields import Field, Ties, along
 from .norms import MIXING, channels_of
 from .operations import name_of, rule_of
@@ -102,15 +101,15 @@ class _Follower(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        inputs = tensors_among((*args, *kwargs.values()))
         self.note_readers(inputs, self.stack[-1][0] if self.stack else "")
         strides = inputs[0].stride() if inputs else ()
         result = func(*args, **kwargs)
-        results = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
+        results = tensors_among(result if isinstance(result, list | tuple) else (result,))
         if not any(self.of(tensor) for tensor in inputs):
             return result
         call = Call(
-            *(name_of(func), func, args, kwargs, results),
+            *(name_of(func), func, args, kwargs, inputs, results),
             *(self.followed.ties, self.of, self._where(), strides, self._norm()),
         )
         if all(tensor.numel() for tensor in (*inputs, *results[:1])):

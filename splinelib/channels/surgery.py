@@ -5,8 +5,10 @@ A `Layout` says which rows, columns and channels a unit owns. Masks become the c
 zero (`silenced`, `held`) or without them (`removed`, `cut_copy`).
 """
 
+import contextlib
 import copy
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -22,54 +24,66 @@ from .norms import MIXING, leave_out, plain_again, resize
 
 # Where a module keeps its tensors and its parts, which are copied by then.
 _REGISTERED = ("_parameters", "_buffers", "_modules")
+# What is never copied, and what is copied by making another one where it is empty.
+_ATOMS = frozenset({type(None), bool, int, float, str, torch.dtype, torch.Size})
+_CONTAINERS = frozenset({dict, OrderedDict, list, set})
+_COMMON = frozenset(vars(nn.Module()))  # attributes of all modules
 
 
 def dropped_channels(layout: Layout, masks: dict[str, Tensor]) -> dict[tuple[str, str], Tensor]:
     """(module, role) -> sorted indices of the channels that the masks take away."""
     dropped: dict[tuple[str, str], list[Tensor]] = {}
     for name, mask in masks.items():
-        for member in layout.groups[name].members:
-            indices = member.indices[~mask.cpu()].flatten()
-            if len(indices):
-                dropped.setdefault((member.module, member.role), []).append(indices)
-    return {side: torch.cat(parts).unique() for side, parts in dropped.items()}
+        units = (~mask.cpu()).nonzero().flatten()
+        for member in layout.groups[name].members if len(units) else ():
+            indices = member.indices.index_select(0, units).flatten()
+            dropped.setdefault((member.module, member.role), []).append(indices)
+    return {side: torch.cat(parts).sort().values for side, parts in dropped.items()}
 
 
 @torch.no_grad()
-def silenced(
-    model: nn.Module, layout: Layout, masks: dict[str, Tensor], share: bool = False
-) -> nn.Module:
+def silenced(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Module:
     """A copy in which the masked units are 0 throughout and nobody reads them.
 
     Rows of the layers that make a unit, scale and shift of its normalisations and the
     columns that read it are set to zero. Layer and group norms leave it out.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-    layout : Layout
-    masks : dict of str to bool Tensor (U,)
-    share : bool
-        Whether the copy has its other parameters in common with the model.
     """
-    dropped, memo = dropped_channels(layout, masks), {}
-    if share:
-        modules = dict(model.named_modules())
-        changed = {
-            id(getattr(modules[name], key))
-            for name, role in dropped
-            for key, _ in _silencing(modules[name], role)
-        }
-        memo = {id(t): t for t in model.parameters() if id(t) not in changed}
-    result = duplicate(model, memo)
-    modules = dict(result.named_modules())
+    dropped = dropped_channels(layout, masks)
+    result = duplicate(model, _zeroed(model, dropped))
+    _leave_out(result, dropped)
+    return result
+
+
+@contextlib.contextmanager
+def silent(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> Iterator[None]:
+    """Inside, the model is as `silenced` makes a copy of it."""
+    with _exchanged(model, _zeroed(model, dropped)):
+        _leave_out(model, dropped)
+        yield
+
+
+@torch.no_grad()
+def _zeroed(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> dict[int, Tensor]:
+    """By the id of each tensor that holds some of these channels, one with zeros there."""
+    modules, new = dict(model.named_modules()), {}
     for (name, role), indices in dropped.items():
         for key, axis in _silencing(modules[name], role):
-            tensor = getattr(modules[name], key)
-            tensor.index_fill_(axis, indices.to(tensor.device), 0)
-        if isinstance(modules[name], MIXING):
-            leave_out(modules[name], indices)
-    return result
+            old = getattr(modules[name], key)
+            values, there = new.get(id(old), old).detach(), indices.to(old.device)
+            if axis and isinstance(old, nn.Parameter):
+                # a product is several times as fast as filling columns; a buffer may hold infinity
+                kept = old.new_ones(old.shape[axis]).index_fill_(0, there, 0)
+                values = values * kept.view(-1, *(1,) * (old.ndim - axis - 1))
+            else:
+                values = values.index_fill(axis, there, 0)
+            new[id(old)] = _like(old, values)
+    return new
+
+
+def _leave_out(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, MIXING) and (name, "channel") in dropped:
+            leave_out(module, dropped[name, "channel"])
 
 
 def _silencing(module: nn.Module, role: str) -> list[tuple[str, int]]:
@@ -120,50 +134,64 @@ def kept_channels(
     return kept
 
 
+def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
+    """A copy with only the given channels; what goes is not copied first."""
+    before = _sides(model, kept)
+    small = duplicate(model, _cut(model, kept))
+    _resize_all(small, kept, before)
+    return small
+
+
+@contextlib.contextmanager
+def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> Iterator[None]:
+    """Inside, the model has only the given channels, as a `cut_copy` has."""
+    before = _sides(model, kept)
+    with _exchanged(model, _cut(model, kept)):
+        _resize_all(model, kept, before)
+        yield
+
+
+def _sides(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict[str, int]:
+    """How many channels these modules have."""
+    modules = dict(model.named_modules())
+    return {name: side(modules[name], next(iter(sides))) for name, sides in kept.items()}
+
+
 @torch.no_grad()
-def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
-    """Keep only the given channels of the given modules, in place."""
+def _cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict[int, Tensor]:
+    """By the id of each tensor that is cut, what is left of it."""
+    modules = dict(model.named_modules())
+    return {
+        id(getattr(modules[name], key)): tensor
+        for name, sides in kept.items()
+        for key, tensor in _selected(modules[name], sides)
+    }
+
+
+def _resize_all(
+    model: nn.Module, kept: dict[str, dict[str, Tensor]], before: dict[str, int]
+) -> None:
     modules = dict(model.named_modules())
     for name, sides in kept.items():
-        before = side(modules[name], next(iter(sides)))
-        for key, tensor in _selected(modules[name], sides):
-            setattr(modules[name], key, tensor)
-        _resize(modules[name], sides, before)
-
-
-@torch.no_grad()
-def cut_copy(
-    model: nn.Module, kept: dict[str, dict[str, Tensor]], share: bool = False
-) -> nn.Module:
-    """A copy with only the given channels; what goes is not copied first.
-
-    ``share`` as for `silenced`.
-    """
-    modules, memo, before = dict(model.named_modules()), {}, {}
-    for name, sides in kept.items():
-        before[name] = side(modules[name], next(iter(sides)))
-        for key, tensor in _selected(modules[name], sides):
-            memo[id(getattr(modules[name], key))] = tensor
-    if share:
-        memo = {id(t): t for t in model.parameters()} | memo
-    small = duplicate(model, memo)
-    modules = dict(small.named_modules())
-    for name, sides in kept.items():
         _resize(modules[name], sides, before[name])
-    return small
 
 
 @torch.no_grad()
 def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
     """A copy of the model; much faster than deepcopy, which goes by storages."""
     memo = memo or {}
-    for tensor in (*model.parameters(), *model.buffers()):
-        if id(tensor) not in memo and type(tensor) in (Tensor, nn.Parameter):
-            new = tensor.detach().clone()
-            if isinstance(tensor, nn.Parameter):
-                new = nn.Parameter(new, requires_grad=tensor.requires_grad)
-            memo[id(tensor)] = new
+    for module in model.modules():
+        for tensor in (*module._parameters.values(), *module._buffers.values()):
+            if type(tensor) in (Tensor, nn.Parameter) and id(tensor) not in memo:
+                memo[id(tensor)] = _like(tensor, tensor.detach().clone())
     return _deepcopy(model, memo)
+
+
+def _like(old: Tensor, new: Tensor) -> Tensor:
+    """New values as a parameter, if the old ones are one."""
+    if not isinstance(old, nn.Parameter):
+        return new
+    return nn.Parameter(new, requires_grad=old.requires_grad)
 
 
 def shell(model: nn.Module) -> nn.Module:
@@ -174,6 +202,42 @@ def shell(model: nn.Module) -> nn.Module:
     return plain_again(replica(model))
 
 
+@contextlib.contextmanager
+def _exchanged(model: nn.Module, new: dict[int, Tensor]) -> Iterator[None]:
+    """Inside, the model has other tensors, given by the ids of its own.
+
+    Whatever is done to its modules inside, by a run too, is gone behind. Nothing is copied but
+    buffers, and what else its modules hold; parameters are not to be written into.
+    """
+    modules = list(model.modules())
+    memo = {id(module): module for module in modules}
+    for module in modules:
+        memo |= {id(tensor): tensor for tensor in module._parameters.values()}
+        memo |= {id(t): t.clone() for t in module._buffers.values() if t is not None}
+    memo |= new
+    before = [(module, type(module), dict(vars(module))) for module in modules]
+    try:
+        for module, _, state in before:
+            for key in state.keys() - _COMMON:
+                if not _is_atom(state[key]):
+                    vars(module)[key] = copy.deepcopy(state[key], memo)
+            for key in _REGISTERED:
+                held = {name: memo.get(id(item), item) for name, item in state[key].items()}
+                vars(module)[key] = held
+        yield
+    finally:
+        for module, kind, state in before:
+            module.__class__ = kind
+            vars(module).clear()
+            vars(module).update(state)
+
+
+def _is_atom(value) -> bool:
+    """Whether a value need not be copied."""
+    kind = type(value)
+    return kind in _ATOMS or (kind is tuple and all(type(item) in _ATOMS for item in value))
+
+
 def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
     """What `copy.deepcopy` gives, in a fraction of the time for networks of many modules.
 
@@ -182,19 +246,28 @@ def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
     Tensors that a forward pass left on a module, and that torch does not copy, are copied without
     their history.
     """
-    plain = {n: module for n, module in model.named_modules() if _copies_plainly(type(module))}
-    for module in plain.values():
-        memo[id(module)] = type(module).__new__(type(module))
-    for name, module in plain.items():
+    kinds: dict[type, bool] = {}
+    for module in model.modules():
+        kind = type(module)
+        if kind not in kinds:
+            kinds[kind] = _copies_plainly(kind)
+        if kinds[kind]:
+            memo[id(module)] = kind.__new__(kind)
+    for name, module in model.named_modules():
+        if not kinds[type(module)]:
+            continue
         state = memo[id(module)].__dict__
         for key, value in module.__getstate__().items():
             kind = type(value)
-            if value is None or kind in (bool, int, float, str):
+            if _is_atom(value):
                 state[key] = value
-            elif kind in (dict, OrderedDict, list, set) and not value:
+            elif kind in _CONTAINERS and not value:
                 state[key] = memo.setdefault(id(value), kind())
-            elif key in _REGISTERED:
-                state[key] = copy.deepcopy(value, memo)
+            elif key in _REGISTERED and kind is dict:
+                state[key] = {
+                    name: memo[id(item)] if id(item) in memo else copy.deepcopy(item, memo)
+                    for name, item in value.items()
+                }
             else:
                 state[key] = _copied(value, memo, f"{name}.{key}" if name else key)
     return copy.deepcopy(model, memo)
@@ -241,9 +314,7 @@ def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Te
             continue
         if new.ndim == 4 and not old.is_contiguous():
             new = new.contiguous(memory_format=torch.channels_last)
-        if isinstance(old, nn.Parameter):
-            new = nn.Parameter(new, requires_grad=old.requires_grad)
-        result.append((key, new))
+        result.append((key, _like(old, new)))
     return result
 
 

@@ -4,7 +4,9 @@ The rules of `operations` say which units can go. What they cannot know (a size 
 code, a count that is read from a module) shows when a network runs without them. So half of the
 units of every group are masked in one copy and cut out of another, and what each layer says is
 compared, for two complementary halves: a fault shows where it arises, before a small branch or an
-average hides it.
+average hides it. Where many channels are left everywhere, the second half is thinned out to as
+many in every group, and one trial shows as well what happens where sizes agree by chance; only if
+something is wrong is it found out in steps what, and in which groups.
 """
 
 import re
@@ -20,12 +22,12 @@ from ..network.modes import evaluating
 from ..network.outputs import is_wrapped, tensors_of
 from .axes import is_layer
 from .layout import Group, Layout
-from .surgery import cut_copy, dropped_channels, duplicate, kept_channels, silenced
+from .surgery import cut, dropped_channels, duplicate, kept_channels, silent
+from .trial_masks import at_once, coincidences, equal, halves
 
 # How far a layer of a smaller network may lie from the masked one's, relative to what masking half
 # of the units changes there, and to the largest value: summation order alone gives about 1e-6.
 _OF_CHANGE, _OF_SCALE = 1e-3, 1e-5
-_COINCIDENCES = 2  # numbers of channels at which all groups are tried
 _POSITIONS = 64  # of each map, so that deep networks fit into memory
 
 
@@ -62,6 +64,8 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
         If the model is random, or if groups work alone and not together.
     """
     trial = _Trial(model, layout, inputs)
+    if not layout.groups or trial.passes():
+        return layout
     sound, fixed = dict(layout.groups), dict(layout.fixed)
     while sound and (fault := trial.fault(sound)) is not None:
         bad = trial.culprits(sound, fault)
@@ -74,7 +78,7 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
         for name, what in bad.items():
             why = f"removing units does not do what masking them does: {what}"
             _stays(sound.pop(name), why, fixed)
-    return trial.without_coincidences(replace(layout, groups=sound, fixed=fixed))
+    return trial.withoutcoincidences(replace(layout, groups=sound, fixed=fixed))
 
 
 def _stays(group: Group, why: str, fixed: dict[str, str]) -> None:
@@ -126,6 +130,14 @@ class _Trial:
                 "training=self.training) does that"
             )
 
+    def passes(self) -> bool:
+        """Whether all groups pass together; if not, or if there are too few channels, find out."""
+        masks = at_once(self.layout.groups, self._sizes_that_stay(self.layout.fixed))
+        return masks is not None and all(self._fault(self.layout, m) is None for m in masks)
+
+    def _sizes_that_stay(self, fixed: dict[str, str]) -> set[int]:
+        return {self.layout.sizes[name][0] for name in fixed if name in self.layout.sizes}
+
     def culprits(self, groups: dict[str, Group], fault: _Fault) -> dict[str, str]:
         """The groups that are not sound alone, and why; those near the fault are tried first."""
         near = sorted(groups, key=lambda name: self._distance(groups[name], fault.place))
@@ -147,7 +159,7 @@ class _Trial:
         first, second = (self._searched({n: groups[n] for n in half}) for half in halves)
         return first | second
 
-    def without_coincidences(self, layout: Layout) -> Layout:
+    def withoutcoincidences(self, layout: Layout) -> Layout:
         """The layout without groups that are wrong where as many channels are left as elsewhere.
 
         A network that adds a shortcut only if its shape fits would add one that it did not have.
@@ -155,8 +167,8 @@ class _Trial:
         sound, fixed = dict(layout.groups), dict(layout.fixed)
         while sound:
             tried = replace(layout, groups=sound, fixed={})
-            stay = {self.layout.sizes[name][0] for name in fixed if name in self.layout.sizes}
-            faults = (self._fault(tried, masks) for masks in _equal(sound, stay))
+            stay = self._sizes_that_stay(fixed)
+            faults = (self._fault(tried, m) for m in equal(sound, coincidences(sound, stay)))
             if (fault := next((fault for fault in faults if fault), None)) is None:
                 break
             name = min(sound, key=lambda name: self._distance(sound[name], fault.place))
@@ -174,35 +186,43 @@ class _Trial:
     def fault(self, groups: dict[str, Group]) -> _Fault | None:
         """What goes wrong if half of the units of these groups are removed; None if nothing."""
         layout = replace(self.layout, groups=groups, fixed={})
-        for masks in _halves(groups):
+        for masks in halves(groups):
             if (fault := self._fault(layout, masks)) is not None:
                 return fault
         return None
 
     def _fault(self, layout: Layout, masks: dict[str, Tensor]) -> _Fault | None:
-        kept = kept_channels(self.model, dropped_channels(layout, masks))
+        dropped = dropped_channels(layout, masks)
+        kept = kept_channels(self.model, dropped)
         try:
-            found = _said(cut_copy(self.model, kept, share=True), self.inputs)
+            with cut(self.model, kept):
+                found = _said(self.model, self.inputs)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
             reached = getattr(error, "_reached", "")
             place = f" behind {reached!r}" if reached else ""
             what = f"the smaller network fails{place} ({str(error).splitlines()[0]})"
             return _Fault(what, reached, fails=True)
-        silent = silenced(self.model, layout, masks, share=True)
-        masked = _said(silent, self.inputs)
-        fault, looked = None, False
+        rows = {name: sides.get("out") for name, sides in kept.items()}
+        with silent(self.model, dropped):
+            masked = _said(self.model, self.inputs)
+        differences = self._differences(masked, found, rows)
+        if next(differences, None) is None:
+            return None
+        self.check_repeats()
+        with silent(self.model, dropped):
+            self.jumping |= _jumping(self.model, self.inputs, masked)
+        return next(self._differences(masked, found, rows), None)
+
+    def _differences(
+        self, masked: dict[str, list[Tensor]], small: dict[str, list[Tensor]], rows: dict
+    ) -> Iterator[_Fault]:
+        """Where a layer, or the network, says something else in the smaller network."""
         for name, tensors in masked.items():
-            if name in self.jumping:
-                continue
-            rows = kept.get(name, {}).get("out")
-            fault = _difference(name, tensors, found.get(name, []), self.dense.get(name, []), rows)
-            if fault is not None and not looked:
-                self.check_repeats()
-                self.jumping |= _jumping(silent, self.inputs, masked)
-                looked = True
-            if fault is not None and name not in self.jumping:
-                return fault
-        return None
+            if name not in self.jumping:
+                given = small.get(name, []), self.dense.get(name, []), rows.get(name)
+                fault = _difference(name, tensors, *given)
+                if fault is not None:
+                    yield fault
 
 
 def _difference(
@@ -275,41 +295,9 @@ def _likes(groups: dict[str, Group], bad: str, why: str) -> dict[str, str]:
     }
 
 
-def _halves(groups: dict[str, Group]) -> Iterator[dict[str, Tensor]]:
-    """Masks that keep about half of each group's units, and then the others.
-
-    The numbers differ from group to group, so that sizes which agree by chance show; the first and
-    the last unit go in one of the two.
-    """
-    generator = torch.Generator().manual_seed(0)
-    masks = {}
-    for name, group in groups.items():
-        share = 0.35 + 0.3 * torch.rand((), generator=generator)
-        order = torch.randperm(group.units, generator=generator)
-        keep = order < max(1, min(int(share * group.units), group.units - 1))
-        if group.units > 3:
-            keep[0] = keep[-1] = bool(len(masks) % 2)
-            keep[1] = not keep[0]
-        masks[name] = keep
-    yield {name: keep if keep.any() else ~keep for name, keep in masks.items()}
-    yield {name: ~keep if not keep.all() else keep for name, keep in masks.items()}
-
-
-def _equal(groups: dict[str, Group], stay: set[int]) -> Iterator[dict[str, Tensor]]:
-    """Masks that leave all groups as many channels as the smallest has, or a layer that stays."""
-    wide = {
-        name: max(m.indices.shape[1] for m in group.producers) for name, group in groups.items()
-    }
-    sizes = {name: group.units * wide[name] for name, group in groups.items()}
-    for size in sorted({min(sizes.values())} | stay)[:_COINCIDENCES]:
-        if any(size < other for other in sizes.values()):
-            left = {name: max(1, size // width) for name, width in wide.items()}
-            yield {n: torch.arange(group.units) < left[n] for n, group in groups.items()}
-
-
 def _lively(model: nn.Module) -> nn.Module:
     """A copy in which weights that are all 0 are not, so that nothing is hidden behind them."""
-    if all(tensor.any() for _, tensor in _weights(model)):
+    if all(tensor[0].any() or tensor.any() for _, tensor in _weights(model)):
         return model
     copied = duplicate(model)
     generator = torch.Generator().manual_seed(1)
@@ -335,14 +323,14 @@ def _said(model: nn.Module, inputs: Inputs) -> dict[str, list[Tensor]]:
 
     def note(name):
         def hook(module, _, output):
-            if is_layer(module):
-                reached[0] = name
-            if is_layer(module) and isinstance(output, Tensor) and not is_wrapped(output):
+            reached[0] = name
+            if isinstance(output, Tensor) and not is_wrapped(output):
                 said.setdefault(name, []).append(_sampled(module, output))
 
         return hook
 
-    handles = [m.register_forward_hook(note(n)) for n, m in model.named_modules() if n]
+    layers = [(name, module) for name, module in model.named_modules() if is_layer(module)]
+    handles = [module.register_forward_hook(note(name)) for name, module in layers if name]
     try:
         with torch.no_grad():
             output = inputs.given_to(model)

@@ -1,5 +1,7 @@
 """From ties between channels to groups of units."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import nn
@@ -9,7 +11,25 @@ from .axes import is_layer
 from .following import Block, Followed
 from .layout import Group, Member
 
-Unit = dict[Block, list[int]]  # the channels of each block that one unit owns
+
+@dataclass(frozen=True)
+class _Kind:
+    """Units that own as many channels of the same blocks.
+
+    Attributes
+    ----------
+    channels : dict of Block to ndarray of int, shape (U, m)
+        The channels of each block that each unit owns.
+    why : str or None
+        Why they must stay, if they must.
+    """
+
+    channels: dict[Block, np.ndarray]
+    why: str | None
+
+    @property
+    def makers(self) -> list[str]:
+        return [name for name, role in self.channels if role == "out"]
 
 
 def groups_of(followed: Followed, modules: dict[str, nn.Module]) -> tuple[dict, dict[str, str]]:
@@ -28,20 +48,17 @@ def groups_of(followed: Followed, modules: dict[str, nn.Module]) -> tuple[dict, 
     fixed : dict of str to str
         Every layer of which some rows are in no group, and every other module with weights.
     """
-    reasons, units = _sorted_out(followed)
-    alike: dict[tuple, list[Unit]] = {}
+    usable: list[_Kind] = []
     fixed: dict[str, str] = {}
-    for label, unit in units.items():
-        makers = [name for name, role in unit if role == "out"]
-        why = reasons.get(label) or _unusable(makers, followed)
+    for kind in _kinds(followed):
+        why = kind.why or _unusable(kind.makers, followed)
         if why is None:
-            key = tuple(sorted((block, len(indices)) for block, indices in unit.items()))
-            alike.setdefault(key, []).append(unit)
+            usable.append(kind)
         else:
-            for name in makers:
+            for name in kind.makers:
                 fixed.setdefault(name, why)
     groups: dict[str, Group] = {}
-    for group in _ordered(alike, followed, modules):
+    for group in _ordered(usable, followed, modules):
         if group.units == 1 and max(m.indices.shape[1] for m in group.producers) > 1:
             why = "its channels are tied to each other: they could only go together"
             fixed.update((member.module, why) for member in group.members if member.role == "out")
@@ -55,8 +72,8 @@ def groups_of(followed: Followed, modules: dict[str, nn.Module]) -> tuple[dict, 
     return groups, fixed
 
 
-def _sorted_out(followed: Followed) -> tuple[dict[int, str], dict[int, Unit]]:
-    """Why components of tied channels must stay, and the channels of each by block."""
+def _kinds(followed: Followed) -> list[_Kind]:
+    """Components of tied channels, in the order of their first channel."""
     ties = followed.ties
     component = ties.components()
     reasons: dict[int, str] = {}
@@ -65,13 +82,28 @@ def _sorted_out(followed: Followed) -> tuple[dict[int, str], dict[int, Unit]]:
     read = np.zeros(component.max() + 1, dtype=bool)
     if ties.read:
         read[component[np.concatenate(ties.read)]] = True
-    units: dict[int, Unit] = {}
-    for block, numbers in followed.blocks.items():
-        for index, label in enumerate(component[numbers.numpy()].tolist()):
-            units.setdefault(label, {}).setdefault(block, []).append(index)
-            if not read[label]:
-                reasons.setdefault(label, "no layer reads it")
-    return reasons, units
+    blocks, numbers = list(followed.blocks), [n.numpy() for n in followed.blocks.values()]
+    if not blocks:
+        return []
+    label = component[np.concatenate(numbers)]
+    block = np.repeat(np.arange(len(blocks)), [len(n) for n in numbers])
+    index = np.concatenate([np.arange(len(n)) for n in numbers])
+    order = np.argsort(label, kind="stable")  # the channels of one unit behind one another
+    label, block, index = label[order], block[order], index[order]
+    starts = np.flatnonzero(np.diff(label, prepend=-1))
+    ends = [*starts[1:].tolist(), len(label)]
+    alike: dict[tuple, list[int]] = {}
+    for at in np.argsort(order[starts]).tolist():
+        start, unit = int(starts[at]), int(label[starts[at]])
+        why = reasons.get(unit) or (None if read[unit] else "no layer reads it")
+        alike.setdefault((block[start : ends[at]].tobytes(), why), []).append(start)
+    kinds = []
+    for (key, why), first in alike.items():
+        owned = np.frombuffer(key, block.dtype)
+        rows = index[np.array(first)[:, None] + np.arange(len(owned))]
+        parts = {blocks[b]: rows[:, owned == b] for b in np.unique(owned)}
+        kinds.append(_Kind(parts, why))
+    return kinds
 
 
 def _unusable(makers: list[str], followed: Followed) -> str | None:
@@ -86,22 +118,23 @@ def _unusable(makers: list[str], followed: Followed) -> str | None:
     return "its module is not called in evaluation mode, so that its units cannot be judged"
 
 
-def _ordered(alike: dict[tuple, list[Unit]], followed: Followed, modules: dict) -> list[Group]:
+def _ordered(kinds: list[_Kind], followed: Followed, modules: dict) -> list[Group]:
     """The groups, by the first layer that makes their units."""
     position = {name: i for i, name in enumerate(modules)}
     position.update((name, i - len(followed.order)) for i, name in enumerate(followed.order))
     groups = []
-    for key, units in alike.items():
-        makers = [name for (name, role), _ in key if role == "out" and name in position]
-        name = min(makers, key=position.__getitem__)
-        units.sort(key=lambda unit, name=name: unit[name, "out"])
+    for kind in kinds:
+        name = min((n for n in kind.makers if n in position), key=position.__getitem__)
+        order = np.argsort(kind.channels[name, "out"][:, 0])
         members = [
             Member(
-                *block, torch.tensor([u[block] for u in units]), _judged(block, followed, modules)
+                *block,
+                torch.from_numpy(kind.channels[block][order]),
+                _judged(block, followed, modules),
             )
-            for block, _ in sorted(key, key=lambda item: position[item[0][0]])
+            for block in sorted(kind.channels, key=lambda block: (position[block[0]], block))
         ]
-        groups.append(Group(name, len(units), tuple(members)))
+        groups.append(Group(name, len(order), tuple(members)))
     groups.sort(key=lambda g: (position[g.name], g.producers[0].indices[0, 0].item()))
     return groups
 

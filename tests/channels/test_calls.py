@@ -2,7 +2,7 @@
 
 import torch
 
-from splinelib.channels.calls import Call
+from splinelib.channels.calls import Call, tensors_among
 from splinelib.channels.fields import Ties, along
 
 aten = torch.ops.aten
@@ -13,7 +13,17 @@ def call(func, *args, fields=(), **kwargs):
     of = dict(fields)
     where = "'b' (Block)"
     name = func.overloadpacket.__name__
-    return Call(name, func, args, kwargs, [result], Ties(), lambda t: of.get(id(t), []), where)
+    return Call(
+        name,
+        func,
+        args,
+        kwargs,
+        tensors_among(args),
+        [result],
+        Ties(),
+        lambda t: of.get(id(t), []),
+        where,
+    )
 
 
 def test_arguments_by_name_with_their_defaults():

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from networks import alive, convnet, images, parameters, relative_error
-from strangers import FIXED, PRUNABLE, lively
+from strangers import FIXED, PRUNABLE, lively, rows
 from torch import nn
 
 import splinelib as sl
@@ -194,13 +195,43 @@ def test_shrunk_equals_masked_on_networks_that_people_bring(name, share):
         assert parameters(small) < parameters(model) or all(mask.all() for mask in masks.values())
 
 
-def test_cut_in_place_is_the_cut_copy():
-    model = convnet()
-    masks = random_masks(find_groups(model, images(2)).groups)
-    layout = find_groups(model, images(2))
-    kept = surgery.kept_channels(model, surgery.dropped_channels(layout, masks))
-    copied = surgery.cut_copy(model, kept)
-    surgery.cut(model, kept)
+def test_what_is_done_to_a_model_for_a_while_is_done_to_the_copy_and_is_gone_behind():
+    class Remembering(nn.Module):
+        """Sizes, lists, buffers and classes of modules that change while it runs."""
+
+        def __init__(self):
+            super().__init__()
+            self.a, self.norm, self.b = nn.Linear(8, 12), nn.LayerNorm(12), nn.Linear(12, 3)
+            self.seen, self.weights = [0], [self.a.weight]
+            self.register_buffer("steps", torch.zeros(1))
+            self.again = nn.BatchNorm1d(1)
+            self.again.register_buffer("steps", self.steps)
+
+        def forward(self, x):
+            self.steps.add_(1)
+            self.seen.append(len(x))
+            self.last = self.norm(self.a(x)) + F.linear(x, self.weights[0])
+            return self.b(F.relu(self.last)) * self.again.steps
+
+    model, x = lively(Remembering), rows(8)
+    layout = find_groups(model, x)
+    masks = random_masks(layout.groups)
+    dropped = surgery.dropped_channels(layout, masks)
+    kept = surgery.kept_channels(model, dropped)
+    before, plain = repr(model), {key: t.clone() for key, t in model.state_dict().items()}
+    ways = {
+        surgery.cut(model, kept): surgery.cut_copy(model, kept),
+        surgery.silent(model, dropped): surgery.silenced(model, layout, masks),
+    }
     with torch.no_grad():
-        assert torch.equal(model(images(3)), copied(images(3)))
-    assert repr(model) == repr(copied)
+        for way, copied in ways.items():
+            with way:
+                assert repr(model) == repr(copied)
+                assert torch.equal(model(x), copied(x)) and model.seen == copied.seen == [0, 6]
+            assert repr(model) == before and type(model.norm) is nn.LayerNorm
+            assert model.seen == [0] and not hasattr(model, "last")
+            assert model.weights[0] is model.a.weight and model.again.steps is model.steps
+            assert all(torch.equal(plain[key], t) for key, t in model.state_dict().items())
+        with pytest.raises(RuntimeError), surgery.cut(model, kept):
+            model(x[:, :3])
+    assert repr(model) == before

@@ -8,7 +8,6 @@ from strangers import Lambda, dense, rows
 from torch import nn
 
 import splinelib as sl
-from splinelib.channels import trial
 from splinelib.channels.groups import find_groups
 from splinelib.channels.layout import Group, Layout, Member
 from splinelib.channels.trial import disagreement, tried_out
@@ -44,15 +43,6 @@ def test_a_wrong_layout_does_not_pass_and_the_right_groups_stay():
     tried = tried_out(model.eval(), missing, inputs)
     assert list(tried.groups) == ["3", "6"]
     assert "the smaller network fails behind '0' (" in tried.fixed["0"]
-
-
-def test_every_unit_goes_in_one_trial_and_stays_in_the_other():
-    layout = find_groups(convnet(), images(2))
-    first, second = trial._halves(layout.groups)
-    for name in first:
-        assert torch.equal(first[name], ~second[name])
-        assert first[name].any() and second[name].any()
-    assert len({int(mask.sum()) / len(mask) for mask in first.values()}) > 1
 
 
 def test_a_faint_branch_is_looked_at_on_its_own():

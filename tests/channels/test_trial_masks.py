@@ -1,0 +1,57 @@
+"""Which units go when a layout is tried out."""
+
+import pytest
+import torch
+from networks import convnet, images
+from torch import nn
+
+from splinelib.channels.groups import find_groups
+from splinelib.channels.trial_masks import at_once, coincidences, equal, halves
+from splinelib.models import preresnet, resnet18, vgg16
+
+
+def test_every_unit_goes_in_one_trial_and_stays_in_the_other():
+    layout = find_groups(convnet(), images(2))
+    first, second = halves(layout.groups)
+    for name in first:
+        assert torch.equal(first[name], ~second[name])
+        assert first[name].any() and second[name].any()
+    assert len({int(mask.sum()) / len(mask) for mask in first.values()}) > 1
+
+
+def chain(*widths):
+    layers = [nn.Linear(a, b) for a, b in zip((4, *widths), widths, strict=False)]
+    parts = [part for layer in layers for part in (layer, nn.ReLU())]
+    net = nn.Sequential(*parts, nn.Linear(widths[-1], 3))
+    return find_groups(net, torch.randn(2, 4)).groups
+
+
+def test_groups_are_tried_at_the_width_of_the_smallest_and_of_layers_that_stay():
+    groups = chain(40, 20, 60)
+    assert coincidences(groups, {3, 100}) == [3, 20]
+    assert coincidences(groups, {100}) == [20] and coincidences(groups, {60}) == [20]
+    (masks,) = equal(groups, [30])
+    assert [int(mask.sum()) for mask in masks.values()] == [30, 20, 30]
+
+
+@pytest.mark.parametrize("make", [vgg16, lambda: preresnet(depth=20), resnet18])
+def test_two_trials_do_for_many_channels(make):
+    """Every unit goes in one, and in the second all groups are as wide as the layer that stays."""
+    groups = find_groups(make().eval(), images(2, 32)).groups
+    first, second = at_once(groups, {10})
+    assert {int(mask.sum()) for mask in second.values()} == {10}
+    assert not any((first[name] & second[name]).any() for name in groups)
+    kept = {int(mask.sum()) for mask in first.values()}
+    assert len(kept) > len(groups) / 3, "sizes that agree by chance show in the first"
+
+
+def test_what_two_trials_do_not_cover_is_tried_by_itself():
+    groups = chain(40, 20, 60)
+    first, second, third = at_once(groups, {30})
+    assert [int(mask.sum()) for mask in third.values()] == [30, 20, 30]
+    assert len({int(mask.sum()) for mask in second.values()}) == 1
+    assert not any((first[name] & second[name]).any() for name in groups)
+
+
+def test_few_channels_are_tried_half_by_half():
+    assert at_once(chain(40, 10), {3}) is None, "of 10 units no 8 are left once as many others go"
