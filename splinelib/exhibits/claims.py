@@ -1,6 +1,8 @@
-"""What a chapter would like to claim, and in how many recorded cases it holds."""
+"""What a chapter says in words, held against its values and counted over records."""
 
 from collections.abc import Sequence
+
+import numpy as np
 
 from .. import experiments
 from ..experiments import Protocol
@@ -10,6 +12,47 @@ from . import choosing, costs, rivals, wording
 
 # How many times less than a lottery ticket the paper says that training costs.
 PAPERS_FACTOR = 3.5
+
+
+def claim(sentence: str, holds: bool | Sequence[bool], scale: str = "quick") -> None:
+    """Hold a sentence of a page against the values that the page has: it shows nothing, or fails.
+
+    Sentences are written about what a chapter finds at the scale ``quick``. At another scale one
+    that does not hold there is printed in place of a failure.
+
+    Parameters
+    ----------
+    sentence : str
+        As the page says it, or shorter: "training brings the lines together".
+    holds : bool or sequence of bool
+        Whether it holds, with a margin where values are computed; in every one of several cases.
+    scale : str
+        The chapter's, where the values depend on it.
+
+    Raises
+    ------
+    AssertionError
+        The values do not carry the sentence.
+    ValueError
+        There is no case to decide on it.
+
+    Examples
+    --------
+    >>> claim("an odd number times itself is odd", [n * n % 2 == 1 for n in (1, 3, 5)])
+    >>> claim("half of two is two", 2 / 2 == 2, scale="cpu")
+    At the scale cpu it is not so that half of two is two.
+    """
+    cases = np.atleast_1d(np.asarray(holds, dtype=bool))
+    if not cases.size:
+        raise ValueError(f"there is no case to decide whether {sentence}")
+    if cases.all():
+        return
+    if scale == "quick":
+        raise AssertionError(
+            f"The page says that {sentence}. What it has computed says otherwise, in "
+            f"{int((~cases).sum())} of {cases.size} cases: mend the sentence."
+        )
+    print(f"At the scale {scale} it is not so that {sentence}.")
 
 
 def settled_at_first_rate(record: dict) -> bool:

@@ -11,7 +11,7 @@ import io
 import itertools
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +102,15 @@ class Figure:
         root = f'<svg role="img" aria-label="{label}" style="max-width:{self.width}px"'
         return svg.replace("<svg", root, 1)
 
+    @property
+    def figures(self) -> tuple["Figure", ...]:
+        """Itself alone, as a row has several."""
+        return (self,)
+
+    def placed(self, pictures: Sequence[str]) -> str:
+        """The markup of this figure with its one picture, an ``<svg>`` element, given."""
+        return self.labelled(*pictures)
+
     def __repr__(self) -> str:
         return f"Figure({self.alt!r})"
 
@@ -131,19 +140,39 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """Several figures side by side, one below the other on a narrow page."""
+    """Several figures side by side, one below the other on a narrow page.
+
+    Attributes
+    ----------
+    figures : tuple of Figure
+    caption : str or None
+        Plain text below them.
+    alt : str or None
+        What they show together; each has an alt text of its own.
+    """
 
     figures: tuple[Figure, ...]
     caption: str | None
+    alt: str | None = None
+
+    def placed(self, pictures: Sequence[str]) -> str:
+        """The markup of this row with its pictures, an ``<svg>`` element for each, given."""
+        label = (
+            f' role="group" aria-label="{html.escape(self.alt, quote=True)}"' if self.alt else ""
+        )
+        inner = "".join(
+            figure.labelled(picture) for figure, picture in zip(self.figures, pictures, strict=True)
+        )
+        return f'<div class="sl-row"{label}>{inner}</div>'
 
     def __repr__(self) -> str:
         return f"Row({', '.join(repr(figure) for figure in self.figures)})"
 
     def _repr_html_(self) -> str:
-        pictures = "".join(figure.inline() for figure in self.figures)
+        pictures = [own_ids(one.svg, new_identity(one.svg) + "-") for one in self.figures]
         return (
             f'<figure class="sl sl-figure"><style>{STYLE}</style>'
-            f'<div class="sl-row">{pictures}</div>{caption_html(self.caption)}</figure>'
+            f"{self.placed(pictures)}{caption_html(self.caption)}</figure>"
         )
 
 

@@ -4,10 +4,10 @@ import html
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .frames import shared as shared_parts
-from .svg import STYLE, Figure, caption_html, check_alt, new_identity
+from .svg import STYLE, Figure, Row, caption_html, check_alt, new_identity
 
 # Set to "static" while the book is executed, so that its pages need no kernel.
 MODE = "SPLINELIB_WIDGETS"
@@ -22,7 +22,7 @@ _MOVE = (
 
 
 def scrub(
-    draw: Callable[[object], Figure],
+    draw: Callable[[object], Figure | Row],
     values: Iterable,
     label: str,
     alt: str | Callable[[object], str],
@@ -39,14 +39,16 @@ def scrub(
     Parameters
     ----------
     draw : callable
-        ``draw(value)`` returns a figure of `splinelib.plotting`.
+        ``draw(value)`` returns a figure of `splinelib.plotting`, or several `beside` each other,
+        as many for each value.
     values : iterable
         The positions of the slider, at least two. Every one is a frame in the page: a few dozen.
     label : str
         Says what the slider changes.
     alt : str or callable
         What each frame shows: a format string that takes the value (``"Ratio {:.0%}: ..."``), or
-        a function of the value. It takes the place of the figures' own alt text.
+        a function of the value. It takes the place of a figure's own alt text; figures beside each
+        other keep theirs.
     format : str or callable
         How the value is written beside the slider.
     caption : str, optional
@@ -85,13 +87,13 @@ def scrub(
     texts = [_say(format, value) for value in values]
     start %= len(values)
 
-    def frame(index: int) -> Figure:
+    def frame(index: int) -> Figure | Row:
         shown = draw(values[index])
-        if not isinstance(shown, Figure):
+        if not isinstance(shown, Figure | Row):
             raise TypeError(
                 f"draw must return a figure of splinelib.plotting, not {type(shown).__name__}."
             )
-        return Figure(shown.svg, alts[index], caption, shown.width)
+        return replace(shown, alt=alts[index], caption=caption)
 
     if is_live():
         return _live(frame, texts, label, start)
@@ -113,7 +115,7 @@ def _say(pattern: str | Callable[[object], str], value: object) -> str:
     return pattern(value) if callable(pattern) else pattern.format(value)
 
 
-def _live(frame: Callable[[int], Figure], texts: Sequence[str], label: str, start: int):
+def _live(frame: Callable[[int], Figure | Row], texts: Sequence[str], label: str, start: int):
     import ipywidgets
 
     seen: dict[int, str] = {}
@@ -154,22 +156,26 @@ class Still:
 
 
 def _still(
-    figures: Sequence[Figure], texts: Sequence[str], label: str, caption: str | None, start: int
+    shown: Sequence[Figure | Row],
+    texts: Sequence[str],
+    label: str,
+    caption: str | None,
+    start: int,
 ) -> Still:
-    identity = new_identity(label + figures[0].svg)
-    shared, pictures = shared_parts([figure.svg for figure in figures], identity)
-    frames = ""
-    for index, (figure, text, picture) in enumerate(zip(figures, texts, pictures, strict=True)):
+    svgs = [figure.svg for one in shown for figure in one.figures]
+    identity = new_identity(label + svgs[0])
+    shared, pictures = shared_parts(svgs, identity)
+    left, frames = iter(pictures), ""
+    for index, (one, text) in enumerate(zip(shown, texts, strict=True)):
         hidden = "" if index == start else ' hidden=""'
         value = html.escape(text, quote=True)
-        frames += (
-            f'<div class="sl-frame" data-value="{value}"{hidden}>{figure.labelled(picture)}</div>'
-        )
+        picture = one.placed([next(left) for _ in one.figures])
+        frames += f'<div class="sl-frame" data-value="{value}"{hidden}>{picture}</div>'
     now = html.escape(texts[start], quote=True)
     markup = (
         f'<figure class="sl sl-widget"><style>{STYLE}</style>'
         f'<div class="sl-control"><label for="{identity}">{html.escape(label)}</label>'
-        f'<input type="range" id="{identity}" min="0" max="{len(figures) - 1}" step="1" '
+        f'<input type="range" id="{identity}" min="0" max="{len(shown) - 1}" step="1" '
         f'value="{start}" autocomplete="off" aria-valuetext="{now}" '
         f'oninput="{html.escape(_MOVE)}"/>'
         f'<output for="{identity}">{now}</output></div>'
@@ -181,4 +187,4 @@ def _still(
             f"values or simpler pictures (at most {_BUDGET / 1e6:.1f} MB).",
             stacklevel=3,
         )
-    return Still(markup, label, len(figures))
+    return Still(markup, label, len(shown))

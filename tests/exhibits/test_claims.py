@@ -1,5 +1,7 @@
 """Claims, counted by hand."""
 
+import pytest
+import torch
 from recorded import record, ticket
 from shown import rows
 
@@ -10,6 +12,23 @@ def count(records, words):
     """Cases of the one claim with these words in it."""
     (cases,) = [cases for claim, cases in claims.counts(records).items() if words in claim]
     return cases
+
+
+def test_a_sentence_that_its_values_carry_shows_nothing(capsys):
+    claims.claim("two is even", 2 % 2 == 0)
+    claims.claim("squares are not negative", [n * n >= 0 for n in range(-3, 4)])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_sentence_that_its_values_do_not_carry_fails_the_page_or_is_named(capsys):
+    with pytest.raises(AssertionError, match=r"all numbers are odd.* 2 of 3 cases"):
+        claims.claim("all numbers are odd", torch.tensor([1, 2, 4]) % 2 == 1)
+    claims.claim("all numbers are odd", [True, False], scale="paper")
+    assert capsys.readouterr().out == (
+        "At the scale paper it is not so that all numbers are odd.\n"
+    )
+    with pytest.raises(ValueError, match="no case"):
+        claims.claim("all of none are odd", [])
 
 
 def test_codes_settle_before_the_rate_falls_or_not():

@@ -3,7 +3,7 @@
 import pytest
 from pages import by_class, parse, valley
 
-from splinelib.plotting import widgets
+from splinelib.plotting import beside, widgets
 
 
 def test_every_frame_is_in_the_page_and_one_is_visible(static):
@@ -30,6 +30,22 @@ def test_each_frame_has_its_own_escaped_alt_text(static):
     pictures = parse(still).findall(".//*[@role='img']")
     assert [picture.get("aria-label") for picture in pictures] == ['"1" < 3', '"2" < 3']
     assert "<figcaption>a &amp; b</figcaption>" in still.markup
+
+
+def test_figures_beside_each_other_share_one_slider(static):
+    def pair(value):
+        return beside(valley(value), valley(-value))
+
+    still = widgets.scrub(pair, [1, 2], "slope", "Valleys of slope {} and less.", caption="Two.")
+    frames = by_class(parse(still), "sl-frame")
+    assert len(frames) == still.frames == 2
+    for value, frame in zip((1, 2), frames, strict=True):
+        (row,) = frame.findall("*")
+        assert (row.get("class"), row.get("role")) == ("sl-row", "group")
+        assert row.get("aria-label") == f"Valleys of slope {value} and less."
+        labels = [picture.get("aria-label") for picture in row.findall("*")]
+        assert labels == [valley(value).alt, valley(-value).alt]
+    assert still.markup.count("<figcaption>Two.</figcaption>") == 1
 
 
 def test_a_page_that_grows_too_large_is_reported(static, monkeypatch):
