@@ -3,9 +3,10 @@
 A `protocol` says what decides a run, `setting` what that comes to. The `runner` trains a dense
 network while a `watch` looks at its region codes, draws tickets, trains them, and writes a record
 (`run_records` in the `store`, with its `origin`); `resuming` sees to it that an interrupted run
-goes on as one. `oneshot` prunes without training, `earnings` says who earned what, `sweeps` make
-many runs, `reports` put records side by side; figures that `papers` printed stand beside them. This
-package uses everything but `plotting` and `exhibits`: it runs where nothing can be drawn.
+goes on as one. `oneshot` prunes without training, `earnings` says who earned what, `grids` say
+which runs there are, `sweeps` and their `workers` make them, and `reports` put records side by
+side; figures that `papers` printed stand beside them. This package uses everything but `plotting`
+and `exhibits`: it runs where nothing can be drawn.
 """
 
 from ..files import checkout
