@@ -64,7 +64,8 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
         (parametrised), if a module is quantised or compiled by TorchScript, or if nothing can
         be pruned.
     ValueError
-        For NaN or infinite weights, or an example that the model does not take.
+        For NaN or infinite weights, an example that the model does not take, or for which it gives
+        NaN; the module where that begins is named.
 
     Examples
     --------

@@ -20,6 +20,7 @@ from ..errors import PruningError
 from ..network.inputs import Inputs
 from ..network.modes import evaluating
 from ..network.outputs import is_wrapped, tensors_of
+from ..network.overflow import holds_nan, overflow
 from .axes import is_layer
 from .layout import Group, Layout
 from .surgery import cut, dropped_channels, duplicate, kept_channels, silent
@@ -62,6 +63,8 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
     ------
     PruningError
         If the model is random, or if groups work alone and not together.
+    ValueError
+        If it gives NaN for these inputs; the module where that begins is named.
     """
     trial = _Trial(model, layout, inputs)
     if not layout.groups or trial.passes():
@@ -117,6 +120,8 @@ class _Trial:
         self.layout, self.inputs = layout, inputs
         self.model = _lively(model)
         self.dense = _said(self.model, inputs)
+        if holds_nan(self.dense[""]):
+            raise ValueError(overflow(self.model, *inputs.args, **inputs.kwargs))
         self.jumping: set[str] = set()  # layers that are not compared
 
     def check_repeats(self) -> None:

@@ -49,6 +49,7 @@ CALLS = {
     "codes": lambda m, x: sl.region_codes(m, x),
     "codes of an iterable": lambda m, x: sl.region_codes(m, [x[:1] * 0, x]),
     "map": lambda m, x: sl.affine_map(m, x[0]),
+    "layout": lambda m, x: sl.find_groups(m, x),
     "score": lambda m, x: sl.score(m, "lsq", data=x),
     "refit": lambda m, x: sl.prune(m, 0.5, "magnitude", data=x, compensate="refit"),
     "evaluate": lambda m, x: sl.training.evaluate(m, x, torch.zeros(len(x)).long()),
