@@ -9,6 +9,7 @@ import torch
 import splinelib as sl
 from benchmarks import codes as codes_benchmark
 from benchmarks import compensation, pruning, settings, zoo
+from benchmarks import memory as memory_benchmark
 from benchmarks import partition as benchmark
 from benchmarks import training as training_benchmark
 
@@ -128,6 +129,12 @@ def test_the_pruning_benchmark_prints_its_tables(capsys, monkeypatch):
     pruning.main(["--repeats", "1", "--widths", "64", "--fan-in", "32"])
     out = capsys.readouterr().out
     assert "small" in out and "64 x 32" in out
+
+
+def test_the_memory_benchmark_looks_at_a_process_of_its_own(capsys):
+    memory_benchmark.main(["--frames", "8", "--width", "0.0625"])
+    row = capsys.readouterr().out.splitlines()[1].split()
+    assert row[1] == "8" and 0 < float(row[2].replace(",", "")) < 2000
 
 
 def test_the_zoo_looks_at_networks_in_processes_of_their_own(tmp_path, capsys):

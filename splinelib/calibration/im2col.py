@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-# Rows that are turned into patches at a time, in float32 elements.
-_CHUNK = 1 << 25
+# Elements of the rows that are turned into patches at a time: 34 MB in float32.
+CHUNK = 1 << 23
 
 
 def columns(layer: nn.Module) -> int:
@@ -71,7 +71,7 @@ def patches(layer: nn.Module, inputs: Tensor, rows: Tensor) -> Iterator[Tensor]:
     """
     places = _places(layer, inputs)
     read = _places_read(layer, inputs, rows)
-    for part in read.split(max(1, _CHUNK // (read.shape[1] * places.shape[1]))):
+    for part in read.split(max(1, CHUNK // (read.shape[1] * places.shape[1]))):
         patch = places.index_select(0, part.flatten().clamp(min=0))
         yield patch.masked_fill_(part.view(-1, 1) < 0, 0).view(*part.shape, -1)
 

@@ -1,4 +1,11 @@
-"""Least squares on rows that come in chunks: moments, and ridge regression."""
+"""Least squares on rows that come in chunks: moments, and ridge regression.
+
+What a regression holds grows with the square of its columns. Where that would be more than
+`HELD` bytes, `StreamedRegression` finds the same by conjugate gradients, which read the rows anew
+in each step and hold a chunk of them and four matrices of the size of the result.
+"""
+
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -11,6 +18,11 @@ _FEW = 1.5
 _STRETCHES = 40
 # Columns whose products with all before them are taken at a time.
 _BLOCK = 256
+# Bytes that a regression may hold.
+HELD = 1_200_000_000
+# Conjugate gradients stop once what is left to solve is such a share of what was there, or after
+# so many steps. The products of rows are taken in float32, as those of `Moments` are.
+_LEFT, _STEPS = 1e-6, 400
 
 
 def wide(values: Tensor) -> Tensor:
@@ -85,10 +97,12 @@ class Moments:
 
     def covariance(self) -> Tensor:
         """Covariance of the rows, shape (p, p), float64."""
+        return _mirrored(self.lower_covariance())
+
+    def lower_covariance(self) -> Tensor:
+        """The same on and below the diagonal; what is above it has no meaning."""
         offset = self.total / self.count
-        square = self.square.tril()
-        square += square.tril(-1).T
-        return square / self.count - torch.outer(offset, offset)
+        return (self.square / self.count).addr_(offset, offset, alpha=-1)
 
     def cross_covariance(self) -> Tensor:
         """Covariance of rows and targets, shape (p, q), float64."""
@@ -123,7 +137,7 @@ class Regression:
         """
         tiny = torch.finfo(torch.float64).tiny
         if self.moments is not None:
-            covariance = self.moments.covariance()
+            covariance = self.moments.lower_covariance()
             covariance.diagonal().add_((ridge * covariance.diagonal().mean()).clamp(min=tiny))
             step = _solve_positive(covariance, self.moments.cross_covariance())
             return step, self.moments.target_mean - self.moments.mean @ step
@@ -153,8 +167,7 @@ class Regression:
             return 0.0, 0.0
         rows = wide(torch.cat([r for r, _ in self.chunks])).double()
         targets = wide(torch.cat([t for _, t in self.chunks])).double()
-        stretch = max(1, len(rows) // _STRETCHES)
-        tried = torch.arange(len(rows), device=rows.device) // stretch % 4 == 3
+        tried = _tried(len(rows), len(rows)).to(rows.device)
         fit = Regression(rows.shape[1], int((~tried).sum()))
         fit.add(rows[~tried], targets[~tried])
         step, constant = fit.solve(ridge)
@@ -162,12 +175,114 @@ class Regression:
         return float(rest.square().sum()), float(targets[tried].square().sum())
 
 
+class StreamedRegression:
+    """The same as `Regression`, of rows that are not held.
+
+    Parameters
+    ----------
+    pairs : callable
+        Gives the chunks of rows (r, p) and targets (r, q), the same each time.
+    columns, rows : int
+        How many there are in all.
+    """
+
+    def __init__(
+        self, pairs: Callable[[], Iterator[tuple[Tensor, Tensor]]], columns: int, rows: int
+    ):
+        self.pairs, self.columns, self.count = pairs, columns, rows
+        self.few = rows < _FEW * columns
+
+    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
+        """As `Regression.solve`: the same to about 1e-5 of what the rows say.
+
+        The normal equations are solved to a millionth of their right-hand side.
+        """
+        return self._solved(ridge, self.pairs)
+
+    def aside(self, ridge: float) -> tuple[float, float]:
+        """As `Regression.aside`."""
+        if not self.few or self.count < 4:
+            return 0.0, 0.0
+        step, constant = self._solved(ridge, lambda: self._part(tried=False))
+        error = without = 0.0
+        for rows, targets in self._part(tried=True):
+            error += float((targets - rows.double() @ step - constant).square().sum())
+            without += float(targets.double().square().sum())
+        return error, without
+
+    def _part(self, tried: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        start = 0
+        for rows, targets in self.pairs():
+            which = _tried(len(rows), self.count, start).to(rows.device) == tried
+            start += len(rows)
+            if which.any():
+                yield rows[which], targets[which]
+
+    def _precise(self, values: Tensor) -> Tensor:
+        return values.double() if self.columns <= _DOUBLE else wide(values)
+
+    def _solved(self, ridge: float, pairs: Callable) -> tuple[Tensor, Tensor]:
+        """Conjugate gradients on the normal equations, all targets side by side."""
+        moments, total, cross = Moments(products=False), 0.0, 0.0
+        for rows, targets in pairs():
+            moments.add(rows)
+            rows, targets = self._precise(rows), self._precise(targets)
+            total = total + targets.sum(0, dtype=torch.float64)
+            cross = cross + ((rows - moments.origin).T @ targets.to(rows)).double()
+        mean, target_mean, count = moments.mean, total / moments.count, moments.count
+        right = cross / count - torch.outer(moments.total / count, target_mean)
+        variance = moments.variance().mean()
+        weight = (ridge * variance).clamp(min=torch.finfo(torch.float64).tiny)
+
+        def product(values: Tensor) -> Tensor:
+            made = weight * count * values
+            for rows, _ in pairs():
+                rows = self._precise(rows)
+                rows = rows - mean.to(rows)
+                made += (rows.T @ (rows @ values.to(rows))).double()
+            return made / count
+
+        step = torch.zeros_like(right)
+        left, way, square = right.clone(), right.clone(), right.square().sum(0)
+        enough = _LEFT**2 * square
+        for _ in range(_STEPS):
+            if (square <= enough).all():
+                break
+            made = product(way)
+            length = square / (way * made).sum(0).clamp(min=torch.finfo(torch.float64).tiny)
+            step += length * way
+            left -= length * made
+            before, square = square, left.square().sum(0)
+            way = left + way * torch.where(before > 0, square / before, 0)
+        return step, target_mean - mean @ step
+
+
+def held(columns: int, rows: int) -> int:
+    """Bytes that a `Regression` needs at most: what it holds, and what solving it takes."""
+    normal, inner = 24 * columns**2, 16 * rows**2
+    if columns > rows:  # rows in float32 and float64, with their mean and without it
+        return 28 * rows * columns + inner
+    # of few rows a part is fitted aside
+    return normal + (8 * columns**2 + 28 * rows * columns if rows < _FEW * columns else 0)
+
+
+def _tried(rows: int, count: int, start: int = 0) -> Tensor:
+    """Which of some rows, from one on, of so many are those that a fit is tried on."""
+    stretch = max(1, count // _STRETCHES)
+    return torch.arange(start, start + rows) // stretch % 4 == 3
+
+
+def _mirrored(lower: Tensor) -> Tensor:
+    lower = lower.tril()
+    return lower + lower.tril(-1).T
+
+
 def _solve_positive(matrix: Tensor, right: Tensor) -> Tensor:
     """Solve a symmetric system that is positive definite, or was but for rounding.
 
-    Where it is not, of all best solutions the shortest.
+    Where it is not, of all best solutions the shortest. The lower triangle is read.
     """
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if failed:
-        return torch.linalg.pinv(matrix, hermitian=True) @ right
+        return torch.linalg.pinv(_mirrored(matrix), hermitian=True) @ right
     return torch.cholesky_solve(right, factor)

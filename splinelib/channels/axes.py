@@ -43,7 +43,7 @@ def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:
     if is_layer(module):
         sides = [("weight", _row_axis(module)), ("bias", 0)]
         return [(key, axis) for key, axis in sides if getattr(module, key, None) is not None]
-    own = (module._parameters | module._buffers).items()  # those of a norm or PReLU
+    own = (*module._parameters.items(), *module.named_buffers(recurse=False))  # of a norm or PReLU
     return [(k, 0) for k, t in own if t is not None and t.ndim == 1 and k != "kept_channels"]
 
 

@@ -1,5 +1,6 @@
 """The rule for each operation of torch."""
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -68,12 +69,14 @@ _TABLES: list[tuple[Callable[[Call], None], str]] = [
 _RULES = {name: rule for rule, names in _TABLES for name in names.split()}
 
 
+@functools.cache
 def name_of(func) -> str:
     """Name of an operation of ATen, the same for its in-place form."""
     packet = func.overloadpacket.__name__
     return packet.removesuffix("_")
 
 
+@functools.cache
 def rule_of(func) -> Callable[[Call], None]:
     """The rule for an operation; what stands in no table fixes all that it is given."""
     if func.namespace in {"aten", "torchvision"}:

@@ -181,7 +181,7 @@ def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
     """A copy of the model; much faster than deepcopy, which goes by storages."""
     memo = memo or {}
     for module in model.modules():
-        for tensor in (*module._parameters.values(), *module._buffers.values()):
+        for tensor in (*module._parameters.values(), *module.buffers(recurse=False)):
             if type(tensor) in (Tensor, nn.Parameter) and id(tensor) not in memo:
                 memo[id(tensor)] = _like(tensor, tensor.detach().clone())
     return _deepcopy(model, memo)
@@ -213,7 +213,7 @@ def _exchanged(model: nn.Module, new: dict[int, Tensor]) -> Iterator[None]:
     memo = {id(module): module for module in modules}
     for module in modules:
         memo |= {id(tensor): tensor for tensor in module._parameters.values()}
-        memo |= {id(t): t.clone() for t in module._buffers.values() if t is not None}
+        memo |= {id(t): t.clone() for t in module.buffers(recurse=False)}
     memo |= new
     before = [(module, type(module), dict(vars(module))) for module in modules]
     try:

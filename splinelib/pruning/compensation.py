@@ -21,7 +21,7 @@ makes the layer worse. `checking` compares the whole network with what it would 
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -39,7 +39,7 @@ from ..calibration.layer_maps import (
     warn_text,
 )
 from ..calibration.observing import Outputs, channels_last, observe
-from ..calibration.regression import Regression, wide
+from ..calibration.regression import HELD, Regression, StreamedRegression, held, wide
 from ..channels.layout import Layout
 from ..network.modes import evaluating
 from ..network.surroundings import undisturbed
@@ -70,8 +70,13 @@ def refit(
 
     The small network sees all calibration inputs in one forward pass; when the pass reaches
     a layer, its kernel is solved from what arrives there and from what the dense layer says,
-    and the pass goes on with the new kernel. Memory: the activations of one layer for all
-    inputs, and what the dense layers say at the rows that are fitted.
+    and the pass goes on with the new kernel.
+
+    Memory: the activations of one layer and of the next for all inputs; what the dense layers say
+    at the rows that are fitted; chunks of 34 MB; and for the fit at most 1.2 GB
+    (`regression.HELD`). A layer whose normal equations would take more, which from 7,000 columns
+    on they do, is solved by conjugate gradients, to a millionth of the right-hand side: they hold
+    a few times as much as its weights, and take a pass over the rows for each step.
 
     A layer is left as it was cut, with a warning, if it does not compute a multiple of its weight
     times what it reads (`layer_maps`), or if other rows reach it than in the dense network;
@@ -318,20 +323,34 @@ def _solve(found: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tens
     outputs, taps, channels = weight.shape
     weight = weight.reshape(blocks, outputs // blocks, taps * channels)
     rows, values = target.rows, target.values
-    fits = [Regression(taps * channels, len(rows)) for _ in range(blocks)]
     bias = 0 if found.shift is None else wide(found.shift)
-    done, without = 0, 0.0
-    for patch in patches(layer, found.inputs, rows):
-        patch = patch.to(weight.dtype)
-        wanted = (values[done : done + len(patch)].to(weight.dtype) - bias).reshape(
-            len(patch), blocks, -1
-        )
-        done += len(patch)
-        for block, fit in enumerate(fits):
-            read = patch[:, :, block * channels : (block + 1) * channels].flatten(1)
-            rest = wanted[:, block] - read @ weight[block].T
+
+    def pairs() -> Iterator[list[tuple[Tensor, Tensor]]]:
+        """What each block reads and what is missing of what it shall say, some rows at a time."""
+        done = 0
+        for patch in patches(layer, found.inputs, rows):
+            patch = patch.to(weight.dtype)
+            wanted = values[done : done + len(patch)].to(weight.dtype) - bias
+            wanted = wanted.reshape(len(patch), blocks, -1)
+            done += len(patch)
+            reads = [part.flatten(1) for part in patch.split(channels, dim=2)]
+            yield [(read, wanted[:, b] - read @ weight[b].T) for b, read in enumerate(reads)]
+
+    size = taps * channels, len(rows)
+    streamed = blocks * held(*size) > HELD
+    if streamed:
+        fits = [
+            StreamedRegression(lambda b=b: (parts[b] for parts in pairs()), *size)
+            for b in range(blocks)
+        ]
+    else:
+        fits = [Regression(*size) for _ in range(blocks)]
+    without = 0.0
+    for parts in pairs():
+        for fit, (read, rest) in zip(fits, parts, strict=True):
             without += float(rest.square().sum(dtype=torch.float64))
-            fit.add(read, rest)
+            if not streamed:
+                fit.add(read, rest)
     aside = torch.tensor([fit.aside(ridge) for fit in fits]).sum(0)
     if aside[0] > aside[1]:
         return None

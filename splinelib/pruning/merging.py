@@ -53,6 +53,10 @@ def merge(
     and result as for `compensation.refit`; ``seed`` is not looked at, and ``reads`` is what
     `implied_readers.layout_reads` gives of the dense network, worked out here if it is left out.
 
+    The moments are those behind the activation that the network has, so that it need not be
+    homogeneous: behind a ReLU6 or a hardtanh units of one line and different steepness are alike
+    in part, and what the others cannot say of a unit is left out, as its mean.
+
     Whether a layer, or the network, comes closer to the dense one cannot be checked without inputs;
     with some, `masking.compensated` checks the network. Layers that do not compute a multiple of
     their weight times their inputs are left as they were cut, with a warning.
@@ -76,6 +80,12 @@ def merge(
         warnings.warn(
             f"what layers {rest} read cannot be followed without inputs: nothing takes over what "
             "was dropped there",
+            stacklevel=5,
+        )
+    if unread := _without_readers(dense, layout, kept):
+        warnings.warn(
+            f"no layer reads the units of {unread} that could take over what was dropped there: it "
+            "is just left out",
             stacklevel=5,
         )
     example = layout.example if data is None else data[:_LOOKED_AT]
@@ -104,6 +114,16 @@ def readers_of_units(model: nn.Module, layout: Layout) -> list[str]:
     modules = dict(model.named_modules())
     reading = {member.module for group in layout.groups.values() for member in group.consumers}
     return [name for name in layout.order if name in reading and not is_depthwise(modules[name])]
+
+
+def _without_readers(model: nn.Module, layout: Layout, kept: Mapping[str, Mapping]) -> list[str]:
+    """Groups that lose units which no layer reads, but an output, a sum or the like."""
+    readers = set(readers_of_units(model, layout))
+    return [
+        group.name
+        for group in layout.groups.values()
+        if "out" in kept.get(group.name, {}) and not readers & {m.module for m in group.consumers}
+    ]
 
 
 def can_take_over(layer: nn.Module, name: str, reads: Mapping[str, Implied]) -> bool:

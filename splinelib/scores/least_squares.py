@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..calibration.im2col import output_rows, patches, pixels, rows_shape, taps_first
+from ..calibration.im2col import CHUNK, output_rows, patches, pixels, rows_shape, taps_first
 from ..calibration.layer_maps import LayerMap, has_rows, warn_text
 from ..calibration.observing import Call, Outputs, RowSample, observe, rows_needed
 from ..calibration.regression import Moments
@@ -147,8 +147,11 @@ class _Watch:
             values, counts = pixels(layer, inputs, rows)
             for group in wide:
                 columns = self.channels[group].T
-                observations = values[:, columns].flatten(0, 1)  # (p * m, U)
-                self.moments[group].add(observations, counts=counts.repeat_interleave(len(columns)))
+                size = max(1, CHUNK // columns.numel())
+                for part, count in zip(values.split(size), counts.split(size), strict=True):
+                    observations = part[:, columns].flatten(0, 1)  # (p * m, U)
+                    count = count.repeat_interleave(len(columns))
+                    self.moments[group].add(observations, counts=count)
         if narrow:
             for patch in patches(layer, inputs, rows):
                 for group in narrow:

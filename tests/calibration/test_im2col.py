@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from splinelib.calibration import patches, pixels, rows_shape, sample_rows, taps_first
-from splinelib.calibration.im2col import applied, channels_at_the_end, rows_made
+from splinelib.calibration.im2col import CHUNK, applied, channels_at_the_end, rows_made
 
 LAYERS = pytest.mark.parametrize(
     ("layer", "shape"),
@@ -84,3 +84,19 @@ def test_a_layer_is_applied_as_it_runs(layer, shape):
         read = torch.cat(list(patches(layer, inputs, rows))).flatten(1)
         found = read @ taps_first(layer.weight).flatten(1).T + layer.bias
         torch.testing.assert_close(found, said, rtol=1e-4, atol=1e-5)
+
+
+def test_patches_of_a_wide_layer_come_in_chunks_of_bounded_size():
+    """All at once they would be 200 times as large as what the layer reads."""
+    layer = nn.Conv1d(64, 2, 200, bias=False)
+    inputs = torch.randn(4, 64, 1200, generator=torch.Generator().manual_seed(0))
+    rows = torch.arange(rows_made(layer, inputs))
+    sizes, made = [], []
+    for part in patches(layer, inputs, rows):
+        sizes.append(part.numel())
+        made.append(part.flatten(1) @ taps_first(layer.weight.detach()).flatten(1).T)
+    assert sum(sizes) == len(rows) * 64 * 200 > 5 * CHUNK
+    assert max(sizes) <= CHUNK and len(sizes) == -(-sum(sizes) // (CHUNK // 12800 * 12800))
+    with torch.no_grad():
+        expected = layer(inputs).movedim(1, -1).flatten(0, 1)
+    torch.testing.assert_close(torch.cat(made), expected, rtol=1e-4, atol=1e-4)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from splinelib.calibration import Moments, Regression
+from splinelib.calibration.regression import HELD, StreamedRegression, held
 
 
 def test_moments_of_counted_rows_are_those_of_repeated_rows():
@@ -81,3 +82,25 @@ def test_halves_are_summed_in_full(dtype):
         moments.add(part)
     torch.testing.assert_close(moments.mean, rows.double().mean(0))
     torch.testing.assert_close(moments.covariance(), torch.cov(rows.double().T, correction=0))
+
+
+@pytest.mark.parametrize("rows", [400, 60, 30])  # many, few, less than columns
+def test_conjugate_gradients_find_the_same_and_hold_no_rows(rows):
+    generator = torch.Generator().manual_seed(0)
+    read = torch.randn(rows, 50, generator=generator) @ torch.randn(50, 50, generator=generator) + 3
+    said = read @ torch.randn(50, 4, generator=generator) + torch.randn(rows, 4) + 1
+    whole = Regression(50, rows)
+    whole.add(read, said)
+    streamed = StreamedRegression(
+        lambda: zip(read.split(17), said.split(17), strict=True), 50, rows
+    )
+    for one, other in zip(streamed.solve(1e-3), whole.solve(1e-3), strict=True):
+        assert (one - other).abs().max() < 1e-3 * other.abs().max()
+    assert streamed.aside(1e-3) == pytest.approx(whole.aside(1e-3), rel=1e-3)
+
+
+def test_what_a_regression_holds_is_told_beforehand():
+    assert held(1000, 4000) == 24 * 1000**2
+    assert held(1000, 1200) > held(1000, 4000), "few rows are kept"
+    assert held(7000, 28000) < HELD < held(7100, 28400)
+    assert held(32768, 49152) > 20 * HELD, "the second layer of torchcrepe's network"

@@ -122,6 +122,32 @@ def test_refit_with_more_columns_than_rows():
         assert better < 0.1 * (plain(data) - expected).square().mean()
 
 
+@pytest.mark.parametrize("rows", [300, 40])
+def test_refit_of_a_layer_too_wide_for_normal_equations_is_the_same(rows, monkeypatch):
+    """By conjugate gradients; grouped convolutions too, and where rows are few."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Conv1d(2, 16, 5), nn.ReLU(), nn.Conv1d(16, 8, 7), nn.ReLU()),
+        *(nn.Conv1d(8, 8, 3, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 8, 3)),
+    )
+    data = torch.randn(rows, 2, 20)
+    whole = sl.prune(model, 0.4, "magnitude", data=data, compensate="refit")
+    solved = []
+    streamed = compensation.StreamedRegression
+
+    def counted(*given):
+        solved.append(given[1:])
+        return streamed(*given)
+
+    monkeypatch.setattr(compensation, "HELD", 0)
+    monkeypatch.setattr(compensation, "StreamedRegression", counted)
+    again = sl.prune(model, 0.4, "magnitude", data=data, compensate="refit")
+    assert len(solved) >= 3
+    with torch.no_grad():
+        assert relative_error(again(data), whole(data)) < 1e-3
+        assert relative_error(model(data), whole(data)) > 1e-3
+
+
 @pytest.mark.parametrize("how", ["merge", "fold", "refit", "distil"])
 def test_compensation_of_nothing_changes_nothing(how):
     model, data = convnet(), images()

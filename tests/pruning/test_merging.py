@@ -227,3 +227,62 @@ def test_a_grouped_reader_is_named():
     assert torch.isfinite(small(images(2))).all()
     cut = small[3].in_channels < 8
     assert any("['3']" in str(w.message) for w in seen) == cut
+
+
+@pytest.mark.parametrize("bounded", [nn.ReLU6, lambda: nn.Hardtanh(-1.0, 1.0)])
+def test_behind_a_bounded_activation_twins_merge_as_far_as_they_are_alike(bounded):
+    """An equal twin without a trace, a steeper one in part: never worse than leaving it out."""
+    errors = {}
+    for scale in (1.0, 3.0):
+        model = linear_net([[2, 1], [0, 4], [2 * scale, scale]], [[1, 1, 2]])
+        model[1] = bounded()
+        small = merged(model, {"0": [2]}, gaussian(1, 2))
+        plain = merged(model, {"0": [2]}, gaussian(1, 2))
+        plain[2].weight.data.copy_(model[2].weight[:, :2])
+        plain[2].bias = None
+        inputs = gaussian(2000, 2, seed=1)
+        errors[scale] = distance(model, small, inputs)
+        assert errors[scale] < 0.9 * distance(model, plain, inputs)
+    assert errors[1.0] < 1e-3 < errors[3.0]
+
+
+def test_where_no_unit_draws_the_line_on_the_same_side_only_what_is_common_is_taken_over():
+    """Units of lines at right angles have nothing in common: the reader's weights stay."""
+    model = linear_net([[3, 0], [0, 4], [-3, 0]], [[1, 1, 1]])
+    small = merged(model, {"0": [2]}, gaussian(1, 2))
+    assert small[2].weight[0, 1].item() == pytest.approx(1, abs=1e-3)
+    assert small[2].weight[0, 0].item() < 1, "relu(-z) falls where relu(z) rises"
+    inputs = gaussian(2000, 2, seed=1)
+    plain = copy.deepcopy(small)
+    plain[2].weight.data.copy_(model[2].weight[:, :2])
+    plain[2].bias.data.zero_()
+    assert distance(model, small, inputs) < distance(model, plain, inputs)
+
+
+def test_units_that_no_layer_reads_are_named():
+    class Summed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 8), nn.Linear(4, 6)
+            self.out = nn.Linear(6, 2)
+
+        def forward(self, x):
+            total = torch.relu(self.a(x)).sum(1, keepdim=True)
+            return torch.cat([self.out(torch.relu(self.b(x))), total], 1)
+
+    torch.manual_seed(0)
+    model = Summed()
+    with pytest.warns(UserWarning, match=r"no layer reads the units of \['a'\] that could take"):
+        sl.prune(
+            model, 0.5, "random", "layerwise", example=gaussian(1, 4).float(), compensate="merge"
+        )
+
+
+def test_data_that_a_way_does_not_need_change_nothing():
+    model, data, labels = convnet(), images(40), torch.arange(40) % 3
+    plain = sl.prune(model, 0.4, "magnitude", example=data[:1])
+    given = sl.prune(model, 0.4, "magnitude", data=data, labels=labels)
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(plain.parameters(), given.parameters(), strict=True)
+    )
