@@ -5,10 +5,8 @@ A `Layout` says which rows, columns and channels a unit owns. Masks become the c
 zero (`silenced`, `held`) or without them (`removed`, `cut_copy`).
 """
 
-import contextlib
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +25,6 @@ _REGISTERED = ("_parameters", "_buffers", "_modules")
 # What is never copied, and what is copied by making another one where it is empty.
 _ATOMS = frozenset({type(None), bool, int, float, str, torch.dtype, torch.Size})
 _CONTAINERS = frozenset({dict, OrderedDict, list, set})
-_COMMON = frozenset(vars(nn.Module()))  # attributes of all modules
 
 
 def dropped_channels(layout: Layout, masks: dict[str, Tensor]) -> dict[tuple[str, str], Tensor]:
@@ -42,24 +39,26 @@ def dropped_channels(layout: Layout, masks: dict[str, Tensor]) -> dict[tuple[str
 
 
 @torch.no_grad()
-def silenced(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Module:
+def silenced(
+    model: nn.Module, layout: Layout, masks: dict[str, Tensor], share: bool = False
+) -> nn.Module:
     """A copy in which the masked units are 0 throughout and nobody reads them.
 
     Rows of the layers that make a unit, scale and shift of its normalisations and the
-    columns that read it are set to zero. Layer and group norms leave it out.
+    columns that read it are set to zero. Layer and group norms leave it out. With ``share``
+    it is a `replica`, which has its other parameters in common with the model.
     """
     dropped = dropped_channels(layout, masks)
-    result = duplicate(model, _zeroed(model, dropped))
+    result = _with(model, _zeroed(model, dropped), share)
     _leave_out(result, dropped)
     return result
 
 
-@contextlib.contextmanager
-def silent(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> Iterator[None]:
-    """Inside, the model is as `silenced` makes a copy of it."""
-    with _exchanged(model, _zeroed(model, dropped)):
-        _leave_out(model, dropped)
-        yield
+def _with(model: nn.Module, new: dict[int, Tensor], share: bool) -> nn.Module:
+    """A copy with other tensors, given by the ids of the model's own."""
+    if share:
+        return replica(model, lambda tensor: new.get(id(tensor)))
+    return duplicate(model, new)
 
 
 @torch.no_grad()
@@ -134,21 +133,17 @@ def kept_channels(
     return kept
 
 
-def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
-    """A copy with only the given channels; what goes is not copied first."""
+def cut_copy(
+    model: nn.Module, kept: dict[str, dict[str, Tensor]], share: bool = False
+) -> nn.Module:
+    """A copy with only the given channels; what goes is not copied first.
+
+    ``share`` as for `silenced`.
+    """
     before = _sides(model, kept)
-    small = duplicate(model, _cut(model, kept))
+    small = _with(model, _cut(model, kept), share)
     _resize_all(small, kept, before)
     return small
-
-
-@contextlib.contextmanager
-def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> Iterator[None]:
-    """Inside, the model has only the given channels, as a `cut_copy` has."""
-    before = _sides(model, kept)
-    with _exchanged(model, _cut(model, kept)):
-        _resize_all(model, kept, before)
-        yield
 
 
 def _sides(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict[str, int]:
@@ -200,36 +195,6 @@ def shell(model: nn.Module) -> nn.Module:
     It is a `replica` whose norms are over all channels.
     """
     return plain_again(replica(model))
-
-
-@contextlib.contextmanager
-def _exchanged(model: nn.Module, new: dict[int, Tensor]) -> Iterator[None]:
-    """Inside, the model has other tensors, given by the ids of its own.
-
-    Whatever is done to its modules inside, by a run too, is gone behind. Nothing is copied but
-    buffers, and what else its modules hold; parameters are not to be written into.
-    """
-    modules = list(model.modules())
-    memo = {id(module): module for module in modules}
-    for module in modules:
-        memo |= {id(tensor): tensor for tensor in module._parameters.values()}
-        memo |= {id(t): t.clone() for t in module.buffers(recurse=False)}
-    memo |= new
-    before = [(module, type(module), dict(vars(module))) for module in modules]
-    try:
-        for module, _, state in before:
-            for key in state.keys() - _COMMON:
-                if not _is_atom(state[key]):
-                    vars(module)[key] = copy.deepcopy(state[key], memo)
-            for key in _REGISTERED:
-                held = {name: memo.get(id(item), item) for name, item in state[key].items()}
-                vars(module)[key] = held
-        yield
-    finally:
-        for module, kind, state in before:
-            module.__class__ = kind
-            vars(module).clear()
-            vars(module).update(state)
 
 
 def _is_atom(value) -> bool:

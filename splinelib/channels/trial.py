@@ -24,7 +24,7 @@ from ..network.outputs import is_wrapped, tensors_of
 from ..network.overflow import holds_nan, overflow
 from .axes import is_layer
 from .layout import Group, Layout
-from .surgery import cut, dropped_channels, duplicate, kept_channels, silent
+from .surgery import cut_copy, dropped_channels, duplicate, kept_channels, silenced
 from .trial_masks import at_once, coincidences, equal, halves
 
 # How far a layer of a smaller network may lie from the masked one's, relative to what masking half
@@ -203,24 +203,22 @@ class _Trial:
         return None
 
     def _fault(self, layout: Layout, masks: dict[str, Tensor]) -> _Fault | None:
-        kept = kept_channels(self.model, dropped := dropped_channels(layout, masks))
+        kept = kept_channels(self.model, dropped_channels(layout, masks))
         try:
-            with cut(self.model, kept):
-                found = _said(self.model, self.inputs)
+            found = _said(cut_copy(self.model, kept, share=True), self.inputs)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
             reached = getattr(error, "_reached", "")
             place = f" behind {reached!r}" if reached else ""
             what = f"the smaller network fails{place} ({str(error).splitlines()[0]})"
             return _Fault(what, reached, fails=True)
         rows = {name: sides.get("out") for name, sides in kept.items()}
-        with silent(self.model, dropped):
-            masked = _said(self.model, self.inputs)
+        silent = silenced(self.model, layout, masks, share=True)
+        masked = _said(silent, self.inputs)
         differences = self._differences(masked, found, rows)
         if next(differences, None) is None:
             return None
         self.check_repeats()
-        with silent(self.model, dropped):
-            self.jumping |= _jumping(self.model, self.inputs, masked)
+        self.jumping |= _jumping(silent, self.inputs, masked)
         return next(self._differences(masked, found, rows), None)
 
     def _differences(

@@ -297,7 +297,7 @@ def _check_domain(domain) -> tuple[tuple[float, float], tuple[float, float]]:
 
 def _in_float64(tensor: Tensor) -> Tensor:
     dtype = torch.float64 if tensor.is_floating_point() else tensor.dtype
-    return tensor.to("cpu", dtype, copy=True)
+    return tensor.detach().to("cpu", dtype, copy=True)
 
 
 @undisturbed()

@@ -27,7 +27,11 @@ _SEQUENCES = (list, tuple, set, frozenset, deque)
 _LIMIT = 200_000
 
 
-def replica(model: nn.Module, changed: Callable[[Tensor], Tensor] | None = None) -> nn.Module:
+def _unchanged(tensor: Tensor) -> None:
+    """No other tensor takes its place."""
+
+
+def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unchanged) -> nn.Module:
     """A copy of the tree of modules, in the same modes, that shares parameters with the model.
 
     Parameters
@@ -35,15 +39,16 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor] | None = None)
     model : torch.nn.Module
         Of any class, whether torch can copy its attributes or not.
     changed : callable, optional
-        Makes the tensor that takes the place of a parameter or buffer. By default parameters are
-        the model's own, but for those that a run writes (embeddings with ``max_norm``) and those
-        made in inference mode, which are copied, as buffers are.
+        Makes the tensor that takes the place of a parameter or buffer. Where it gives None,
+        parameters are the model's own, but for those that a run writes (embeddings with
+        ``max_norm``) and those made in inference mode, which are copied, as buffers are.
 
     Returns
     -------
     torch.nn.Module
-        Lists, functions and objects through which the model reaches its modules, or tensors that
-        were copied, lead to the copies; all other attributes are shared.
+        Containers, functions and objects through which the model reaches its modules, or tensors
+        that were copied, lead to the copies. Other containers are copied, with what they hold
+        shared, as all else is.
 
     Examples
     --------
@@ -79,8 +84,16 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor] | None = None)
 
 
 def _own(value):
-    """A dict of a module's own, so that hooks can be added to it."""
-    return copy.copy(value) if type(value) in (dict, OrderedDict) else value
+    """Containers of the copy's own, to which a run may add: hooks, or what a forward collects."""
+    kind = type(value)
+    if kind in (dict, OrderedDict):
+        return kind((key, _own(item)) for key, item in value.items())
+    if kind in (list, deque):
+        new = copy.copy(value)
+        new.clear()
+        new.extend(map(_own, value))
+        return new
+    return set(value) if kind is set else value
 
 
 def _blank(module: nn.Module) -> nn.Module:
@@ -91,18 +104,25 @@ def _blank(module: nn.Module) -> nn.Module:
         return kind.__new__(kind)
 
 
-def _tensors(modules: list[nn.Module], changed: Callable | None) -> dict[int, Tensor]:
+def _tensors(modules: list[nn.Module], changed: Callable) -> dict[int, Tensor]:
     """id of a tensor -> what takes its place in the copy."""
     tensors: dict[int, Tensor] = {}
     for module in modules:
         written = getattr(module, "max_norm", None) is not None
         for tensor in _held_by(module._parameters):
-            if id(tensor) not in tensors and (changed or written or tensor.is_inference()):
-                new = (changed or torch.clone)(tensor.detach())
-                tensors[id(tensor)] = nn.Parameter(new, requires_grad=tensor.requires_grad)
+            if id(tensor) in tensors:
+                continue
+            new = changed(tensor)
+            if new is None and (written or tensor.is_inference()):
+                new = tensor.detach().clone()
+            if new is not None:
+                grad = tensor.requires_grad
+                kept = isinstance(new, nn.Parameter)
+                tensors[id(tensor)] = new if kept else nn.Parameter(new.detach(), grad)
         for tensor in _held_by(module._buffers):
             if id(tensor) not in tensors:
-                tensors[id(tensor)] = (changed or torch.clone)(tensor.detach())
+                new = changed(tensor)
+                tensors[id(tensor)] = tensor.detach().clone() if new is None else new
     return tensors
 
 

@@ -195,7 +195,7 @@ def test_shrunk_equals_masked_on_networks_that_people_bring(name, share):
         assert parameters(small) < parameters(model) or all(mask.all() for mask in masks.values())
 
 
-def test_what_is_done_to_a_model_for_a_while_is_done_to_the_copy_and_is_gone_behind():
+def test_copies_that_share_parameters_leave_the_model_as_it_is():
     class Remembering(nn.Module):
         """Sizes, lists, buffers and classes of modules that change while it runs."""
 
@@ -216,22 +216,19 @@ def test_what_is_done_to_a_model_for_a_while_is_done_to_the_copy_and_is_gone_beh
     model, x = lively(Remembering), rows(8)
     layout = find_groups(model, x)
     masks = random_masks(layout.groups)
-    dropped = surgery.dropped_channels(layout, masks)
-    kept = surgery.kept_channels(model, dropped)
+    kept = surgery.kept_channels(model, surgery.dropped_channels(layout, masks))
     before, plain = repr(model), {key: t.clone() for key, t in model.state_dict().items()}
     ways = {
-        surgery.cut(model, kept): surgery.cut_copy(model, kept),
-        surgery.silent(model, dropped): surgery.silenced(model, layout, masks),
+        surgery.cut_copy(model, kept, share=True): surgery.cut_copy(model, kept),
+        surgery.silenced(model, layout, masks, share=True): surgery.silenced(model, layout, masks),
     }
     with torch.no_grad():
-        for way, copied in ways.items():
-            with way:
-                assert repr(model) == repr(copied)
-                assert torch.equal(model(x), copied(x)) and model.seen == copied.seen == [0, 6]
+        for shared, copied in ways.items():
+            assert repr(shared) == repr(copied)
+            assert torch.equal(shared(x), copied(x)) and shared.seen == copied.seen == [0, 6]
+            assert shared.weights[0] is shared.a.weight and shared.again.steps is shared.steps
+            assert shared.b.bias is model.b.bias
             assert repr(model) == before and type(model.norm) is nn.LayerNorm
             assert model.seen == [0] and not hasattr(model, "last")
             assert model.weights[0] is model.a.weight and model.again.steps is model.steps
             assert all(torch.equal(plain[key], t) for key, t in model.state_dict().items())
-        with pytest.raises(RuntimeError), surgery.cut(model, kept):
-            model(x[:, :3])
-    assert repr(model) == before
