@@ -11,7 +11,7 @@ from splinelib import experiments, oneshot
 def test_made_up_records_follow_the_schema(tmp_path):
     made = record(
         ticket("spline@residual+refit", 0.5, 0.88, before=0.4, macs=250_000),
-        ticket("lottery:magnitude", 0.5, history=[0.5] * 8),
+        ticket("lottery:magnitude", 0.5, 0.5, history=[0.5] * 8),
         accuracy=0.91,
         settled_epoch=2,
         masks=[masks("spline", 0.5, 4)],
