@@ -5,7 +5,7 @@ each network; `criteria` says which are shown, in which order, and is all that a
 come, unless it is given. Accuracies are in [0, 1], what is shown of them in per cent or in points.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -68,7 +68,13 @@ def points_apart(curves: Mapping[str, Curve], ratio: float) -> float:
     return 100 * float(max(means) - min(means))
 
 
-def fan(runs: Runs, dense: float, criteria: Sequence[str] | None = None, ratio: float = 0.5):
+def fan(
+    runs: Runs,
+    dense: float,
+    criteria: Sequence[str] | None = None,
+    ratio: float = 0.5,
+    strong: Collection[str] | None = None,
+):
     """Accuracy against the share removed; a slider moves through the stages.
 
     Parameters
@@ -79,6 +85,8 @@ def fan(runs: Runs, dense: float, criteria: Sequence[str] | None = None, ratio: 
     criteria : sequence of str, optional
     ratio : float
         Where the criteria are told to be so many points apart.
+    strong : collection of str, optional
+        Criteria drawn in their colours, the others in grey; all of them if it is not given.
     """
     curves = {stage: at_stage(runs, stage, criteria) for stage in STAGES}
 
@@ -91,6 +99,7 @@ def fan(runs: Runs, dense: float, criteria: Sequence[str] | None = None, ratio: 
             xlabel="share of units removed",
             dense=dense,
             limits=(0, 1.02),
+            strong=strong,
             alt="The curves of one stage.",
         )
 

@@ -5,7 +5,7 @@ Every figure needs `alt`, the text that stands for it where it cannot be seen: s
 shows, not what it is. `svg.figure` is the way to draw something of your own in the same colours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -129,6 +129,7 @@ def accuracy_against(
     dense: float | None = None,
     log: bool = False,
     limits: tuple[float, float] | None = None,
+    strong: Collection[str] | None = None,
 ) -> Figure:
     """Accuracy against the ratio pruned, FLOPs or another cost, for each criterion.
 
@@ -144,6 +145,9 @@ def accuracy_against(
         Whether the x axis is logarithmic.
     limits : (float, float), optional
         Range of the accuracy in [0, 1], where several figures are to be compared.
+    strong : collection of str, optional
+        Names that are drawn in their colours where they are there; of the others, thin grey lines
+        alone. All of them if it is not given.
     """
     runs = {}
     for name, (x, accuracy) in _some(series).items():
@@ -158,8 +162,15 @@ def accuracy_against(
     def draw(ax: Axes, palette: Palette) -> None:
         if dense is not None:
             ax.axhline(100 * dense, color=palette.ink, linestyle=":", linewidth=1.5, label="dense")
+        others = "the others"  # one entry of the legend
         for position, (name, (x, values)) in enumerate(runs.items()):
-            _band(ax, palette, name, position, x, values, marked=True)
+            if strong is None or name in strong:
+                _band(ax, palette, name, position, x, values, marked=True)
+            else:
+                ax.plot(
+                    x, values.mean(0), color=palette.axis, linewidth=0.9, label=others, zorder=1
+                )
+                others = None
         ax.set(xlabel=xlabel, ylabel="accuracy (%)", xscale="log" if log else "linear")
         if limits is not None:
             ax.set_ylim(100 * limits[0], 100 * limits[1])

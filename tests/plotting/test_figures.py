@@ -12,6 +12,16 @@ def test_the_same_data_gives_the_same_picture(part):
     assert one == two
 
 
+def test_curves_that_are_not_strong_are_grey():
+    series = {name: ([0.1, 0.5], [0.9, 0.5]) for name in ("spline", "magnitude", "random")}
+    everyone = plotting.accuracy_against(series, "ratio", "x").svg
+    one = plotting.accuracy_against(series, "ratio", "x", strong=["spline", "bend"]).svg
+    for colour in ("--sl-blue", "--sl-green"):
+        assert colour in everyone
+    assert "--sl-blue" in one and "--sl-green" not in one
+    assert one.count("--sl-axis") > everyone.count("--sl-axis")
+
+
 def test_bad_input_is_named(part):
     bad = np.array([[0.0, np.nan]])
     cases = [
