@@ -63,6 +63,8 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
         If a layer is run twice or two layers share a weight, if a weight is computed
         (parametrised), if a module is quantised or compiled by TorchScript, or if nothing can
         be pruned.
+    TypeError
+        For what torch.export makes.
     ValueError
         For NaN or infinite weights, an example that the model does not take, or for which it gives
         NaN; the module where that begins is named.
