@@ -5,7 +5,7 @@
  */
 
 import { uniform } from "./network.js";
-import { carried, impliedReads, inverted } from "./moments.js";
+import { impliedReads, inverted } from "./moments.js";
 
 /** Weight of the offsets against the angles in the distance of two lines. */
 const RHO = 0.1;
@@ -14,8 +14,8 @@ const RIDGE = 1e-2;
 
 /** name -> (network, seed) => scores */
 export const CRITERIA = {
-  spline: (network) => hidden(network).map(splineScores),
   bend: (network) => bendScores(network),
+  spline: (network) => hidden(network).map(splineScores),
   magnitude: (network) => hidden(network).map(magnitudeScores),
   random: (network, seed) => {
     const random = uniform(seed);
@@ -52,15 +52,14 @@ export function lineDistances(layer) {
   const offsets = Array.from(layer.bias, (b, u) => (lengths[u] > 0 ? b / lengths[u] : 0));
   const spread = Math.sqrt(offsets.reduce((sum, o) => sum + o * o, 0) / n);
   const scaled = spread > 0 ? offsets.map((o) => o / spread) : offsets;
+  const rows = Array.from({ length: n }, (_, u) => row(layer, u).map((w) => w / (lengths[u] || 1)));
   const distance = new Float64Array(n * n);
   const sameSide = new Uint8Array(n * n);
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) {
       if (!(lengths[i] > 0 && lengths[j] > 0)) continue; // draws nothing: redundant beside any
       let cosine = 0;
-      for (let k = 0; k < layer.inputs; k++) {
-        cosine += (row(layer, i)[k] / lengths[i]) * (row(layer, j)[k] / lengths[j]);
-      }
+      for (let k = 0; k < layer.inputs; k++) cosine += rows[i][k] * rows[j][k];
       const same = Math.abs(scaled[i] - scaled[j]);
       const opposite = Math.abs(scaled[i] + scaled[j]);
       const shift = cosine > 0 ? same : cosine < 0 ? opposite : Math.min(same, opposite);
@@ -92,11 +91,15 @@ function splineScores(layer) {
   const cost = new Float64Array(n);
   let latest = 0;
   for (let step = 0; step < n - 1; step++) {
-    let [one, two] = [-1, -1];
+    let one = -1;
+    let two = -1;
     for (let i = 0; i < n; i++) {
+      if (gone[i]) continue;
       for (let j = 0; j < n; j++) {
-        if (i === j || gone[i] || gone[j]) continue;
-        if (one < 0 || distance[i * n + j] < distance[one * n + two]) [one, two] = [i, j];
+        if (i === j || gone[j]) continue;
+        if (one >= 0 && distance[i * n + j] >= distance[one * n + two]) continue;
+        one = i;
+        two = j;
       }
     }
     const goes = power[one] < power[two] || (power[one] === power[two] && one > two) ? one : two;
@@ -117,16 +120,17 @@ function removal(covariance, reader) {
   const n = reader.inputs;
   const inverse = inverted(ridged(covariance, n, RIDGE, 1), n);
   const outgoing = new Float64Array(n * n);
+  let energy = 0;
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) {
+      let sum = 0;
       for (let o = 0; o < reader.outputs; o++) {
-        outgoing[i * n + j] += reader.weight[o * n + i] * reader.weight[o * n + j];
+        sum += reader.weight[o * n + i] * reader.weight[o * n + j];
       }
+      outgoing[i * n + j] = sum;
+      energy += sum * covariance[i * n + j];
     }
   }
-  const varied = carried(reader, covariance);
-  let energy = 0;
-  for (let o = 0; o < reader.outputs; o++) energy += varied[o * reader.outputs + o];
   const alive = new Uint8Array(n).fill(1);
   const order = [];
   const cost = [];

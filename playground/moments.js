@@ -34,7 +34,7 @@ export function afterRelu(mean, covariance) {
   const first = new Float64Array(n);
   const variance = new Float64Array(n);
   const deviation = new Float64Array(n);
-  const coefficients = Array.from({ length: TERMS + 1 }, () => new Float64Array(n));
+  const series = new Float64Array(n * TERMS); // row i: coefficients of degree 1 to TERMS
   for (let i = 0; i < n; i++) {
     const d = (deviation[i] = Math.sqrt(Math.max(covariance[i * n + i], TINY)));
     const t = -mean[i] / d;
@@ -43,40 +43,35 @@ export function afterRelu(mean, covariance) {
     const second =
       mean[i] ** 2 * mass + 2 * mean[i] * d * density(t) + d * d * (mass + t * density(t));
     variance[i] = second - first[i] ** 2;
-    coefficients[1][i] = d * mass;
-    hermiteCoefficients(coefficients, i, d, Math.min(Math.max(t, -FAR), FAR));
-  }
-  const rest = variance.map((value, i) => {
-    for (let k = 1; k <= TERMS; k++) value -= coefficients[k][i] ** 2 * alike(i, i) ** k;
-    return Math.sqrt(Math.max(value, 0));
-  });
-  function alike(i, j) {
-    const share = covariance[i * n + j] / (deviation[i] * deviation[j]);
-    return Math.min(Math.max(share, -1), 1);
+    series[i * TERMS] = d * mass;
+    putHermite(series, i * TERMS, d, Math.min(Math.max(t, -FAR), FAR));
   }
   const result = new Float64Array(n * n);
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) {
-      const share = alike(i, j);
-      let power = 1;
-      let sum = 0;
-      for (let k = 1; k <= TERMS; k++) {
-        power *= share;
-        sum += coefficients[k][i] * coefficients[k][j] * power;
-      }
-      result[i * n + j] = sum + rest[i] * rest[j] * power * share;
+  const rest = new Float64Array(n);
+  const put = (i, j) => {
+    const alike = covariance[i * n + j] / (deviation[i] * deviation[j]);
+    const share = Math.min(Math.max(alike, -1), 1);
+    let power = 1;
+    let sum = 0;
+    for (let k = 0; k < TERMS; k++) {
+      power *= share;
+      sum += series[i * TERMS + k] * series[j * TERMS + k] * power;
     }
-  }
+    if (i === j) rest[i] = Math.sqrt(Math.max(variance[i] - sum, 0));
+    result[i * n + j] = result[j * n + i] = sum + rest[i] * rest[j] * power * share;
+  };
+  for (let i = 0; i < n; i++) put(i, i); // what the series leaves of each variance comes first
+  for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) put(i, j);
   return { mean: first, covariance: result };
 }
 
 /** Coefficients from degree 2 on: deviation times phi(t) He_{k-2}(t) / sqrt(k!). */
-function hermiteCoefficients(coefficients, i, deviation, t) {
+function putHermite(series, at, deviation, t) {
   const scale = deviation * density(t);
   let before = 0;
   let now = 1;
   for (let k = 2; k <= TERMS; k++) {
-    coefficients[k][i] = (scale * now) / Math.sqrt(k * (k - 1));
+    series[at + k - 1] = (scale * now) / Math.sqrt(k * (k - 1));
     const next = (t * now - Math.sqrt(k - 2) * before) / Math.sqrt(k - 1);
     before = now;
     now = next;
@@ -84,7 +79,7 @@ function hermiteCoefficients(coefficients, i, deviation, t) {
 }
 
 /** W C W^T for the weight W (outputs, inputs) of a layer and a symmetric C. */
-export function carried({ inputs, outputs, weight }, covariance) {
+function carried({ inputs, outputs, weight }, covariance) {
   const half = new Float64Array(outputs * inputs);
   const result = new Float64Array(outputs * outputs);
   for (let o = 0; o < outputs; o++) {

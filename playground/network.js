@@ -85,9 +85,23 @@ export function preActivations(network, x, y) {
   });
 }
 
-/** The network's output at a point. */
+const scratch = [new Float64Array(LIMITS.width), new Float64Array(LIMITS.width)];
+
+/** The network's output at a point; allocates nothing. */
 export function outputAt(network, x, y) {
-  return preActivations(network, x, y).at(-1)[0];
+  let [values, next] = scratch;
+  values[0] = x;
+  values[1] = y;
+  for (let l = 0; l < network.length; l++) {
+    const { inputs, outputs, weight, bias } = network[l];
+    for (let u = 0; u < outputs; u++) {
+      let z = bias[u];
+      for (let k = 0; k < inputs; k++) z += weight[u * inputs + k] * values[k];
+      next[u] = l < network.length - 1 && z < 0 ? 0 : z;
+    }
+    [values, next] = [next, values];
+  }
+  return values[0];
 }
 
 /**
