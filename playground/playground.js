@@ -43,7 +43,7 @@ export class Playground {
     this.views.forEach((view) => new Pointing(this, view));
     this._watch();
     if (!this.compact && isState(location.hash)) this._readAddress();
-    this.changed();
+    clearTimeout(this.timer); // nothing has been done yet that an address should hold
     requestAnimationFrame((now) => this._frame(now));
   }
 
@@ -322,7 +322,7 @@ export class Playground {
     const { criteria, gone, network } = this.session;
     const rows = this.views.slice(0, criteria.length).map((view) => [view.title.textContent || "here", view.regionAt(x, y)]);
     if (gone) rows.push(["before pruning", describe(network, x, y)]);
-    const depth = (l, count) => `color: var(--sl-depth${Math.round((l * 7) / Math.max(count - 1, 1))})`;
+    const depth = (l, count) => `border-color: var(--sl-depth${Math.round((l * 7) / Math.max(count - 1, 1))})`;
     where.replaceChildren(
       ...rows.map(([title, { bits, map: [dx, dy, constant] }]) =>
         element("p", { class: "pg-region" },

@@ -14,7 +14,7 @@ const SEED = 2;
 export class View {
   constructor(number) {
     this.number = number;
-    this.canvas = element("canvas", { class: "pg-canvas", tabindex: 0, role: "application" });
+    this.canvas = element("canvas", { class: "pg-canvas", tabindex: 0, role: "application", "aria-label": "Partition" });
     this.title = element("span", { class: "pg-title" });
     this.facts = element("span", { class: "pg-facts" });
     const caption = element("figcaption", {}, this.title, this.facts);

@@ -8,7 +8,6 @@ picture stands on the page until the scripts have started, and for good where th
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import torch
