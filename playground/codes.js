@@ -67,7 +67,8 @@ export class EarlyBird {
 
   /** Take the codes of one more epoch; true from the first that qualifies. */
   update(codes) {
-    if (this.recent.length && String(this.recent[0].widths) !== String(codes.widths)) this.restart();
+    if (this.recent.length && String(this.recent[0].widths) !== String(codes.widths))
+      this.restart();
     const full = this.recent.length === this.lookback;
     const largest = Math.max(...this.recent.map((earlier) => codeDistance(codes, earlier)));
     this.distances.push(full ? largest : NaN);

@@ -112,7 +112,9 @@ function splineScores(layer) {
 
 /** What the layer that reads a unit loses when it goes and the others take over what they can. */
 function bendScores(network) {
-  return impliedReads(network).map(({ covariance }, l) => prices(removal(covariance, network[l + 1])));
+  return impliedReads(network).map(({ covariance }, l) =>
+    prices(removal(covariance, network[l + 1])),
+  );
 }
 
 /** Remove one unit after the other, the one that the others can best stand in for. */

@@ -1,6 +1,6 @@
 /** The network as a diagram: a button for each unit, its weights as lines behind. */
 
-import { fitted } from "./drawing.js";
+import { depthName, fitted } from "./drawing.js";
 import { button, element } from "./element.js";
 import { widthsOf } from "./network.js";
 
@@ -50,7 +50,9 @@ export class Diagram {
     this.root.style.height = `${this.rows * ROW}px`;
     this.buttons = new Map();
     this.units.replaceChildren(
-      ...["x", "y"].map((name, i) => this._place(element("span", { class: "pg-input" }, name), 0, i, 2)),
+      ...["x", "y"].map((name, i) =>
+        this._place(element("span", { class: "pg-input" }, name), 0, i, 2),
+      ),
       this._place(element("span", { class: "pg-input" }, "f"), widths.length + 1, 0, 1),
     );
     widths.forEach((width, layer) => {
@@ -106,8 +108,4 @@ export class Diagram {
     });
     context.globalAlpha = 1;
   }
-}
-
-function depthName(layer, layers) {
-  return `depth${Math.round((layer * 7) / Math.max(layers - 1, 1))}`;
 }

@@ -22,14 +22,9 @@ export function readColours(root) {
   return colours;
 }
 
-/** Colour of a layer out of several: the strongest comes first. */
-export function depthColour(colours, layer, layers) {
-  return colours[`depth${Math.round((layer * (DEPTHS - 1)) / Math.max(layers - 1, 1))}`];
-}
-
-/** A CSS colour with less opacity. */
-export function faint(colour, alpha) {
-  return `color-mix(in srgb, ${colour} ${100 * alpha}%, transparent)`;
+/** Name of the colour of a layer out of several: the strongest comes first. */
+export function depthName(layer, layers) {
+  return `depth${Math.round((layer * (DEPTHS - 1)) / Math.max(layers - 1, 1))}`;
 }
 
 /** Fit a canvas to its place on the page; gives its context, in CSS pixels. */
@@ -78,8 +73,7 @@ export class Picture {
     if (show.cell >= 0 && show.cell < part.cellCount) {
       context.beginPath();
       this._tracePolygon(show.cell);
-      context.fillStyle = faint(colours.ink, 0.16);
-      context.fill();
+      this._fill(colours.ink, 0.16);
     }
     this._drawLines(colours);
     this._drawBoundary(colours);
@@ -104,6 +98,13 @@ export class Picture {
       if (distance < best) [best, found] = [distance, [part.edgeLayer[e], part.edgeUnit[e]]];
     }
     return found;
+  }
+
+  _fill(colour, opacity) {
+    this.context.globalAlpha = opacity;
+    this.context.fillStyle = colour;
+    this.context.fill();
+    this.context.globalAlpha = 1;
   }
 
   _px(x) {
@@ -139,11 +140,10 @@ export class Picture {
     }
     maps.forEach(([dx, dy], c) => {
       const hue = Math.round((Math.atan2(dy, dx) * 180) / Math.PI) + 180;
-      const alpha = 0.1 + 0.5 * Math.sqrt(Math.hypot(dx, dy) / (largest || 1));
-      context.fillStyle = `hsl(${hue} 70% 50% / ${alpha.toFixed(2)})`;
       context.beginPath();
       this._tracePolygon(c);
-      context.fill();
+      const steepness = Math.sqrt(Math.hypot(dx, dy) / (largest || 1));
+      this._fill(`hsl(${hue}, 70%, 50%)`, 0.1 + 0.5 * steepness);
     });
   }
 
@@ -156,8 +156,7 @@ export class Picture {
     ]) {
       context.beginPath();
       for (let c = 0; c < part.cellCount; c++) this._traceSide(c, side);
-      context.fillStyle = faint(colour, 0.17);
-      context.fill();
+      this._fill(colour, 0.17);
     }
   }
 
@@ -198,7 +197,7 @@ export class Picture {
     const { part, context } = this;
     for (let layer = part.layers - 1; layer >= 0; layer--) {
       this._traceEdges((l) => l === layer);
-      context.strokeStyle = depthColour(colours, layer, part.layers);
+      context.strokeStyle = colours[depthName(layer, part.layers)];
       context.lineWidth = this.scale * (1.5 - (0.8 * layer) / Math.max(part.layers - 1, 1));
       context.stroke();
     }

@@ -9,7 +9,8 @@ export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") made.addEventListener(name, value);
-    else if (value !== false && value !== null) made.setAttribute(name, value === true ? "" : value);
+    else if (value !== false && value !== null)
+      made.setAttribute(name, value === true ? "" : value);
   }
   made.append(...children);
   return made;
@@ -23,7 +24,11 @@ export function button(label, action, attributes = {}) {
 /** A drop-down list of [value, label] pairs. */
 export function choiceOf(pairs, action, attributes = {}) {
   const options = pairs.map(([value, label]) => element("option", { value }, label));
-  return element("select", { change: (event) => action(event.target.value), ...attributes }, ...options);
+  return element(
+    "select",
+    { change: (event) => action(event.target.value), ...attributes },
+    ...options,
+  );
 }
 
 /** A slider. */
@@ -34,7 +39,12 @@ export function slider(min, max, step, action, attributes = {}) {
 
 /** A group of controls under a heading. */
 export function group(name, title, ...children) {
-  return element("fieldset", { class: `pg-group pg-${name}` }, element("legend", {}, title), ...children);
+  return element(
+    "fieldset",
+    { class: `pg-group pg-${name}` },
+    element("legend", {}, title),
+    ...children,
+  );
 }
 
 /** A number for people. */

@@ -7,7 +7,7 @@
  * A ReLU stands between each two layers. Rows of `weight` are units.
  */
 
-import { LIMITS, isFinite64, makeLayer } from "./network.js";
+import { LIMITS, hasFiniteWeights, makeLayer } from "./network.js";
 
 export const FORMAT = "splinelib network";
 export const VERSION = 1;
@@ -40,7 +40,9 @@ export function fromJson(text) {
     throw new Error(`This is not a network file: its format should be "${FORMAT}".`);
   }
   if (file.version !== VERSION || file.activation !== "relu" || !Array.isArray(file.layers)) {
-    throw new Error(`This network file cannot be read here: it should have version ${VERSION}, the activation "relu" and a list of layers.`);
+    throw new Error(
+      `This network file cannot be read here: it should have version ${VERSION}, the activation "relu" and a list of layers.`,
+    );
   }
   const network = file.layers.map(readLayer);
   const last = network.at(-1);
@@ -58,7 +60,9 @@ function readLayer(entry, number) {
     throw new Error(`Layer ${number + 1} of the file has no matrix of numbers as its weight.`);
   }
   if (!Array.isArray(bias) || bias.length !== rows.length || !numbers(bias)) {
-    throw new Error(`Layer ${number + 1} of the file should have a bias of ${rows.length} numbers.`);
+    throw new Error(
+      `Layer ${number + 1} of the file should have a bias of ${rows.length} numbers.`,
+    );
   }
   const layer = makeLayer(rows[0].length, rows.length);
   layer.weight.set(rows.flat());
@@ -78,22 +82,32 @@ export function checkNetwork(network) {
   const { depth, width } = LIMITS;
   const hidden = network.length - 1;
   if (hidden < 1 || hidden > depth) {
-    throw new Error(`The playground takes 1 to ${depth} hidden layers; this network has ${Math.max(hidden, 0)}.`);
+    throw new Error(
+      `The playground takes 1 to ${depth} hidden layers; this network has ${Math.max(hidden, 0)}.`,
+    );
   }
   const widest = Math.max(...network.slice(0, -1).map((layer) => layer.outputs));
   if (widest > width) {
-    throw new Error(`The playground takes up to ${width} units in a layer; this network has ${widest}.`);
+    throw new Error(
+      `The playground takes up to ${width} units in a layer; this network has ${widest}.`,
+    );
   }
   if (network[0].inputs !== 2) {
-    throw new Error(`The playground takes networks of two inputs; this one has ${network[0].inputs}.`);
+    throw new Error(
+      `The playground takes networks of two inputs; this one has ${network[0].inputs}.`,
+    );
   }
   if (network.at(-1).outputs !== 1) {
-    throw new Error(`The playground takes one output, or two; this network has ${network.at(-1).outputs}.`);
+    throw new Error(
+      `The playground takes one output, or two; this network has ${network.at(-1).outputs}.`,
+    );
   }
   for (let l = 1; l < network.length; l++) {
     if (network[l].inputs !== network[l - 1].outputs) {
-      throw new Error(`Layer ${l + 1} of the network reads ${network[l].inputs} units, but layer ${l} has ${network[l - 1].outputs}.`);
+      throw new Error(
+        `Layer ${l + 1} of the network reads ${network[l].inputs} units, but layer ${l} has ${network[l - 1].outputs}.`,
+      );
     }
   }
-  if (!isFinite64(network)) throw new Error("The network holds weights that are not finite.");
+  if (!hasFiniteWeights(network)) throw new Error("The network holds weights that are not finite.");
 }

@@ -16,9 +16,18 @@ export class Inspector {
     this.title = element("strong", {});
     this.remove = button("Remove", () => this._remove(), { class: "pg-remove" });
     this.merge = button("Merge", () => this._merge(), { class: "pg-merge" });
-    this.close = button("×", () => page.deselect(), { class: "pg-close", "aria-label": "Done with this unit" });
-    this.shift = slider(-1, 1, 0.01, (value) => this._shift(value), { class: "pg-shift", "aria-label": "Move the line" });
-    this.turn = slider(-180, 180, 1, (value) => this._turn(value), { class: "pg-turn", "aria-label": "Turn the line" });
+    this.close = button("×", () => page.deselect(), {
+      class: "pg-close",
+      "aria-label": "Done with this unit",
+    });
+    this.shift = slider(-1, 1, 0.01, (value) => this._shift(value), {
+      class: "pg-shift",
+      "aria-label": "Move the line",
+    });
+    this.turn = slider(-180, 180, 1, (value) => this._turn(value), {
+      class: "pg-turn",
+      "aria-label": "Turn the line",
+    });
     for (const control of [this.shift, this.turn]) {
       control.addEventListener("pointerdown", () => session.remember());
       control.addEventListener("keydown", (event) => {
@@ -48,7 +57,8 @@ export class Inspector {
     this.title.textContent = `Unit ${at + 1}, layer ${layer + 1}`;
     this.partner = nearestOnSameSide(own, at);
     this.merge.disabled = this.partner < 0;
-    this.merge.textContent = this.partner < 0 ? "No line to merge into" : `Merge into ${this.partner + 1}`;
+    this.merge.textContent =
+      this.partner < 0 ? "No line to merge into" : `Merge into ${this.partner + 1}`;
     this.remove.disabled = own.outputs === 1;
     this.remove.title = own.outputs === 1 ? "A layer keeps its last unit" : "";
     this.merge.disabled ||= own.outputs === 1;
@@ -59,30 +69,35 @@ export class Inspector {
 
   /** Sliders start in the middle, whatever the unit is. */
   _centre() {
-    const { weight, inputs, bias } = this.session.network[this.unit[0]];
-    const at = this.unit[1];
-    this.from = { row: weight.slice(at * inputs, (at + 1) * inputs), bias: bias[at] };
-    this.shift.value = this.turn.value = 0;
+    this.shift.value = this.turn.value = this.shifted = this.turned = 0;
   }
 
   _listWeights() {
-    const [layer, at] = this.unit;
-    const { inputs, weight } = this.session.network[layer];
-    const names = layer ? (k) => `${k + 1}` : (k) => "xy"[k];
-    this.weights.replaceChildren(
-      element("span", { class: "pg-hint" }, "cut a weight"),
-      ...Array.from({ length: inputs }, (_, k) => {
-        const value = weight[at * inputs + k];
-        return button("", () => this._cut(k), {
-          class: "pg-weight",
-          disabled: value === 0,
-          "aria-label": value ? `Cut the weight ${short(value)} from ${names(k)}` : `The weight from ${names(k)} is cut`,
-        });
-      }),
-    );
-    this.weights.querySelectorAll("button").forEach((made, k) => {
-      const value = weight[at * inputs + k];
-      made.append(element("small", {}, names(k)), value ? short(value) : "cut");
+    const [layer] = this.unit;
+    const { inputs } = this.session.network[layer];
+    this.names = Array.from({ length: inputs }, (_, k) => (layer ? `${k + 1}` : "xy"[k]));
+    this.cuts = this.names.map((name, k) => button("", () => this._cut(k), { class: "pg-weight" }));
+    this.values = this.cuts.map((made, k) => {
+      const value = element("span", {});
+      made.append(element("small", {}, this.names[k]), value);
+      return value;
+    });
+    const hint = element("span", { class: "pg-hint" }, "cut a weight");
+    this.weights.replaceChildren(hint, ...this.cuts);
+    this.refresh();
+  }
+
+  /** Write down the weights as they are now. */
+  refresh() {
+    const { weight, inputs } = this.session.network[this.unit[0]];
+    this.cuts.forEach((made, k) => {
+      const value = weight[this.unit[1] * inputs + k];
+      const text = value ? short(value) : "cut";
+      if (this.values[k].textContent === text) return;
+      this.values[k].textContent = text;
+      made.disabled = value === 0;
+      const name = `the weight ${short(value)} from ${this.names[k]}`;
+      made.setAttribute("aria-label", value ? `Cut ${name}` : `${name} is cut`);
     });
   }
 
@@ -102,30 +117,31 @@ export class Inspector {
     const { session } = this;
     session.setNetwork(withoutWeight(session.network, ...this.unit, input));
     this.page.change();
-    this.show(this.unit);
-    this.weights.querySelectorAll("button:enabled")[0]?.focus();
+    this.refresh();
+    this.cuts.find((made) => !made.disabled)?.focus();
   }
 
   /** Move the line along its normal, the slider's 1 being a unit of what the layer reads. */
   _shift(value) {
     const [layer, at] = this.unit;
-    const { network } = this.session;
-    network[layer].bias[at] = this.from.bias - value * (strengthOf(network[layer], at) || 1);
+    const own = this.session.network[layer];
+    own.bias[at] -= (value - this.shifted) * (strengthOf(own, at) || 1);
+    this.shifted = value;
     this.page.change();
   }
 
   /** Turn the line around its point that is nearest to the centre. */
   _turn(degrees) {
-    const [layer, at] = this.unit;
-    const { row: [wx, wy], bias } = this.from;
-    const size = wx * wx + wy * wy;
-    if (!size) return;
-    const [cos, sin] = [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)];
-    const own = this.session.network[layer];
-    const [nx, ny] = [cos * wx - sin * wy, sin * wx + cos * wy];
-    own.weight[2 * at] = nx;
-    own.weight[2 * at + 1] = ny;
-    own.bias[at] = (bias * (nx * wx + ny * wy)) / size;
+    const at = this.unit[1];
+    const { weight, bias } = this.session.network[0];
+    const [x, y] = [weight[2 * at], weight[2 * at + 1]];
+    const size = x * x + y * y || 1;
+    if (this.turned === 0) this.pivot = [(-bias[at] * x) / size, (-bias[at] * y) / size];
+    const angle = ((degrees - this.turned) * Math.PI) / 180;
+    weight[2 * at] = Math.cos(angle) * x - Math.sin(angle) * y;
+    weight[2 * at + 1] = Math.sin(angle) * x + Math.cos(angle) * y;
+    bias[at] = -weight[2 * at] * this.pivot[0] - weight[2 * at + 1] * this.pivot[1];
+    this.turned = degrees;
     this.page.change();
   }
 }

@@ -120,7 +120,8 @@ export function inverted(matrix, n) {
     for (let j = 0; j <= i; j++) {
       let sum = matrix[i * n + j];
       for (let k = 0; k < j; k++) sum -= lower[i * n + k] * lower[j * n + k];
-      lower[i * n + j] = i === j ? Math.sqrt(Math.max(sum, Number.MIN_VALUE)) : sum / lower[j * n + j];
+      lower[i * n + j] =
+        i === j ? Math.sqrt(Math.max(sum, Number.MIN_VALUE)) : sum / lower[j * n + j];
     }
   }
   const inverse = new Float64Array(n * n);

@@ -65,7 +65,7 @@ export function unitsOf(network) {
 }
 
 /** Whether every weight and bias is a finite number. */
-export function isFinite64(network) {
+export function hasFiniteWeights(network) {
   const finite = (values) => values.every(Number.isFinite);
   return network.every((layer) => finite(layer.weight) && finite(layer.bias));
 }

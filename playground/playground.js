@@ -2,7 +2,7 @@
 
 import { drawChart } from "./chart.js";
 import { Diagram } from "./diagram.js";
-import { readColours } from "./drawing.js";
+import { depthName, readColours } from "./drawing.js";
 import { element, short } from "./element.js";
 import { fromJson, toJson } from "./file.js";
 import { Inspector } from "./inspector.js";
@@ -61,7 +61,9 @@ export class Playground {
 
   togglePlay() {
     if (!this.playing && !this.session.points.x.length) {
-      this.say("There is nothing to train on: choose a class and click in the square to add points.");
+      this.say(
+        "There is nothing to train on: choose a class and click in the square to add points.",
+      );
       return;
     }
     this.say("");
@@ -167,7 +169,8 @@ export class Playground {
     input.value = "";
     if (!file) return;
     this._attempt(async () => {
-      if (file.size > LARGEST_FILE) throw new Error("This file is too large to be a network of this size.");
+      if (file.size > LARGEST_FILE)
+        throw new Error("This file is too large to be a network of this size.");
       const network = fromJson(await file.text());
       this.session.setNetwork(network, { epoch: 0, gone: 0 });
       this.say(`Opened ${file.name}.`);
@@ -205,13 +208,16 @@ export class Playground {
       this.dirty = true;
     };
     colours();
-    new MutationObserver(colours).observe(document.documentElement, { attributeFilter: ["data-theme", "data-mode"] });
+    new MutationObserver(colours).observe(document.documentElement, {
+      attributeFilter: ["data-theme", "data-mode"],
+    });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colours);
     new ResizeObserver(() => (this.dirty = true)).observe(this.root);
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.seen = true;
     new IntersectionObserver(([entry]) => (this.seen = entry.isIntersecting)).observe(this.root);
-    if (!this.compact) addEventListener("hashchange", () => isState(location.hash) && this._readAddress());
+    if (!this.compact)
+      addEventListener("hashchange", () => isState(location.hash) && this._readAddress());
   }
 
   _frame(now) {
@@ -219,6 +225,7 @@ export class Playground {
     const passed = Math.min(now - (this.last || now), 100);
     this.last = now;
     if (!this.seen) return;
+    this.playing &&= this.session.points.x.length > 0;
     if (this.playing) this._train(passed);
     // With reduced motion the picture follows the training twice in a second.
     if (this.playing && this.still.matches && now - (this.drawn ?? 0) < 500) return;
@@ -234,7 +241,9 @@ export class Playground {
     this.due -= batches;
     if (!this.session.train(batches)) {
       this.playing = false;
-      this.say("Training left the finite numbers; the weights of the epoch before are back. A smaller rate may help.");
+      this.say(
+        "Training left the finite numbers; the weights of the epoch before are back. A smaller rate may help.",
+      );
     }
     this.changed();
   }
@@ -259,7 +268,8 @@ export class Playground {
     if (this.compact) return;
     const left = views.slice(0, criteria.length).map((view) => view.gone);
     this.diagram.draw(network, this.colours, left, this.selected);
-    drawChart(this.controls.chart, session.bird, this.colours);
+    drawChart(this.controls.chart, session.bird, session.firstEpoch, this.colours);
+    if (this.selected) this.inspector.refresh();
   }
 
   _drawControls() {
@@ -287,8 +297,14 @@ export class Playground {
       made.setAttribute("aria-pressed", Number(made.dataset.label) === this.label);
     }
     const { bird } = session;
-    const settled = bird.epoch === null ? "They have not settled." : `They settled at epoch ${bird.epoch + 1}.`;
-    controls.chart.setAttribute("aria-label", `Code distance over ${bird.distances.length} epochs. ${settled}`);
+    const settled =
+      bird.epoch === null
+        ? "They have not settled."
+        : `They settled at epoch ${session.firstEpoch + bird.epoch + 1}.`;
+    controls.chart.setAttribute(
+      "aria-label",
+      `Code distance over ${bird.distances.length} epochs. ${settled}`,
+    );
     this._drawLayers();
   }
 
@@ -298,37 +314,72 @@ export class Playground {
     this.shownWidths = String(widths);
     const other = (change) => () => this.startOver(change([...widths]));
     const step = (text, label, change, enabled) =>
-      element("button", { type: "button", click: other(change), disabled: !enabled, "aria-label": label }, text);
+      element(
+        "button",
+        { type: "button", click: other(change), disabled: !enabled, "aria-label": label },
+        text,
+      );
     const put = (l, width) => (list) => ((list[l] = width), list);
     this.controls.layers.replaceChildren(
       ...widths.map((width, l) =>
-        element("span", { class: "pg-width" },
+        element(
+          "span",
+          { class: "pg-width" },
           step("−", `One unit less in layer ${l + 1}`, put(l, width - 1), width > 1),
           String(width),
-          step("+", `One unit more in layer ${l + 1}`, put(l, width + 1), width < LIMITS.width))),
-      element("span", { class: "pg-width" },
+          step("+", `One unit more in layer ${l + 1}`, put(l, width + 1), width < LIMITS.width),
+        ),
+      ),
+      element(
+        "span",
+        { class: "pg-width" },
         step("− layer", "One layer less", (list) => list.slice(0, -1), widths.length > 1),
-        step("+ layer", "One layer more", (list) => [...list, list.at(-1)], widths.length < LIMITS.depth)),
+        step(
+          "+ layer",
+          "One layer more",
+          (list) => [...list, list.at(-1)],
+          widths.length < LIMITS.depth,
+        ),
+      ),
     );
   }
 
   _drawWhere() {
     const { where } = this.controls;
     if (!this.point) {
-      where.replaceChildren(element("p", { class: "pg-hint" }, "Point at a region to read its code and its affine map. Drag a line to move it; click one to work with its unit."));
+      where.replaceChildren(
+        element(
+          "p",
+          { class: "pg-hint" },
+          "Point at a region to read its code and its affine map. Drag a line to move it; click one to work with its unit.",
+        ),
+      );
       return;
     }
     const [x, y] = this.point;
     const { criteria, gone, network } = this.session;
-    const rows = this.views.slice(0, criteria.length).map((view) => [view.title.textContent || "here", view.regionAt(x, y)]);
+    const rows = this.views
+      .slice(0, criteria.length)
+      .map((view) => [view.title.textContent || "here", view.regionAt(x, y)]);
     if (gone) rows.push(["before pruning", describe(network, x, y)]);
-    const depth = (l, count) => `border-color: var(--sl-depth${Math.round((l * 7) / Math.max(count - 1, 1))})`;
+    const depth = (l, count) => `border-color: var(--sl-${depthName(l, count)})`;
     where.replaceChildren(
-      ...rows.map(([title, { bits, map: [dx, dy, constant] }]) =>
-        element("p", { class: "pg-region" },
-          element("b", {}, title),
-          ...bits.map((code, l) => element("code", { style: depth(l, bits.length) }, code)),
-          element("span", {}, `f = ${short(dx)} x ${signed(dy)} y ${signed(constant)}`))),
+      ...rows.map(
+        ([
+          title,
+          {
+            bits,
+            map: [dx, dy, constant],
+          },
+        ]) =>
+          element(
+            "p",
+            { class: "pg-region" },
+            element("b", {}, title),
+            ...bits.map((code, l) => element("code", { style: depth(l, bits.length) }, code)),
+            element("span", {}, `f = ${short(dx)} x ${signed(dy)} y ${signed(constant)}`),
+          ),
+      ),
     );
   }
 }
@@ -337,4 +388,5 @@ function signed(value) {
   return value < 0 ? `− ${short(-value)}` : `+ ${short(value)}`;
 }
 
-for (const root of document.querySelectorAll(".sl-playground")) root.playground = new Playground(root);
+for (const root of document.querySelectorAll(".sl-playground"))
+  root.playground = new Playground(root);

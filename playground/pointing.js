@@ -19,7 +19,10 @@ export class Pointing {
     canvas.addEventListener("pointerdown", (event) => this._down(event));
     canvas.addEventListener("pointerup", (event) => this._up(event));
     canvas.addEventListener("pointercancel", () => (this.held = null));
-    canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && app.look(null));
+    canvas.addEventListener(
+      "pointerleave",
+      (event) => event.pointerType === "mouse" && app.look(null),
+    );
     canvas.addEventListener("keydown", (event) => this._key(event));
     canvas.addEventListener("blur", () => {
       app.cross = null;

@@ -1,6 +1,5 @@
 /** Taking units and weights out of a network, with or without letting the others take over. */
 
-
 import { impliedReads, inverted } from "./moments.js";
 import { ridged, strengthOf } from "./criteria.js";
 import { copyNetwork, makeLayer } from "./network.js";

@@ -2,7 +2,14 @@
 
 import { EarlyBird, codesAt, probeGrid } from "./codes.js";
 import { fromPoints, makeData } from "./data.js";
-import { copyNetwork, isFinite64, outputAt, randomNetwork, unitsOf, widthsOf } from "./network.js";
+import {
+  copyNetwork,
+  hasFiniteWeights,
+  outputAt,
+  randomNetwork,
+  unitsOf,
+  widthsOf,
+} from "./network.js";
 import { Trainer } from "./training.js";
 
 /** The early bird's threshold: a network this small settles far below the library's 16 %. */
@@ -17,7 +24,6 @@ export class Session {
     this.rate = 0.01;
     this.fill = "class";
     this.past = [];
-    this.bird = new EarlyBird(THRESHOLD, LOOKBACK);
     this.restore({
       data: { name: "cross", seed: 1, points: [] },
       network: randomNetwork([16, 16], this.seed),
@@ -28,24 +34,20 @@ export class Session {
     });
   }
 
-  /** Everything that undoing brings back, and that a link holds. */
-  snapshot() {
-    const { data, epoch, criteria, gone, takeOver, rate, fill } = this;
-    const network = copyNetwork(this.network);
-    const points = data.points.slice();
-    return { data: { ...data, points }, network, epoch, criteria, gone, takeOver, rate, fill };
-  }
-
-  /** Take up a state, or those of its parts that are given. */
+  /** Take up a state, or those of its parts that are given, and train from there. */
   restore(state) {
-    Object.assign(this, state);
+    Object.assign(this, { bird: new EarlyBird(THRESHOLD, LOOKBACK) }, state);
     this._prepareData();
-    this._renew(state.bird);
+    this.sound = copyNetwork(this.network);
+    this.trainer = new Trainer(this.network, this.epoch + 1);
   }
 
   /** Note where one could come back to, before something changes. */
   remember() {
-    this.past.push({ ...this.snapshot(), bird: copyBird(this.bird) });
+    const { epoch, criteria, gone, takeOver } = this;
+    const data = { ...this.data, points: this.data.points.slice() };
+    const [network, bird] = [copyNetwork(this.network), copyBird(this.bird)];
+    this.past.push({ data, network, bird, epoch, criteria, gone, takeOver });
     if (this.past.length > MOST_STEPS_BACK) this.past.shift();
   }
 
@@ -61,6 +63,11 @@ export class Session {
     if (!this.past.length) return false;
     this.restore(this.past.pop());
     return true;
+  }
+
+  /** Epochs that had passed when the early bird began to look. */
+  get firstEpoch() {
+    return this.epoch - this.bird.distances.length;
   }
 
   /** How many units can go: each layer keeps one. */
@@ -105,7 +112,7 @@ export class Session {
   train(batches) {
     for (let i = 0; i < batches; i++) {
       const ended = this.trainer.batch(this.points, this.rate);
-      if (!isFinite64(this.network)) {
+      if (!hasFiniteWeights(this.network)) {
         this.network = copyNetwork(this.sound);
         this.trainer = new Trainer(this.network, this.epoch);
         return false;
@@ -124,13 +131,6 @@ export class Session {
   _prepareData() {
     const { name, seed, points } = this.data;
     this.points = name === "own" ? fromPoints(points) : makeData(name, seed);
-  }
-
-  _renew(bird) {
-    this.sound = copyNetwork(this.network);
-    this.trainer = new Trainer(this.network, this.epoch + 1);
-    if (bird) this.bird = bird;
-    else if (this.epoch === 0) this.bird.restart();
   }
 }
 

@@ -10,7 +10,7 @@
 
 import { CRITERIA } from "./criteria.js";
 import { DATA, MOST_POINTS } from "./data.js";
-import { LIMITS, isFinite64, makeLayer } from "./network.js";
+import { LIMITS, hasFiniteWeights, makeLayer } from "./network.js";
 
 const VERSION = "1";
 const SCALE = 20000;
@@ -36,7 +36,10 @@ export function encodeState(state) {
     criteria: criteria.join("."),
     gone: state.gone,
     merge: Number(state.takeOver),
-    widths: network.slice(0, -1).map((layer) => layer.outputs).join("-"),
+    widths: network
+      .slice(0, -1)
+      .map((layer) => layer.outputs)
+      .join("-"),
     weights: toBase64(new Float32Array(weights)),
   };
   if (data.name === "own") {
@@ -52,7 +55,8 @@ export function encodeState(state) {
  * @throws {Error} a sentence for people, if anything in it is broken, too large, or not ours
  */
 export function decodeState(fragment) {
-  if (fragment.length > LONGEST) throw new Error("This link is too long to be one of the playground.");
+  if (fragment.length > LONGEST)
+    throw new Error("This link is too long to be one of the playground.");
   const entries = new URLSearchParams(fragment.replace(/^#/, ""));
   const get = (name) => {
     const value = entries.get(name);
@@ -85,18 +89,23 @@ export function decodeState(fragment) {
 }
 
 function decodeNetwork(text, weights) {
-  if (!/^\d+(-\d+)*$/.test(text)) throw new Error("This link is broken: its widths are no numbers.");
+  if (!/^\d+(-\d+)*$/.test(text))
+    throw new Error("This link is broken: its widths are no numbers.");
   const widths = text.split("-").map(Number);
   const { depth, width } = LIMITS;
   if (widths.length > depth || widths.some((w) => w < 1 || w > width)) {
-    throw new Error(`The network of this link is too large or empty: up to ${depth} layers of 1 to ${width} units fit.`);
+    throw new Error(
+      `The network of this link is too large or empty: up to ${depth} layers of 1 to ${width} units fit.`,
+    );
   }
   const sizes = [2, ...widths, 1];
   const numbers = new Float32Array(fromBase64("weights", weights, 4));
   const network = sizes.slice(1).map((outputs, l) => makeLayer(sizes[l], outputs));
   const expected = network.reduce((sum, layer) => sum + layer.weight.length + layer.outputs, 0);
   if (numbers.length !== expected) {
-    throw new Error(`This link is broken: it holds ${numbers.length} weights where ${expected} belong.`);
+    throw new Error(
+      `This link is broken: it holds ${numbers.length} weights where ${expected} belong.`,
+    );
   }
   let at = 0;
   for (const layer of network) {
@@ -104,14 +113,16 @@ function decodeNetwork(text, weights) {
       values.set(numbers.subarray(at, (at += values.length)));
     }
   }
-  if (!isFinite64(network)) throw new Error("This link is broken: some weights are not finite.");
+  if (!hasFiniteWeights(network))
+    throw new Error("This link is broken: some weights are not finite.");
   return network;
 }
 
 function decodePoints(text) {
   const numbers = new Int16Array(fromBase64("points", text, 6));
   const count = numbers.length / 3;
-  if (count > MOST_POINTS) throw new Error(`This link holds ${count} points; up to ${MOST_POINTS} fit.`);
+  if (count > MOST_POINTS)
+    throw new Error(`This link holds ${count} points; up to ${MOST_POINTS} fit.`);
   return Array.from({ length: count }, (_, i) => {
     const [x, y, label] = numbers.subarray(3 * i, 3 * i + 3);
     return [x / SCALE, y / SCALE, label ? 1 : 0];

@@ -6,7 +6,7 @@ import { element, percent } from "./element.js";
 import { affineMap, outputAt, preActivations, unitsOf } from "./network.js";
 import { Partition } from "./partition.js";
 import { removalOrder, withoutUnits } from "./pruning.js";
-import { evaluate } from "./training.js";
+import { accuracyOn } from "./training.js";
 
 /** Seed of the criterion "random": one of median fortune with the first network. */
 const SEED = 2;
@@ -14,7 +14,12 @@ const SEED = 2;
 export class View {
   constructor(number) {
     this.number = number;
-    this.canvas = element("canvas", { class: "pg-canvas", tabindex: 0, role: "application", "aria-label": "Partition" });
+    this.canvas = element("canvas", {
+      class: "pg-canvas",
+      tabindex: 0,
+      role: "application",
+      "aria-label": "Partition",
+    });
     this.title = element("span", { class: "pg-title" });
     this.facts = element("span", { class: "pg-facts" });
     const caption = element("figcaption", {}, this.title, this.facts);
@@ -29,14 +34,25 @@ export class View {
     this.gone = count ? removalOrder(CRITERIA[criterion](base, SEED)).slice(0, count) : [];
     this.network = count ? withoutUnits(base, this.gone, takeOver) : base;
     this.partition.compute(this.network);
-    this.accuracy = data.x.length ? evaluate(this.network, data).accuracy : NaN;
+    this.accuracy = accuracyOn(this.network, data);
     const right = data.x.length ? `${percent(this.accuracy)} right` : "no points";
-    const units = unitsOf(this.network);
-    const facts = `${right} · ${this.partition.cellCount.toLocaleString("en")} regions · ${units} units`;
-    if (this.facts.textContent !== facts) this.facts.textContent = facts;
-    const title = count ? criterion : "";
-    if (this.title.textContent !== title) this.title.textContent = title;
-    this.canvas.setAttribute("aria-label", `Partition of the square${count ? `, ${criterion}` : ""}: ${facts}. Arrow keys move a cross, Enter chooses the nearest line.`);
+    const regions = this.partition.cellCount.toLocaleString("en");
+    this._label(
+      count ? criterion : "",
+      `${right} · ${regions} regions · ${unitsOf(this.network)} units`,
+    );
+  }
+
+  _label(title, facts) {
+    if (this.facts.textContent === facts && this.title.textContent === title) return;
+    this.title.textContent = title;
+    this.title.style.color = `var(--sl-${title})`;
+    this.facts.textContent = facts;
+    const label = `Partition of the square${title && `, by ${title}`}: ${facts}. `;
+    this.canvas.setAttribute(
+      "aria-label",
+      `${label}Arrow keys move a cross, Enter chooses the nearest line.`,
+    );
   }
 
   draw(data, colours, show) {

@@ -50,9 +50,9 @@ def test_a_network_learns_each_problem(modules, name):
         """name => {
             const [data, network] = [makeData(name, 1), randomNetwork([12, 12], 3)];
             const trainer = new Trainer(network, 1);
-            const before = evaluate(network, data).accuracy;
+            const before = accuracyOn(network, data);
             for (let epochs = 0; epochs < 150;) epochs += trainer.batch(data, 0.01);
-            return [before, evaluate(network, data).accuracy];
+            return [before, accuracyOn(network, data)];
         }""",
         name,
     )
