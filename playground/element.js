@@ -48,8 +48,11 @@ export function group(name, title, ...children) {
 }
 
 /** A number for people. */
-export function short(value, digits = 2) {
-  return value.toFixed(digits).replace("-", "−");
+export function short(value) {
+  return value
+    .toFixed(2)
+    .replace(/^-(?=0\.00$)/, "")
+    .replace("-", "−");
 }
 
 /** A share as a percentage. */

@@ -23,6 +23,12 @@ export class Pointing {
       "pointerleave",
       (event) => event.pointerType === "mouse" && app.look(null),
     );
+    // A finger that moves a line does not scroll the page; the pointer has gone down before.
+    canvas.addEventListener(
+      "touchstart",
+      (event) => this.held?.moves && event.cancelable && event.preventDefault(),
+      { passive: false },
+    );
     canvas.addEventListener("keydown", (event) => this._key(event));
     canvas.addEventListener("blur", () => {
       app.cross = null;
@@ -51,9 +57,11 @@ export class Pointing {
     if (event.button > 0) return;
     const [x, y] = this._at(event);
     app.cross = null;
-    const unit = this._draws() ? null : view.unitAt(x, y, REACH[event.pointerType] ?? REACH.mouse);
+    const touch = event.pointerType === "touch";
+    const skip = this._draws() || (touch && app.compact);
+    const unit = skip ? null : view.unitAt(x, y, REACH[event.pointerType] ?? REACH.mouse);
     // A finger moves the line that was chosen before; else it scrolls the page.
-    const moves = unit && (event.pointerType !== "touch" || String(unit) === String(app.selected));
+    const moves = unit && (!touch || String(unit) === String(app.selected));
     this.held = { unit, moves, from: [event.clientX, event.clientY], moved: false };
     if (moves) view.canvas.setPointerCapture(event.pointerId);
     app.look([x, y], view);
@@ -85,17 +93,7 @@ export class Pointing {
     }
     const [x, y] = this._at(event);
     if (this._draws()) this._put(x, y);
-    else {
-      app.select(held.unit);
-      this._letTouchesMove();
-    }
-  }
-
-  /** Once a line is chosen, a finger on the picture moves it and does not scroll. */
-  _letTouchesMove() {
-    for (const view of this.app.views) {
-      view.canvas.style.touchAction = this.app.selected ? "none" : "pan-y";
-    }
+    else app.select(held.unit);
   }
 
   _key(event) {

@@ -356,6 +356,35 @@ def test_fits_a_phone_and_follows_a_finger(site):
     assert page.evaluate(wide) <= 390
 
 
+def test_a_finger_moves_the_line_that_it_chose_and_else_scrolls(site):
+    page = site.open(viewport=PHONE, has_touch=True, is_mobile=True)
+    open_model(page, network([([[1.0, 0.0], [0.0, 1.0]], [0.5, 0.9]), ([[1.0, -1.0]], [0.1])]))
+    page.evaluate("scrollTo(0, 0)")
+    box = page.locator(".pg-canvas").first.bounding_box()
+    finger = page.context.new_cdp_session(page)
+
+    def swipe(start, end) -> None:
+        for kind, (x, y) in (("touchStart", start), ("touchMove", end), ("touchEnd", end)):
+            place = {
+                "x": box["x"] + box["width"] * (x + 1) / 2,
+                "y": box["y"] + box["height"] * (1 - y) / 2,
+            }
+            points = [] if kind == "touchEnd" else [place]
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+            page.wait_for_timeout(80)
+
+    swipe((-0.5, 0.2), (0.25, 0.2))  # not chosen yet: nothing moves
+    assert model_of(page)[1].bias.tolist() == [0.5, 0.9]
+    swipe((-0.5, 0.2), (-0.5, 0.2))
+    assert page.locator(".pg-inspector").is_visible()
+    swipe((-0.5, 0.2), (0.25, 0.2))
+    assert model_of(page)[1].bias.tolist() == pytest.approx([-0.25, 0.9], abs=0.02)
+    assert page.evaluate("scrollY") == 0
+    swipe((0.6, -0.6), (0.6, 0.7))
+    page.wait_for_function("() => scrollY > 50")
+    assert model_of(page)[1].bias.tolist() == pytest.approx([-0.25, 0.9], abs=0.02)
+
+
 def test_reduced_motion_trains_and_draws_seldom(site):
     page = site.open(viewport=DESKTOP, reduced_motion="reduce")
     page.evaluate(

@@ -98,7 +98,34 @@ def test_agrees_with_the_library_on_random_networks(modules, widths, seed):
     compare(modules, random_network(widths, seed).double())
 
 
-OUT = ([[1.0, -1.0, 1.0]], [-0.25])
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.integers(3, 12), min_size=1, max_size=3),
+    st.integers(0, 2**32 - 1),
+    st.sets(st.sampled_from(["twin", "mirror", "dead", "no bias", "on", "cut"]), min_size=1),
+)
+def test_agrees_with_the_library_on_networks_with_redundant_units(modules, widths, seed, kinds):
+    model = random_network(widths, seed).double()
+    for layer in list(model)[:-1:2]:
+        weight, bias = layer.weight.data, layer.bias.data
+        if "no bias" in kinds:
+            bias.zero_()
+        if "cut" in kinds:
+            weight[:, 0][::2] = 0
+        if "twin" in kinds:
+            weight[1], bias[1] = 3 * weight[0], 3 * bias[0]
+        if "mirror" in kinds:
+            weight[2], bias[2] = -weight[0] / 7, -bias[0] / 7
+        if "dead" in kinds:
+            weight[-1], bias[-1] = 0, -1
+        if "on" in kinds:
+            bias[0] = 100
+    try:
+        compare(modules, model)
+    except sl.UndecidablePartition:
+        assume(False)
+
+
 DEGENERATE = {
     "zero biases": [([[1, 0], [1, 1], [-1, 2]], [0, 0, 0]), ([[1, -1, 1]] * 2, [0, 0])],
     "dead units": [([[1, 0], [0, 0], [0, 0]], [0.3, 1, -1]), ([[0, 0, 0], [1, 1, 1]], [0, -1.1])],
