@@ -3,6 +3,7 @@
 import { CRITERIA } from "./criteria.js";
 import { DATA, makeData } from "./data.js";
 import { button, choiceOf, element, group, slider } from "./element.js";
+import { LOOKBACK, PROBES, THRESHOLD } from "./session.js";
 import { FILLS, RATES } from "./state.js";
 
 const TITLES = {
@@ -107,7 +108,8 @@ function wholePage(named, pictures, app) {
         element(
           "p",
           { class: "pg-hint" },
-          "How far the codes of 576 points moved within three epochs. The first epoch below 1 % is the early bird.",
+          `How far the codes of ${PROBES.length / 2} points moved within ${LOOKBACK} epochs. ` +
+            `The first epoch below ${100 * THRESHOLD} % is the early bird.`,
         ),
         named.chart,
       ),

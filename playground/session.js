@@ -13,10 +13,11 @@ import {
 import { Trainer } from "./training.js";
 
 /** The early bird's threshold: a network this small settles far below the library's 16 %. */
-const THRESHOLD = 0.01;
-const LOOKBACK = 3;
+export const THRESHOLD = 0.01;
+export const LOOKBACK = 3;
 const MOST_STEPS_BACK = 100;
-const PROBES = probeGrid();
+/** The points whose codes are watched. */
+export const PROBES = probeGrid();
 
 export class Session {
   constructor() {

@@ -54,6 +54,15 @@ def test_the_picture_shows_every_edge_and_the_boundary():
     assert f"into {len(part)} regions" in text
 
 
+def test_the_page_describes_the_file_and_reads_it_as_shown(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "book/playground.md").read_text()
+    shown, code = (re.search(f"```{kind}\n(.*?)```", text, re.S)[1] for kind in ("json", "python"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.json").write_text(shown)
+    exec(code, {})
+    assert capsys.readouterr().out == f"{len(sl.partition(sl.models.from_json(shown)))} regions\n"
+
+
 def test_colours_are_those_of_the_palette():
     styles = (FOLDER / "playground.css").read_text()
     pairs = re.findall(r"--sl-(\w+): light-dark\((#\w+), (#\w+)\);(?: /\* (\w+) \*/)?", styles)
