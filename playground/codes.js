@@ -1,5 +1,7 @@
 /** Region codes of fixed probe points, how far they move, and when they have settled. */
 
+import { LIMITS } from "./network.js";
+
 /** The probes: a grid of points in the square, side by side points. */
 export function probeGrid(side = 24) {
   const points = new Float64Array(2 * side * side);
@@ -15,8 +17,8 @@ export function codesAt(network, points) {
   const count = points.length / 2;
   const hidden = network.slice(0, -1);
   const codes = hidden.map(() => new Uint16Array(count));
-  let values = new Float64Array(16);
-  let next = new Float64Array(16);
+  let values = new Float64Array(LIMITS.width);
+  let next = new Float64Array(LIMITS.width);
   for (let p = 0; p < count; p++) {
     values[0] = points[2 * p];
     values[1] = points[2 * p + 1];

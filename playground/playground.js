@@ -32,7 +32,7 @@ export class Playground {
     this.label = 1;
     this.playing = false;
     this.last = this.drawnAll = 0;
-    this.views = [new View(0), new View(1)];
+    this.views = [new View(), new View()];
     this.diagram = new Diagram((layer, unit) => this.select([layer, unit]));
     this.inspector = new Inspector(this.session, {
       change: () => this.changed(),
@@ -168,7 +168,7 @@ export class Playground {
     const [file] = input.files;
     input.value = "";
     if (!file) return;
-    this._attempt(async () => {
+    this.attempt(async () => {
       if (file.size > LARGEST_FILE)
         throw new Error("This file is too large to be a network of this size.");
       const network = fromJson(await file.text());
@@ -179,7 +179,8 @@ export class Playground {
   }
 
   /** Do something that may be refused; then say why, and go on with what there was. */
-  async _attempt(action) {
+  async attempt(action) {
+    this.say("");
     try {
       await action();
     } catch (error) {
@@ -188,11 +189,10 @@ export class Playground {
   }
 
   _readAddress() {
-    this._attempt(() => {
+    this.attempt(() => {
       const state = decodeState(location.hash);
       this.session.replace(state);
       this.playing = false;
-      this.say("");
       this.select(null);
     });
   }

@@ -129,7 +129,8 @@ export class Pointing {
 
   _put(x, y) {
     const { app } = this;
-    app.session.togglePoint(x, y, app.label, 8 / this.view.picture.half);
+    const reach = 8 / this.view.picture.half;
+    app.attempt(() => app.session.togglePoint(x, y, app.label, reach));
     app.changed();
   }
 }

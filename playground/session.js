@@ -1,7 +1,7 @@
 /** What the playground works on, without the page: data, network, training, and what was before. */
 
 import { EarlyBird, codesAt, probeGrid } from "./codes.js";
-import { fromPoints, makeData } from "./data.js";
+import { MOST_POINTS, fromPoints, makeData } from "./data.js";
 import {
   copyNetwork,
   hasFiniteWeights,
@@ -94,11 +94,18 @@ export class Session {
     this._prepareData();
   }
 
-  /** Add a point of one's own, or take away the one that lies there. */
+  /**
+   * Add a point of one's own, or take away the one that lies there.
+   *
+   * @throws {Error} if there are as many as fit
+   */
   togglePoint(x, y, label, reach) {
+    const there = this.data.points.findIndex(([px, py]) => Math.hypot(px - x, py - y) < reach);
+    if (there < 0 && this.data.points.length >= MOST_POINTS) {
+      throw new Error(`No more than ${MOST_POINTS} points fit: click on one to take it away.`);
+    }
     this.remember();
     const { points } = this.data;
-    const there = points.findIndex(([px, py]) => Math.hypot(px - x, py - y) < reach);
     if (there >= 0) points.splice(there, 1);
     else points.push([x, y, label]);
     this._prepareData();

@@ -12,8 +12,7 @@ import { accuracyOn } from "./training.js";
 const SEED = 2;
 
 export class View {
-  constructor(number) {
-    this.number = number;
+  constructor() {
     this.canvas = element("canvas", {
       class: "pg-canvas",
       tabindex: 0,

@@ -194,6 +194,20 @@ def test_points_of_one_s_own_come_and_go(page):
     page.wait_for_function(f"{APP}.session.epoch > 65")
 
 
+def test_no_more_points_than_a_link_holds(page):
+    page.locator("[data-name=own]").click()
+    page.evaluate(
+        f"{APP}.session.data.points = Array.from({{ length: 400 }}, (_, i) => [i / 400, 0.5, 0])"
+    )
+    page.locator(".pg-canvas").first.click(position={"x": 100, "y": 400})
+    assert "No more than 400 points fit" in message(page)
+    assert len(session(page, "data.points")) == 400
+    state = good_state(page)
+    assert page.evaluate(
+        "async text => (await import('./state.js')).decodeState(text).data.points.length", state
+    )
+
+
 def test_a_link_shows_what_one_saw(page, site):
     page.locator("[data-name=own]").click()
     page.locator(".pg-canvas").first.click(position={"x": 120, "y": 90})
