@@ -50,11 +50,14 @@ def still(model: torch.nn.Module) -> str:
     part = sl.partition(model)
     places = np.round((part.vertices * [1, -1] + 1) * SIDE / 2, 1)
     boundary = np.round((part.decision_boundary() * [1, -1] + 1) * SIDE / 2, 1)
+    depth = max(len(part.layers) - 1, 1)
     paths = [
-        (f"depth{round(7 * layer / max(len(part.layers) - 1, 1))}", 1.5 - 0.8 * layer, lines)
-        for layer, lines in enumerate(
-            places[part.edges[part.edge_source[:, 0] == layer]] for layer in range(len(part.layers))
+        (
+            f"depth{round(7 * layer / depth)}",
+            1.5 - 0.8 * layer / depth,
+            places[part.edges[part.edge_source[:, 0] == layer]],
         )
+        for layer in range(len(part.layers))
     ]
     paths += [("surface", 5.0, boundary), ("boundary", 2.6, boundary)]
     drawn = "".join(
