@@ -4,13 +4,28 @@ import { depthName, fitted } from "./drawing.js";
 import { button, element } from "./element.js";
 import { widthsOf } from "./network.js";
 
+/** Pixels from one unit to the next, and how near to a line counts as on it. */
 const ROW = 19;
+const REACH = 7;
 
 export class Diagram {
-  /** @param {(layer: number, unit: number) => void} select called when a unit is chosen */
-  constructor(select) {
+  /**
+   * @param {(layer: number, unit: number) => void} select called when a unit is chosen
+   * @param {(input: number) => void} cut called when a line into the chosen unit is clicked
+   */
+  constructor(select, cut) {
     this.select = select;
-    this.canvas = element("canvas", { "aria-hidden": "true" });
+    this.canvas = element("canvas", {
+      "aria-hidden": "true",
+      click: (event) => {
+        const input = this._inputAt(event.offsetX, event.offsetY);
+        if (input !== null) cut(input);
+      },
+      pointermove: (event) => {
+        const there = this._inputAt(event.offsetX, event.offsetY) !== null;
+        this.canvas.style.cursor = there ? "pointer" : "";
+      },
+    });
     this.units = element("div", { class: "pg-units" });
     this.root = element("div", { class: "pg-diagram" }, this.canvas, this.units);
     this.widths = "";
@@ -25,6 +40,7 @@ export class Diagram {
   draw(network, colours, gone, selected) {
     const widths = widthsOf(network);
     if (String(widths) !== this.widths) this._build(widths);
+    Object.assign(this, { network, selected });
     const out = gone.map((units) => new Set(units.map(String)));
     this.buttons.forEach((made, key) => {
       const [layer] = made.place;
@@ -80,6 +96,27 @@ export class Diagram {
     made.style.left = `${100 * x}%`;
     made.style.top = `${row * ROW}px`;
     return made;
+  }
+
+  /** The input whose line into the chosen unit is nearest to a place, if one is near; else null. */
+  _inputAt(px, py) {
+    if (!this.selected) return null;
+    const [layer, unit] = this.selected;
+    const { inputs, outputs, weight } = this.network[layer];
+    const [columns, side] = [this.network.length + 1, this.canvas.clientWidth];
+    const place = (...where) => {
+      const [x, row] = this._where(...where, columns);
+      return [x * side, row * ROW];
+    };
+    let [best, found] = [REACH, null];
+    for (let k = 0; k < inputs; k++) {
+      if (weight[unit * inputs + k] === 0) continue;
+      const [[x0, y0], [x1, y1]] = [place(layer, k, inputs), place(layer + 1, unit, outputs)];
+      const share = Math.min(Math.max((px - x0) / (x1 - x0), 0), 1);
+      const distance = Math.hypot(x0 + share * (x1 - x0) - px, y0 + share * (y1 - y0) - py);
+      if (distance < best) [best, found] = [distance, k];
+    }
+    return found;
   }
 
   _drawWeights(network, colours, selected) {

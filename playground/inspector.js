@@ -14,7 +14,7 @@ export class Inspector {
     this.session = session;
     this.page = page;
     this.title = element("strong", {});
-    this.remove = button("Remove", () => this._remove(), { class: "pg-remove" });
+    this.removal = button("Remove", () => this.remove(), { class: "pg-remove" });
     this.merge = button("Merge", () => this._merge(), { class: "pg-merge" });
     this.close = button("×", () => page.deselect(), {
       class: "pg-close",
@@ -41,7 +41,7 @@ export class Inspector {
       "div",
       { class: "pg-inspector", hidden: true },
       element("div", { class: "pg-row" }, this.title, this.close),
-      element("div", { class: "pg-row" }, this.remove, this.merge),
+      element("div", { class: "pg-row" }, this.removal, this.merge),
       element("div", { class: "pg-row" }, element("label", {}, "move ", this.shift), this.turning),
       this.weights,
     );
@@ -59,8 +59,8 @@ export class Inspector {
     this.merge.disabled = this.partner < 0;
     this.merge.textContent =
       this.partner < 0 ? "No line to merge into" : `Merge into ${this.partner + 1}`;
-    this.remove.disabled = own.outputs === 1;
-    this.remove.title = own.outputs === 1 ? "A layer keeps its last unit" : "";
+    this.removal.disabled = own.outputs === 1;
+    this.removal.title = own.outputs === 1 ? "A layer keeps its last unit" : "";
     this.merge.disabled ||= own.outputs === 1;
     this.turning.hidden = layer > 0;
     this._centre();
@@ -76,7 +76,7 @@ export class Inspector {
     const [layer] = this.unit;
     const { inputs } = this.session.network[layer];
     this.names = Array.from({ length: inputs }, (_, k) => (layer ? `${k + 1}` : "xy"[k]));
-    this.cuts = this.names.map((name, k) => button("", () => this._cut(k), { class: "pg-weight" }));
+    this.cuts = this.names.map((name, k) => button("", () => this.cut(k), { class: "pg-weight" }));
     this.values = this.cuts.map((made, k) => {
       const value = element("span", {});
       made.append(element("small", {}, this.names[k]), value);
@@ -101,8 +101,10 @@ export class Inspector {
     });
   }
 
-  _remove() {
+  /** Take the unit out, unless it is the last of its layer. */
+  remove() {
     const { session } = this;
+    if (this.removal.disabled) return;
     session.setNetwork(withoutUnits(session.network, [this.unit]));
     this.page.deselect();
   }
@@ -113,7 +115,8 @@ export class Inspector {
     this.page.deselect();
   }
 
-  _cut(input) {
+  /** Cut the weight of one input. */
+  cut(input) {
     const { session } = this;
     session.setNetwork(withoutWeight(session.network, ...this.unit, input));
     this.page.change();

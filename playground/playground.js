@@ -33,7 +33,10 @@ export class Playground {
     this.playing = false;
     this.last = this.drawnAll = 0;
     this.views = [new View(), new View()];
-    this.diagram = new Diagram((layer, unit) => this.select([layer, unit]));
+    this.diagram = new Diagram(
+      (layer, unit) => this.select([layer, unit]),
+      (input) => this.inspector.cut(input),
+    );
     this.inspector = new Inspector(this.session, {
       change: () => this.changed(),
       deselect: () => this.select(null),
@@ -41,6 +44,9 @@ export class Playground {
     if (this.compact) Object.assign(this.session, { criteria: ["bend", "random"], gone: 16 });
     this.controls = buildPage(this);
     this.views.forEach((view) => new Pointing(this, view));
+    root.addEventListener("keydown", ({ key, target }) => {
+      if (key === "Delete" && this.selected && target.type !== "range") this.inspector.remove();
+    });
     this._watch();
     if (!this.compact && isState(location.hash)) this._readAddress();
     clearTimeout(this.timer); // nothing has been done yet that an address should hold

@@ -124,6 +124,30 @@ def test_a_unit_is_removed_merged_moved_turned_and_a_weight_cut(page):
     assert sl.models.to_json(model_of(page)) == sl.models.to_json(model)
 
 
+def test_a_weight_is_cut_at_its_line_and_a_unit_removed_by_a_key(page):
+    open_model(page, network([([[1.0, 0.5], [0.3, 1.0]], [0.5, 0.5]), ([[1.0, -1.0]], [0.1])]))
+    diagram = page.locator(".pg-diagram canvas")
+
+    def click_between(one, two) -> None:
+        a, b = one.bounding_box(), two.bounding_box()
+        x, y = ((a[k] + b[k]) / 2 + (a[s] + b[s]) / 4 for k, s in (("x", "width"), ("y", "height")))
+        box = diagram.bounding_box()
+        diagram.click(position={"x": x - box["x"], "y": y - box["y"]})
+
+    x, unit = page.locator(".pg-input").first, page.locator(".pg-unit").first
+    click_between(x, unit)  # no unit is chosen: nothing happens
+    assert model_of(page)[1].weight.count_nonzero() == 4
+    unit.click()
+    click_between(x, unit)
+    assert model_of(page)[1].weight.tolist() == [[0.0, 0.5], [0.3, 1.0]]
+    unit.focus()
+    page.keyboard.press("Delete")
+    assert model_of(page)[1].weight.tolist() == [[0.3, 1.0]]
+    page.locator(".pg-unit").first.click()
+    page.keyboard.press("Delete")  # a layer keeps its last unit
+    assert facts(page)[1] == 1
+
+
 def test_merging_takes_the_nearest_line_on_the_same_side(page):
     twins = [[1.0, 2.0], [-1.0, 1.0], [2.0, 4.1], [-1.0, -2.0]]
     model = network([(twins, [0.5, 0.2, 1.0, -0.5]), ([[1.0, -1.0, 0.5, 2.0]], [0.1])])
