@@ -20,6 +20,7 @@ from pathlib import Path
 import yaml
 
 from tools import chapters
+from tools.bundle import bundle
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
 STAGE = BUILD / "stage"
@@ -73,8 +74,11 @@ def stage(scale: str) -> None:
         shutil.copyfile(chapters.executed_path(notebook, scale), target)
     shutil.copyfile(ROOT / "_config.yml", STAGE / "_config.yml")
     (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))
+    assets = STAGE / "book/_assets"
+    (assets / "playground.js").write_text(bundle(ROOT / "playground/playground.js"))
+    shutil.copyfile(ROOT / "playground/playground.css", assets / "playground.css")
     for name in MATHJAX:
-        source, target = mathjax_folder() / name, STAGE / "book/_assets/mathjax" / name
+        source, target = mathjax_folder() / name, assets / "mathjax" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
 

@@ -5,11 +5,13 @@ family that the paper builds on (network slimming, then Early-Bird Tickets): con
 bias before batch norm, global average pooling, and one linear layer at the end. Every function
 takes a `seed` and leaves PyTorch's global generator as it was. One file for each family, and
 `building` for a network by its name. This package uses `data`, for the shape of images and the
-number of classes.
+number of classes. Perceptrons go to the playground of the book, and come back, as the text of
+`interchange`.
 """
 
 from .building import build
 from .initialising import BATCH_NORM_SCALE
+from .interchange import from_json, to_json
 from .perceptron import mlp
 from .preact_resnet import PreActivationBottleneck, PreResNet, preresnet
 from .resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet50
@@ -24,9 +26,11 @@ __all__ = [
     "PreResNet",
     "ResNet",
     "build",
+    "from_json",
     "mlp",
     "preresnet",
     "resnet18",
     "resnet50",
+    "to_json",
     "vgg16",
 ]

@@ -1,0 +1,263 @@
+/** The picture of a partition on a canvas, in the colours of the page. */
+
+import { affineMap } from "./network.js";
+import { boundarySegments } from "./boundary.js";
+
+const DEPTHS = 8;
+const NAMES = [
+  ...["ink", "muted", "surface", "boundary", "accent", "zero", "one"],
+  ...Array.from({ length: DEPTHS }, (_, i) => `depth${i}`),
+];
+
+/** The page's colours as the browser resolves them: name -> CSS colour. */
+export function readColours(root) {
+  const probe = root.ownerDocument.createElement("span");
+  root.append(probe);
+  const colours = {};
+  for (const name of NAMES) {
+    probe.style.color = `var(--sl-${name})`;
+    colours[name] = getComputedStyle(probe).color;
+  }
+  probe.remove();
+  return colours;
+}
+
+/** Name of the colour of a layer out of several: the strongest comes first. */
+export function depthName(layer, layers) {
+  return `depth${Math.round((layer * (DEPTHS - 1)) / Math.max(layers - 1, 1))}`;
+}
+
+/** Fit a canvas to its place on the page; gives its context, in CSS pixels. */
+export function fitted(canvas) {
+  const ratio = Math.min(window.devicePixelRatio || 1, 2);
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.lineJoin = context.lineCap = "round";
+  return context;
+}
+
+/** Draws partitions of the square [-1, 1]^2 on one canvas. */
+export class Picture {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.segments = [];
+  }
+
+  /** Pixels from the canvas's corner to coordinates of the square. */
+  toSquare(px, py) {
+    const side = this.canvas.clientWidth;
+    return [(2 * px) / side - 1, 1 - (2 * py) / side];
+  }
+
+  /**
+   * @param {Partition} part
+   * @param network that it belongs to
+   * @param data points to draw on top
+   * @param colours as `readColours` gives them
+   * @param {{fill: string, cell: number, unit: ?number[], cross: ?number[]}} show
+   */
+  draw(part, network, data, colours, show) {
+    const context = (this.context = fitted(this.canvas));
+    this.part = part;
+    this.half = this.canvas.clientWidth / 2;
+    this.scale = Math.min(Math.max(this.half / 240, 0.6), 1);
+    boundarySegments(part, this.segments);
+    if (show.fill === "slope") this._fillSlopes(network);
+    else if (show.fill === "class") this._fillSides(colours);
+    if (show.cell >= 0 && show.cell < part.cellCount) {
+      context.beginPath();
+      this._tracePolygon(show.cell);
+      this._fill(colours.ink, 0.16);
+    }
+    this._drawLines(colours);
+    this._drawBoundary(colours);
+    if (show.unit) this._drawUnit(show.unit, colours);
+    this._drawPoints(data, colours);
+    if (show.cross) this._drawCross(show.cross, colours);
+  }
+
+  /** The unit whose line is nearest to a point of the square, within some pixels; else null. */
+  unitAt(x, y, reach) {
+    const { part, half } = this;
+    let best = reach / half;
+    let found = null;
+    for (let e = 0; e < part.edgeCount; e++) {
+      if (part.edgeLayer[e] < 0) continue;
+      const [a, b] = [part.origin[2 * e], part.origin[2 * e + 1]];
+      const [dx, dy] = [part.x[b] - part.x[a], part.y[b] - part.y[a]];
+      const length = dx * dx + dy * dy || 1;
+      const along = ((x - part.x[a]) * dx + (y - part.y[a]) * dy) / length;
+      const t = Math.min(Math.max(along, 0), 1);
+      const distance = Math.hypot(part.x[a] + t * dx - x, part.y[a] + t * dy - y);
+      if (distance < best) [best, found] = [distance, [part.edgeLayer[e], part.edgeUnit[e]]];
+    }
+    return found;
+  }
+
+  _fill(colour, opacity) {
+    this.context.globalAlpha = opacity;
+    this.context.fillStyle = colour;
+    this.context.fill();
+    this.context.globalAlpha = 1;
+  }
+
+  _px(x) {
+    return (x + 1) * this.half;
+  }
+
+  _py(y) {
+    return (1 - y) * this.half;
+  }
+
+  _tracePolygon(cell) {
+    const { part, context } = this;
+    const start = part.cellStart[cell];
+    let h = start;
+    do {
+      const v = part.origin[h];
+      const [x, y] = [this._px(part.x[v]), this._py(part.y[v])];
+      if (h === start) context.moveTo(x, y);
+      else context.lineTo(x, y);
+      h = part.next[h];
+    } while (h !== start);
+    context.closePath();
+  }
+
+  _fillSlopes(network) {
+    const { part, context } = this;
+    let largest = 0;
+    const maps = [];
+    for (let c = 0; c < part.cellCount; c++) {
+      const map = affineMap(network, (l) => part.code(c, l));
+      maps.push(map);
+      largest = Math.max(largest, Math.hypot(map[0], map[1]));
+    }
+    maps.forEach(([dx, dy], c) => {
+      const hue = Math.round((Math.atan2(dy, dx) * 180) / Math.PI) + 180;
+      context.beginPath();
+      this._tracePolygon(c);
+      const steepness = Math.sqrt(Math.hypot(dx, dy) / (largest || 1));
+      this._fill(`hsl(${hue}, 70%, 50%)`, 0.1 + 0.5 * steepness);
+    });
+  }
+
+  /** Both sides of the decision boundary: each region is cut where the output is zero. */
+  _fillSides(colours) {
+    const { part, context } = this;
+    for (const [side, colour] of [
+      [-1, colours.zero],
+      [1, colours.one],
+    ]) {
+      context.beginPath();
+      for (let c = 0; c < part.cellCount; c++) this._traceSide(c, side);
+      this._fill(colour, 0.17);
+    }
+  }
+
+  _traceSide(cell, side) {
+    const { part, context } = this;
+    let h = part.cellStart[cell];
+    let open = false;
+    const put = (x, y) => {
+      if (open) context.lineTo(this._px(x), this._py(y));
+      else context.moveTo(this._px(x), this._py(y));
+      open = true;
+    };
+    do {
+      const [a, b] = [part.origin[h], part.origin[h ^ 1]];
+      const [from, to] = [side * part.output(a), side * part.output(b)];
+      if (from >= 0) put(part.x[a], part.y[a]);
+      if (from * to < 0) {
+        const t = from / (from - to);
+        put(part.x[a] + t * (part.x[b] - part.x[a]), part.y[a] + t * (part.y[b] - part.y[a]));
+      }
+      h = part.next[h];
+    } while (h !== part.cellStart[cell]);
+    if (open) context.closePath();
+  }
+
+  _traceEdges(take) {
+    const { part, context } = this;
+    context.beginPath();
+    for (let e = 0; e < part.edgeCount; e++) {
+      if (!take(part.edgeLayer[e], part.edgeUnit[e])) continue;
+      const [a, b] = [part.origin[2 * e], part.origin[2 * e + 1]];
+      context.moveTo(this._px(part.x[a]), this._py(part.y[a]));
+      context.lineTo(this._px(part.x[b]), this._py(part.y[b]));
+    }
+  }
+
+  _drawLines(colours) {
+    const { part, context } = this;
+    for (let layer = part.layers - 1; layer >= 0; layer--) {
+      this._traceEdges((l) => l === layer);
+      context.strokeStyle = colours[depthName(layer, part.layers)];
+      context.lineWidth = this.scale * (1.5 - (0.8 * layer) / Math.max(part.layers - 1, 1));
+      context.stroke();
+    }
+  }
+
+  _drawBoundary(colours) {
+    const { context, segments } = this;
+    context.beginPath();
+    for (let i = 0; i < segments.length; i += 4) {
+      context.moveTo(this._px(segments[i]), this._py(segments[i + 1]));
+      context.lineTo(this._px(segments[i + 2]), this._py(segments[i + 3]));
+    }
+    context.strokeStyle = colours.surface;
+    context.lineWidth = 5 * this.scale;
+    context.stroke();
+    context.strokeStyle = colours.boundary;
+    context.lineWidth = 2.6 * this.scale;
+    context.stroke();
+  }
+
+  _drawUnit([layer, unit], colours) {
+    const { context } = this;
+    this._traceEdges((l, u) => l === layer && u === unit);
+    context.strokeStyle = colours.surface;
+    context.lineWidth = 7;
+    context.stroke();
+    context.strokeStyle = colours.accent;
+    context.lineWidth = 3.5;
+    context.stroke();
+  }
+
+  _drawPoints(data, colours) {
+    const { context } = this;
+    const radius = Math.max(3 * this.scale, this.half / 100);
+    for (const label of [0, 1]) {
+      context.beginPath();
+      for (let i = 0; i < data.x.length; i++) {
+        if (data.label[i] !== label) continue;
+        const [x, y] = [this._px(data.x[i]), this._py(data.y[i])];
+        context.moveTo(x + radius, y);
+        context.arc(x, y, radius, 0, 2 * Math.PI);
+      }
+      context.fillStyle = label ? colours.one : colours.zero;
+      context.strokeStyle = colours.surface;
+      context.lineWidth = 1.2 * this.scale;
+      context.fill();
+      context.stroke();
+    }
+  }
+
+  _drawCross([x, y], colours) {
+    const { context } = this;
+    const [px, py] = [this._px(x), this._py(y)];
+    context.beginPath();
+    context.moveTo(px - 9, py);
+    context.lineTo(px + 9, py);
+    context.moveTo(px, py - 9);
+    context.lineTo(px, py + 9);
+    context.strokeStyle = colours.ink;
+    context.lineWidth = 1.5;
+    context.stroke();
+  }
+}

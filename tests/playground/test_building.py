@@ -1,0 +1,78 @@
+"""What the book makes of the modules: one script, a first network, a picture, colours."""
+
+import re
+
+import pytest
+from networks import random_network
+
+import splinelib as sl
+from splinelib.plotting.palette import COLOURS
+from tools import playground
+from tools.bundle import bundle
+from tools.chapters import ROOT
+
+FOLDER = ROOT / "playground"
+
+
+def test_the_script_holds_every_module_once_and_runs_from_a_file(browser, tmp_path):
+    text = bundle(FOLDER / "playground.js")
+    for path in FOLDER.glob("*.js"):
+        assert text.count(f"modules.{path.stem} = ") == 1, path.name
+    (tmp_path / "script.js").write_text(text)
+    page_text = "<!doctype html><div class='sl-playground'></div><script src='script.js'></script>"
+    (tmp_path / "page.html").write_text(page_text)
+    page, errors = browser.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_function("() => document.querySelector('.pg-facts')?.textContent")
+    regions = len(sl.partition(playground.read_start()))
+    assert f"{regions} regions" in page.locator(".pg-facts").first.inner_text()
+    page.locator(".pg-reset").click()
+    page.wait_for_function("() => location.hash.startsWith('#playground=1')")
+    assert errors == []
+    page.close()
+
+
+def test_a_module_that_is_written_in_another_way_is_refused(tmp_path):
+    (tmp_path / "one.js").write_text('import { two } from "./two.js";\nexport const one = two;\n')
+    (tmp_path / "two.js").write_text("export const two = 2;\n")
+    assert "return { one };" in bundle(tmp_path / "one.js")
+    (tmp_path / "two.js").write_text("export default 2;\n")
+    with pytest.raises(ValueError, match="write this as the other modules do: export default 2"):
+        bundle(tmp_path / "one.js")
+
+
+def test_the_picture_is_that_of_the_first_network():
+    assert playground.PICTURE.read_text() == playground.still(playground.read_start())
+
+
+def test_the_picture_shows_every_edge_and_the_boundary():
+    model = random_network([5, 3], 2).double()
+    part, text = sl.partition(model), playground.still(model)
+    inner = (part.edge_source[:, 0] >= 0).sum()
+    assert text.count("M") == inner + 2 * len(part.decision_boundary())
+    assert f"into {len(part)} regions" in text
+
+
+def test_the_page_describes_the_file_and_reads_it_as_shown(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "book/playground.md").read_text()
+    shown, code = (re.search(f"```{kind}\n(.*?)```", text, re.S)[1] for kind in ("json", "python"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.json").write_text(shown)
+    exec(code, {})
+    assert capsys.readouterr().out == f"{len(sl.partition(sl.models.from_json(shown)))} regions\n"
+
+
+def test_colours_are_those_of_the_palette():
+    styles = (FOLDER / "playground.css").read_text()
+    pairs = re.findall(r"--sl-(\w+): light-dark\((#\w+), (#\w+)\);(?: /\* (\w+) \*/)?", styles)
+    assert len(pairs) > 15
+    for name, light, dark, of in pairs:
+        assert COLOURS[of or name] == (light, dark), name
+
+
+def test_the_modules_are_small_and_say_what_they_do():
+    for path in FOLDER.glob("*.js"):
+        text = path.read_text()
+        assert text.startswith("/**"), path.name
+        assert len(text.splitlines()) <= 400, path.name
