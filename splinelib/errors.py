@@ -1,4 +1,10 @@
-"""The errors that splinelib raises for reasons of its own."""
+"""The errors that splinelib raises for reasons of its own, and how it warns."""
+
+import inspect
+import warnings
+
+# Who may stand between a call of the library and the line that warns.
+_PASSED = (__name__.split(".")[0], "contextlib", "torch")
 
 
 class SplineError(Exception):
@@ -23,3 +29,15 @@ class PruningError(SplineError, ValueError):
 
 class DamagedFile(SplineError, ValueError):
     """A saved file is truncated, of another version, or not one of ours."""
+
+
+def warn(message: str) -> None:
+    """Warn, naming the line outside of this library that called it, however deep the call is."""
+    frame, level = inspect.currentframe(), 1
+    while frame.f_back is not None and _is_passed(frame):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
+
+
+def _is_passed(frame) -> bool:
+    return frame.f_globals.get("__name__", "").split(".")[0] in _PASSED

@@ -11,14 +11,13 @@ no further tracing and work on any copy of the model.
 """
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ..errors import PruningError
+from ..errors import PruningError, warn
 from ..network.inputs import Inputs, example_inputs, lively
 from ..network.modes import check_weights, evaluating
 from ..network.surroundings import undisturbed
@@ -139,7 +138,7 @@ def _followed(scratch: nn.Module, inputs: Inputs) -> Followed:
     if _unseen(scratch, followed):
         _follow_in_training(scratch, inputs, followed)
     if unseen := _unseen(scratch, followed):
-        warnings.warn(f"layers that do not run are left as they are: {unseen}", stacklevel=3)
+        warn(f"layers that do not run are left as they are: {unseen}")
     return followed
 
 
@@ -173,10 +172,9 @@ def _follow_in_training(scratch: nn.Module, inputs: Inputs, followed: Followed) 
             follow(scratch, inputs, followed)
         followed.heads = set(followed.blocks) > before
     except (RuntimeError, ValueError, TypeError) as error:
-        warnings.warn(
+        warn(
             f"the network does not run in training mode ({str(error).splitlines()[0]}): layers "
-            "that run only there are left as they are, and may not fit what they read any more",
-            stacklevel=4,
+            "that run only there are left as they are, and may not fit what they read any more"
         )
     finally:
         followed.calls, followed.batch_norms = order, norms

@@ -9,7 +9,6 @@ say follows from the name of its folder; networks to draw from are, as the recor
 how they were made. Drawn tickets and their checkpoints are made anew.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,7 @@ from ..archives import digest, read_tensors, write_tensors
 from ..channels.saving import from_pruned_state, pruned_state
 from ..data.dataset import Dataset
 from ..data.loading import public_name
-from ..errors import DamagedFile
+from ..errors import DamagedFile, warn
 from ..schemas import AMOUNT, COUNT, SHARE, mismatches
 from ..text import differences
 from ..training.checkpoint import read_checkpoint
@@ -122,10 +121,9 @@ def discard_foreign(path: Path, settings: dict) -> None:
     if settings.items() <= recipe.items():
         return
     told = differences(recipe, settings) if "network" in recipe else "it does not say of which"
-    warnings.warn(
+    warn(
         f"{path} is left behind by another run ({told}): it is removed, and the ticket is trained "
-        "from its start.",
-        stacklevel=2,
+        "from its start."
     )
     path.unlink()
 

@@ -2,10 +2,10 @@
 
 import html
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ..errors import warn
 from .frames import shared as shared_parts
 from .svg import STYLE, Figure, Row, caption_html, check_alt, new_identity
 
@@ -182,9 +182,8 @@ def _still(
         f"{shared}{frames}{caption_html(caption)}</figure>"
     )
     if len(markup) > _BUDGET:
-        warnings.warn(
+        warn(
             f"the widget {label!r} puts {len(markup) / 1e6:.1f} MB into the page; use fewer "
-            f"values or simpler pictures (at most {_BUDGET / 1e6:.1f} MB).",
-            stacklevel=3,
+            f"values or simpler pictures (at most {_BUDGET / 1e6:.1f} MB)."
         )
     return Still(markup, label, len(shown))

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import warnings
 from collections.abc import Callable, Iterator
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from ..calibration.observing import Answers, batches, channels_last, observe
 from ..channels.layout import Layout
+from ..errors import warn
 from ..network.modes import evaluating
 from ..network.outputs import floating_tensors
 
@@ -178,8 +178,7 @@ def _no_larger(error: float, limit: float) -> bool:
 
 
 def _tell(compensate: str, error: float, limit: float, what: str) -> None:
-    warnings.warn(
+    warn(
         f"compensate={compensate!r} would leave a larger error on the calibration inputs, "
-        f"{error:.3g} of the outputs' square, than no compensation, {limit:.3g}: {what}",
-        stacklevel=6,
+        f"{error:.3g} of the outputs' square, than no compensation, {limit:.3g}: {what}"
     )

@@ -20,7 +20,6 @@ A fit is made of the linear map that a layer is (`calibration.layer_maps`), and 
 makes the layer worse. `checking` compares the whole network with what it would be without.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -41,6 +40,7 @@ from ..calibration.layer_maps import (
 from ..calibration.observing import Outputs, channels_last, observe
 from ..calibration.regression import HELD, Regression, StreamedRegression, held, wide
 from ..channels.layout import Layout
+from ..errors import warn
 from ..network.modes import evaluating
 from ..network.surroundings import undisturbed
 from .changing import Change, own_norms
@@ -256,12 +256,11 @@ class _Refit:
 def _tell(left: Mapping[str, str]) -> None:
     """One warning for each reason why layers were left as they were cut."""
     if unknown := [name for name, why in left.items() if why == "map"]:
-        warnings.warn(warn_text(unknown, "they are not solved anew"), stacklevel=6)
+        warn(warn_text(unknown, "they are not solved anew"))
     if other := [name for name, why in left.items() if why == "rows"]:
-        warnings.warn(
+        warn(
             f"other inputs reach layers {other} in the smaller network than in the dense one, "
-            "which chooses where to send them: they are not solved anew",
-            stacklevel=6,
+            "which chooses where to send them: they are not solved anew"
         )
 
 
@@ -291,7 +290,7 @@ def distil(
     observe(dense, data, [(name, lambda call: wanted.append(call.output))])
     change = Change(layer, maps[0])
     if not change.possible or not all(maps):
-        warnings.warn(warn_text([name], "probabilities are not matched"), stacklevel=5)
+        warn(warn_text([name], "probabilities are not matched"))
         return added
     weight, shift = wide(maps[0].layer.weight).double(), maps[0].shift
     bias = weight.new_zeros(len(weight)) if shift is None else shift.double()

@@ -1,7 +1,5 @@
 """Each dropped channel is rebuilt from the kept ones, in the layer that reads it."""
 
-import warnings
-
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +15,7 @@ from ..calibration.layer_maps import (
 from ..calibration.observing import Call, RowSample, observe, rows_needed
 from ..calibration.regression import Regression, wide
 from ..channels.layout import Layout
+from ..errors import warn
 from ..network.surroundings import undisturbed
 from .changing import Change, own_norms
 
@@ -57,7 +56,7 @@ def fold(
     if solved:
         observe(dense, data, [(name, fit.judge) for name, fit in solved.items()])
     if unknown := [name for name, fit in fits.items() if fit.unknown]:
-        warnings.warn(warn_text(unknown, "nothing is folded into them"), stacklevel=5)
+        warn(warn_text(unknown, "nothing is folded into them"))
     return [name for name, fit in solved.items() if fit.settle()]
 
 

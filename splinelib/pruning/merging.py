@@ -8,7 +8,6 @@ dropped filter to the one kept filter that is most like it.)
 """
 
 import copy
-import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -20,7 +19,7 @@ from ..calibration.layer_maps import LayerMap, is_plain, warn_text
 from ..calibration.observing import Call, batches, observe
 from ..channels.axes import is_depthwise
 from ..channels.layout import Layout
-from ..errors import PruningError
+from ..errors import PruningError, warn
 from ..network.modes import device_of, evaluating
 from ..network.surroundings import undisturbed
 from ..scores.implied_readers import layout_reads
@@ -77,16 +76,14 @@ def merge(
             f"({', '.join(changed[:3])}). Pass data= and compensate='refit', or compensate=False."
         )
     if rest := [name for name in changed if name not in followed]:
-        warnings.warn(
+        warn(
             f"what layers {rest} read cannot be followed without inputs: nothing takes over what "
-            "was dropped there",
-            stacklevel=5,
+            "was dropped there"
         )
     if unread := _without_readers(dense, layout, kept):
-        warnings.warn(
+        warn(
             f"no layer reads the units of {unread} that could take over what was dropped there: it "
-            "is just left out",
-            stacklevel=5,
+            "is just left out"
         )
     example = layout.example if data is None else data[:_LOOKED_AT]
     norms = own_norms(small, layout, None if example is None else example[:1]) if followed else {}
@@ -100,7 +97,7 @@ def merge(
         if change.added:
             added.append(name)
     if unknown:
-        warnings.warn(warn_text(unknown, "nothing is merged into them"), stacklevel=5)
+        warn(warn_text(unknown, "nothing is merged into them"))
     if changed and data is not None:
         renew_statistics(small, data)
     return added

@@ -1,11 +1,11 @@
 """One network pruned in one way (`prune`), or in many (`Pruner`)."""
 
 import functools
-import warnings
 
 from torch import Tensor, nn
 
 from ..channels.layout import Layout
+from ..errors import warn
 from ..network.surroundings import undisturbed
 from ..scores.criteria import CRITERIA, facts, lsq
 from ..text import check_choice
@@ -198,10 +198,9 @@ class Pruner:
             ratio, criterion, scope, compensate, round_to, context.data, context.labels
         )
         if left_out and compensate == "merge" and not self._can_merge:
-            warnings.warn(
+            warn(
                 "what the layers of this network read cannot be followed without inputs: nothing "
-                "takes over what is dropped. Pass data=, for instance 1,024 training inputs.",
-                stacklevel=3,
+                "takes over what is dropped. Pass data=, for instance 1,024 training inputs."
             )
             compensate = False
         refits = compensate in REFITTING

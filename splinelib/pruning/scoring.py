@@ -1,6 +1,5 @@
 """Scores of every group of units, by a criterion."""
 
-import warnings
 from collections.abc import Mapping
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 
 from ..channels.groups import find_groups
 from ..channels.layout import Layout
+from ..errors import warn
 from ..network.inputs import check_dtype
 from ..network.modes import check_inputs, check_weights
 from ..network.surroundings import undisturbed
@@ -136,10 +136,9 @@ def group_scores(context: Context, criterion: str) -> Scores:
         )
     left = [name for name in context.layout.groups if name not in scores]
     if left and "images" in facts(CRITERIA[criterion]).looks_at:
-        warnings.warn(
+        warn(
             f"criterion {criterion!r} cannot look at the layers that make or read groups {left}: "
-            "they stay whole. A criterion without data, such as 'spline', judges them",
-            stacklevel=4,
+            "they stay whole. A criterion without data, such as 'spline', judges them"
         )
     return scores
 

@@ -1,13 +1,13 @@
 """Scores to masks: which units stay."""
 
 import math
-import warnings
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from ..channels.layout import Layout
+from ..errors import warn
 from ..text import check_choice
 from .choices import check_ratio, check_round_to
 
@@ -90,7 +90,7 @@ def select(
         kept = _whole_steps([int(mask.sum()) for mask in masks], sizes, round_to)
         masks = [_best(value, number) for value, number in zip(values, kept, strict=True)]
     if ratio > 0 and all(mask.all() for mask in masks):
-        warnings.warn(_nothing_goes(ratio, total, max(sizes), round_to), stacklevel=2)
+        warn(_nothing_goes(ratio, total, max(sizes), round_to))
     return Masks(zip(scores, masks, strict=True), getattr(scores, "layout", None))
 
 
@@ -146,10 +146,7 @@ def _lowest_overall(scores: list[Tensor], count: int, names) -> list[Tensor]:
     spared = set(best) & set(order[:count].tolist())
     if spared:
         kept = [name for name, unit in zip(names, best, strict=True) if unit in spared]
-        warnings.warn(
-            f"groups {kept} would have lost all their units; each keeps its best one",
-            stacklevel=3,
-        )
+        warn(f"groups {kept} would have lost all their units; each keeps its best one")
     protected = torch.zeros(len(order), dtype=torch.bool)
     protected[best] = True
     mask = torch.ones(len(order), dtype=torch.bool)
@@ -164,10 +161,7 @@ def _lowest_of_each(scores: list[Tensor], count: int, names) -> list[Tensor]:
     goes = torch.minimum(share, sizes - 1)
     if (share > goes).any():
         kept = [name for name, s, g in zip(names, share, goes, strict=True) if s > g]
-        warnings.warn(
-            f"groups {kept} would have lost all their units; each keeps its best one",
-            stacklevel=3,
-        )
+        warn(f"groups {kept} would have lost all their units; each keeps its best one")
     by_remainder = rest.sort(descending=True, stable=True).indices
     while goes.sum() < count:
         for group in by_remainder.tolist():

@@ -5,7 +5,6 @@ layers do with it. Units are removed greedily, and the kept ones are asked again
 removal.
 """
 
-import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from ..calibration.layer_maps import LayerMap, has_rows, warn_text
 from ..calibration.observing import Call, Outputs, RowSample, observe, rows_needed
 from ..calibration.regression import Moments
 from ..channels.layout import Layout
+from ..errors import warn
 from .removal import Removal
 
 # Ridge of the greedy removal, as a share of the variance of each column. On the digits
@@ -94,10 +94,7 @@ def readers(
         [(name, each.look) for found in (watched, outputs or {}) for name, each in found.items()],
     )
     if unknown := [name for name, watcher in watched.items() if watcher.unknown]:
-        warnings.warn(
-            warn_text(unknown, "what they read is not looked at when units are judged"),
-            stacklevel=2,
-        )
+        warn(warn_text(unknown, "what they read is not looked at when units are judged"))
     return {
         name: [
             watched[member.module].reader(name)
