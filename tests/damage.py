@@ -61,7 +61,9 @@ def kinds(folder: Path) -> dict[str, Kind]:
         **{"test_labels": labels, "classes": np.array(list("abcdefghij"))},
     )
     codes = max(work.glob("codes-*.npz"))
-    source = watch.source(sl.experiments.Ticket("spline", 0.5), record["early_bird"], protocol)
+    source, epoch = watch.source(
+        sl.experiments.Ticket("spline", 0.5), record["early_bird"], protocol
+    )
     return {
         "data cache": Kind(
             folder / "cifar10.npz", lambda path: vars(sl.data.load("cifar10", path.parent))
@@ -72,7 +74,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "pruned network": Kind(
             folder / "pruned.pt", lambda path: told(sl.load_pruned(dense, path))
         ),
-        "draw": Kind(work / source, lambda path: resuming.read_draw(path, {})),
+        "draw": Kind(work / source, lambda path: resuming.read_draw(path, {}, epoch)),
         "drawn ticket": Kind(
             work / "spline-0.5.drawn.pt",
             lambda path: told(*resuming.read_drawn(path, dense, drawn["settings"])),

@@ -7,6 +7,8 @@ zero (`silenced`, `held`) or without them (`removed`, `cut_copy`).
 
 import copy
 from collections import OrderedDict
+from collections.abc import Iterable
+from types import FunctionType
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from torch.nn.utils import prune
 
 from ..errors import PruningError
 from ..network.outputs import tensors_of
-from ..network.replica import replica
+from ..network.replica import Held, replica
 from .axes import side, tensors_of_role
 from .layout import Layout
 from .norms import MIXING, leave_out, plain_again, resize
@@ -218,9 +220,9 @@ def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
             kinds[kind] = _copies_plainly(kind)
         if kinds[kind]:
             memo[id(module)] = kind.__new__(kind)
-    for name, module in model.named_modules():
-        if not kinds[type(module)]:
-            continue
+    plain = {name: module for name, module in model.named_modules() if kinds[type(module)]}
+    led = _functions(plain.values(), memo)
+    for name, module in plain.items():
         state = memo[id(module)].__dict__
         for key, value in module.__getstate__().items():
             kind = type(value)
@@ -228,6 +230,8 @@ def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
                 state[key] = value
             elif kind in _CONTAINERS and not value:
                 state[key] = memo.setdefault(id(value), kind())
+            elif id(value) in led:
+                state[key] = led[id(value)]
             elif key in _REGISTERED and kind is dict:
                 state[key] = {
                     name: memo[id(item)] if id(item) in memo else copy.deepcopy(item, memo)
@@ -236,6 +240,21 @@ def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
             else:
                 state[key] = _copied(value, memo, f"{name}.{key}" if name else key)
     return copy.deepcopy(model, memo)
+
+
+def _functions(modules: Iterable[nn.Module], memo: dict) -> dict[int, object]:
+    """By id, functions and dicts of hooks that reach a module, leading to its copy.
+
+    deepcopy hands functions on as they are, and what they close over with them.
+    """
+    found = [
+        value
+        for module in modules
+        for key, value in vars(module).items()
+        if isinstance(value, FunctionType) or (value and key.endswith("_hooks"))
+    ]
+    held = Held(found, {id(module): memo[id(module)] for module in modules})
+    return {id(value): held.moved(value) for value in found if held.reaches(value)}
 
 
 def _copied(value, memo: dict, name: str):

@@ -153,7 +153,7 @@ def read_dense(path: Path, settings: dict) -> dict[str, Tensor]:
     return state["model"]
 
 
-def read_draw(path: Path, settings: dict) -> dict:
+def read_draw(path: Path, settings: dict, epoch: int) -> dict:
     """A dense network that a `Watch` kept to draw tickets from, if it is of this run.
 
     Returns
@@ -165,7 +165,7 @@ def read_draw(path: Path, settings: dict) -> dict:
     Raises
     ------
     DamagedFile
-        The file is damaged, or holds what cannot be.
+        The file is damaged, holds what cannot be, or the network of another epoch.
     ValueError
         It is of another run.
     """
@@ -174,6 +174,11 @@ def read_draw(path: Path, settings: dict) -> dict:
     if problems := list(mismatches(draw, _DRAW, "checkpoint")):
         raise DamagedFile(f"{path} is no network to draw from ({problems[0]}). {remedy}")
     _check_own(path, draw.get("settings", {}), settings)
+    if draw["epoch"] != epoch:
+        raise DamagedFile(
+            f"{path} holds the network after epoch {draw['epoch'] + 1}, and tickets are drawn from "
+            f"it as that after epoch {epoch + 1}: it has taken another file's place. {remedy}"
+        )
     return draw
 
 

@@ -163,7 +163,7 @@ def _check_drawable(
 
     They may have been deleted, or be of before a run kept what this rule draws from.
     """
-    files = {watch.source(ticket, record["early_bird"], protocol) for ticket in tickets}
+    files = {watch.source(ticket, record["early_bird"], protocol)[0] for ticket in tickets}
     if missing := _missing(work, files):
         raise ValueError(
             f"The dense network of {name} is recorded, but not the checkpoint that these tickets "
@@ -264,7 +264,7 @@ class _Runner:
 
         Only the rule on codes passes inputs through the network; masks are read off its weights.
         """
-        draw = self._read_draw(watch.source(ticket, readings, self.protocol))
+        draw = self._read_draw(*watch.source(ticket, readings, self.protocol))
         dense = self.build()
         dense.load_state_dict(draw["model"])
         settings = settings_of_ticket(self.settings, ticket, draw["model"])
@@ -291,11 +291,11 @@ class _Runner:
         return head | self._ticket_result(dense, trained, ledger)
 
     @parallel.first_only
-    def _read_draw(self, file: str) -> dict:
+    def _read_draw(self, file: str, epoch: int) -> dict:
         path = self.work / file
         if file == "dense.pt":
             return {"model": read_dense(path, self.settings)}
-        return read_draw(path, self.settings)
+        return read_draw(path, self.settings, epoch)
 
     @parallel.first_only
     def _ticket_result(self, dense: nn.Module, trained: Trained, ledger: FlopsLedger) -> dict:

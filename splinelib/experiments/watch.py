@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import pruning
-from ..archives import write_tensors
+from ..archives import digest, write_tensors
 from ..codes.early_bird import EarlyBird, MaskEarlyBird
 from ..codes.extraction import region_codes
 from ..codes.regioncodes import RegionCodes
@@ -61,6 +63,7 @@ class Watch:
         self.masks: dict[tuple[str, float], MaskEarlyBird] = {}
         self.probe = inputs(protocol.probe)
         self.drawn_after: int | None = None
+        self._digests: list[str] = []  # of the codes of each epoch
 
     def __call__(self, epoch: int, model: nn.Module) -> dict:
         began = time.perf_counter()
@@ -68,6 +71,7 @@ class Watch:
         settled = self.detector.update(codes)
         detection = time.perf_counter() - began
         codes.save(self._file(epoch))
+        self._digests.append(_digest(codes))
         self._watch_masks(model)
         last = self.protocol.last_draw
         if self.drawn_after is None and (settled or epoch == last):
@@ -109,12 +113,23 @@ class Watch:
     def state_dict(self) -> dict:
         masks = [[*key, rule.state_dict()] for key, rule in self.masks.items()]
         epochs = len(self.detector.distances)
-        return {"epochs": epochs, "drawn_after": self.drawn_after, "masks": masks}
+        return {
+            "epochs": epochs,
+            "codes": self._digests,
+            "drawn_after": self.drawn_after,
+            "masks": masks,
+        }
 
     def load_state_dict(self, state: dict) -> None:
+        # Checkpoints from before codes had digests have none.
+        digests = state.get("codes", [None] * state["epochs"])
         for epoch in range(state["epochs"]):
             try:
-                self.detector.update(RegionCodes.load(self._file(epoch)))
+                codes = RegionCodes.load(self._file(epoch))
+                self._digests.append(_digest(codes))
+                if digests[epoch] not in (None, self._digests[-1]):
+                    raise ValueError("they are of another epoch, or of another run")
+                self.detector.update(codes)
             except (FileNotFoundError, ValueError) as error:
                 raise DamagedFile(
                     f"The region codes of epoch {epoch} cannot be used ({error}), and the dense "
@@ -151,8 +166,12 @@ class Watch:
         }
 
 
-def source(ticket: Ticket, readings: dict, protocol: Protocol) -> str:
-    """File, in a run's folder, of the dense network that a ticket is drawn from.
+def _digest(codes: RegionCodes) -> str:
+    return digest(torch.from_numpy(words.view(np.int64)) for words in codes.packed.values())
+
+
+def source(ticket: Ticket, readings: dict, protocol: Protocol) -> tuple[str, int]:
+    """File, in a run's folder, of the dense network that a ticket is drawn from, and its epoch.
 
     Parameters
     ----------
@@ -167,14 +186,14 @@ def source(ticket: Ticket, readings: dict, protocol: Protocol) -> str:
         The masks that the ticket's rule looks at were not watched.
     """
     if ticket.lottery:
-        return "dense.pt"
+        return "dense.pt", protocol.epochs - 1
     if ticket.rule == "codes":
-        return "draw.pt"
+        return "draw.pt", readings["drawn_after"]
     rules = {(m["criterion"], m["ratio"]): m for m in readings["masks"]}
     check_watched([ticket], rules)
     settled = rules[ticket.criterion, ticket.ratio]["settled_epoch"]
     epoch = protocol.last_draw if settled is None else min(settled, protocol.last_draw)
-    return "draw.pt" if epoch == readings["drawn_after"] else f"draw-{epoch:03d}.pt"
+    return "draw.pt" if epoch == readings["drawn_after"] else f"draw-{epoch:03d}.pt", epoch
 
 
 def check_watched(

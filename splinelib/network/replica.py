@@ -50,6 +50,11 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
         that were copied, lead to the copies. Other containers are copied, with what they hold
         shared, as all else is.
 
+    Raises
+    ------
+    ValueError
+        For a lazy module that has not run yet.
+
     Examples
     --------
     >>> net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
@@ -60,6 +65,7 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
     if isinstance(model, torch.jit.ScriptModule) or not isinstance(model, nn.Module):
         return model  # whoever runs it says what is wrong with it
     modules = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    _check_made(model)
     tensors, waiting = _tensors(modules, changed), []
     copies = tensors | {id(module): _blank(module) for module in modules}
     for module in modules:
@@ -77,7 +83,7 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
             state[key] = value
         if "_compiled_call_impl" in state:  # which runs the module that was compiled
             state["_compiled_call_impl"] = None
-    held = _Held([value for _, _, value in waiting], copies)
+    held = Held([value for _, _, value in waiting], copies)
     for state, key, value in waiting:
         state[key] = held.moved(value) if held.reaches(value) else _own(value)
     return copies[id(model)]
@@ -127,11 +133,28 @@ def _tensors(modules: list[nn.Module], changed: Callable) -> dict[int, Tensor]:
 
 
 def _held_by(registered: dict) -> list[Tensor]:
-    return [t for t in list(registered.values()) if t is not None and not is_lazy(t)]
+    return [tensor for tensor in list(registered.values()) if tensor is not None]
 
 
-class _Held:
-    """What some values hold, and which of it leads to something that is copied."""
+def _check_made(model: nn.Module) -> None:
+    """Refuse parameters that a first run would make: it would make them on a copy."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            raise ValueError(
+                f"{name!r} of this network is not made yet: it belongs to a lazy module. Run the "
+                "network once on inputs of the shape that it is for, model(inputs)"
+            )
+
+
+class Held:
+    """What some values hold, and which of it leads to something that is copied.
+
+    Parameters
+    ----------
+    values : list
+    copies : dict of int to Module or Tensor
+        By the id of what is copied, the copy.
+    """
 
     def __init__(self, values: list, copies: dict[int, nn.Module | Tensor]):
         self._copies = copies

@@ -64,6 +64,7 @@ class Batches:
                 f"Training needs two inputs or more and a label for each: got {len(inputs)} "
                 f"inputs and {len(labels)} labels."
             )
+        inputs = inputs.detach()  # nothing is learned of the inputs
         return cls(inputs.to(device), labels.to(device), lambda batch: batch, None, device)
 
     def __len__(self) -> int:

@@ -52,6 +52,11 @@ def evaluate(
             f"evaluate needs a label for each input and at least one: got {len(images)} inputs "
             f"and {len(labels)} labels."
         )
+    if labels.ndim != 1 or labels.is_floating_point():
+        raise ValueError(
+            f"labels are the class of each input, whole numbers of shape (N,); these are "
+            f"{labels.dtype} of shape {tuple(labels.shape)}."
+        )
     if transform is None and not images.is_floating_point():
         raise TypeError(
             f"The inputs are {images.dtype}. Pass dataset.to_float(images), or "

@@ -232,3 +232,35 @@ def test_copies_that_share_parameters_leave_the_model_as_it_is():
             assert model.seen == [0] and not hasattr(model, "last")
             assert model.weights[0] is model.a.weight and model.again.steps is model.steps
             assert all(torch.equal(plain[key], t) for key, t in model.state_dict().items())
+
+
+def patched():
+    """Forwards that were replaced on the instance, and a hook: they close over modules."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 3), nn.BatchNorm1d(3)).eval()
+    whole, first, norm = model.forward, model[0].forward, model[3]
+    model.forward = lambda x: 2 * whole(x)
+    model[0].forward = lambda x, first=first: first(x) + 1
+    model[2].register_forward_hook(lambda layer, args, output: norm(output))
+    return model
+
+
+@pytest.mark.parametrize("way", ["prune", "shrink", "masks"])
+def test_a_pruned_network_runs_its_own_modules_only(way):
+    model, x = patched(), rows(8)
+    expected = model(x).detach()
+    masks = {"0": torch.arange(32) % 2 == 0}
+    ways = {
+        "prune": lambda: sl.prune(model, 0.5, "magnitude", example=x),
+        "shrink": lambda: sl.shrink(model, masks, x),
+        "masks": lambda: sl.apply_masks(model, masks, x),
+    }
+    small = ways[way]().train()
+    small(x).sum().backward()
+    assert not torch.equal(small.eval()(x), expected)
+    assert all(p.grad is None for p in model.parameters())
+    assert model[3].num_batches_tracked == 0 and small[3].num_batches_tracked > 0
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert small(x).abs().max() > 0

@@ -261,8 +261,10 @@ def test_a_network_to_draw_from_that_cannot_be_is_refused(tmp_path, change, mess
     draw = {"epoch": 1, "probe": 2, "model": {"w": torch.ones(2)}, "settings": dict(settings)}
     path = tmp_path / "draw.pt"
     archives.write_tensors(path, draw)
-    assert resuming.read_draw(path, settings)["epoch"] == 1
+    assert resuming.read_draw(path, settings, 1)["epoch"] == 1
+    with pytest.raises(DamagedFile, match="network after epoch 2, and tickets are drawn"):
+        resuming.read_draw(path, settings, 0)
     change(draw)
     archives.write_tensors(path, draw)
     with pytest.raises(ValueError, match=message):
-        resuming.read_draw(path, settings)
+        resuming.read_draw(path, settings, 1)

@@ -8,6 +8,7 @@ import torch
 from runs import TINY, Killed
 
 from splinelib import experiments, training
+from splinelib.errors import DamagedFile
 from splinelib.experiments import Ticket, check_record, run, runner, watch
 
 # The masks of FPGM and magnitude settle at different epochs here, those of the spline criterion too
@@ -54,7 +55,7 @@ def test_masks_decide_when_the_tickets_that_ask_for_it_are_drawn(tmp_path, monke
         assert after == (7 if found is None else min(found, 7))
         assert len(entry["history"]) == 9 - after - 1
         assert (entry["flops"]["detection"] > 0) == (ticket.rule == "codes")
-        path = work / watch.source(ticket, record["early_bird"], SETTLING)
+        path = work / watch.source(ticket, record["early_bird"], SETTLING)[0]
         held = torch.load(path, weights_only=True)
         assert held["epoch"] == after
         assert all(torch.equal(held["model"][name], states[after][name]) for name in states[after])
@@ -93,3 +94,30 @@ def test_a_bird_that_never_comes_is_recorded_as_such(tmp_path, latest, expected)
     assert bird["settled_epoch"] is None
     assert bird["drawn_after"] == expected
     assert bird["reason"] == "latest epoch allowed"
+
+
+def test_codes_of_another_epoch_are_refused(tmp_path):
+    """A run that goes on with them would draw its tickets at another epoch."""
+    dataset, _ = experiments.prepare(TINY)
+    model = experiments.build(TINY, dataset)
+
+    def fresh():
+        sample = dataset.to_float(dataset.train_images)
+        return watch.Watch(TINY, tmp_path, lambda count: sample[:count], lambda _: {}, {})
+
+    watching = fresh()
+    for epoch in range(2):
+        with torch.no_grad():
+            next(model.parameters()).add_(0.1 * epoch)
+        watching(epoch, model)
+    state = watching.state_dict()
+    again = fresh()
+    again.load_state_dict(state)
+    assert again.state_dict()["codes"] == state["codes"]
+    assert again.detector.matrix.tolist() == watching.detector.matrix.tolist()
+    older = {key: value for key, value in state.items() if key != "codes"}
+    fresh().load_state_dict(older)  # from before they had digests
+    first, second = (tmp_path / f"codes-00{epoch}.npz" for epoch in range(2))
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(DamagedFile, match=r"epoch 0 cannot be used .*of another epoch"):
+        fresh().load_state_dict(state)

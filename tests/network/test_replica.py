@@ -202,3 +202,11 @@ def test_an_object_that_holds_itself():
     copied = replica(model)
     assert copied.helper.me is copied.helper and copied.helper.owner is copied
     assert copied.listed[2] is copied.listed
+
+
+def test_a_lazy_module_has_to_run_once_before():
+    model = nn.Sequential(nn.LazyLinear(3), nn.ReLU())
+    with pytest.raises(ValueError, match=r"'0.weight' of this network is not made yet"):
+        replica(model)
+    model(torch.zeros(1, 4))
+    assert replica(model)[0].weight is model[0].weight

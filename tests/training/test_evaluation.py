@@ -31,3 +31,11 @@ def test_outputs_that_are_not_numbers_are_refused():
     assert evaluate(model, inputs[:4], labels[:4]) >= 0
     with pytest.raises(ValueError, match="module '2' gives NaN or infinite values"):
         evaluate(model, inputs, labels, batch_size=2)
+
+
+@pytest.mark.parametrize(
+    "labels", [torch.zeros(4, 1).long(), torch.zeros(4), torch.zeros(4, 2).long()]
+)
+def test_labels_that_are_no_classes_are_refused(labels):
+    with pytest.raises(ValueError, match="whole numbers of shape"):
+        evaluate(nn.Linear(2, 2), torch.zeros(4, 2), labels)
