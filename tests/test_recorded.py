@@ -25,7 +25,7 @@ def test_made_up_records_follow_the_schema(tmp_path):
 
     (tmp_path / "oneshot").mkdir()
     curve = one_shot(made, ("spline@layerwise+refit", 0.3, 0.7))
-    (tmp_path / "oneshot" / "a.json").write_text(json.dumps(curve))
+    (tmp_path / "oneshot" / f"{curve['name']}.json").write_text(json.dumps(curve))
     assert oneshot.records(tmp_path) == [curve]
 
 

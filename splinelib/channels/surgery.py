@@ -148,6 +148,16 @@ def cut_copy(
     return small
 
 
+@torch.no_grad()
+def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
+    """Keep only the given channels of the given modules, in place."""
+    modules, before = dict(model.named_modules()), _sides(model, kept)
+    for name, sides in kept.items():
+        for key, tensor in _selected(modules[name], sides):
+            setattr(modules[name], key, tensor)
+    _resize_all(model, kept, before)
+
+
 def _sides(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict[str, int]:
     """How many channels these modules have."""
     modules = dict(model.named_modules())

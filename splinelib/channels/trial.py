@@ -197,10 +197,8 @@ class _Trial:
     def fault(self, groups: dict[str, Group]) -> _Fault | None:
         """What goes wrong if half of the units of these groups are removed; None if nothing."""
         layout = replace(self.layout, groups=groups, fixed={})
-        for masks in halves(groups):
-            if (fault := self._fault(layout, masks)) is not None:
-                return fault
-        return None
+        faults = (self._fault(layout, masks) for masks in halves(groups))
+        return next((fault for fault in faults if fault is not None), None)
 
     def _fault(self, layout: Layout, masks: dict[str, Tensor]) -> _Fault | None:
         kept = kept_channels(self.model, dropped_channels(layout, masks))
@@ -244,15 +242,12 @@ def _difference(
         return _Fault(f"it gives {len(small)} outputs instead of {len(masked)}", name)
     for at, (expected, found) in enumerate(zip(masked, small, strict=True)):
         whole = dense[at] if at < len(dense) else expected
-        if name and _other_rows(expected, found):
+        fewer = expected.ndim == found.ndim == 2 and len(expected) != len(found)
+        if name and fewer:
             continue  # a layer that is applied to each channel for itself: fewer, as should be
         if (why := _disagreement(expected, found, whole, rows)) is not None:
             return _Fault(f"{name!r}: {why}" if name else why, name, only_outputs=not name)
     return None
-
-
-def _other_rows(expected: Tensor, found: Tensor) -> bool:
-    return expected.ndim == found.ndim == 2 and len(expected) != len(found)
 
 
 def _jumping(model: nn.Module, inputs: Inputs, said: dict[str, list[Tensor]]) -> set[str]:

@@ -176,7 +176,6 @@ class Ticket:
 
     def __post_init__(self):
         # Records may hold criteria that this process does not know; see `check_criteria`.
-        check_name("criterion", self.criterion)
         check_ratio(self.ratio)
         check_choice("scope", self.scope, SCOPES)
         check_choice("compensation", self.compensate, COMPENSATIONS)
@@ -219,7 +218,14 @@ class Ticket:
 
     @property
     def name(self) -> str:
-        """Method and ratio, as in ``"spline+refit-0.5"``; part of file names."""
+        """Method and ratio, as in ``"spline+refit-0.5"``; part of file names.
+
+        Raises
+        ------
+        ValueError
+            The criterion has a name that no file can have; see `check_name`.
+        """
+        check_name("criterion", self.criterion)
         return f"{self.method}-{self.ratio:g}".replace(":", "-")
 
 
@@ -237,16 +243,16 @@ def asked_for(criteria: Sequence[str], ratios: Sequence[float]) -> list[Ticket]:
 
 
 def each_once(tickets: Iterable[Ticket]) -> list[Ticket]:
-    """Tickets without those that are there already, by the name that their files have.
+    """Tickets without those that are there already, as their names say it.
 
     Examples
     --------
     >>> [ticket.name for ticket in each_once([Ticket("bn", 0.5), Ticket("bn", 0.50000001)])]
     ['bn-0.5']
     """
-    named: dict[str, Ticket] = {}
+    named: dict[tuple[str, str], Ticket] = {}
     for ticket in tickets:
-        named.setdefault(ticket.name, ticket)
+        named.setdefault((ticket.method, f"{ticket.ratio:g}"), ticket)
     return list(named.values())
 
 

@@ -115,6 +115,8 @@ def run_tickets(
     name = protocol.name if name is None else name
     check_name("record", name)
     check_criteria(tickets)
+    for ticket in tickets:
+        check_name("criterion", ticket.criterion)  # which is in the names of its files
     tickets = each_once(tickets)
     records_folder, checkpoints = folders(folder)
     path, work = records_folder / f"{name}.json", checkpoints / name

@@ -24,6 +24,7 @@ from ..scores.criteria import CRITERIA
 from . import workers
 from .grids import PRESETS as PRESETS
 from .grids import Grid as Grid
+from .grids import Plan as Plan
 from .grids import merged as merged
 from .protocol import Protocol, Ticket, check_criteria
 from .reports import compare

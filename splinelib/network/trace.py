@@ -173,7 +173,7 @@ def _explained(error: Exception, model: nn.Module, example: Tensor) -> Exception
 def _takes_one(model: nn.Module, example: Tensor) -> bool:
     """Whether a model that fails on a batch runs on one input."""
     try:
-        model(example[:1])
+        model(example[:1].clone())
     except Exception:  # whatever it is, it is not the batch
         return False
     return True

@@ -110,7 +110,7 @@ def test_a_name_is_one_part_of_a_path(tmp_path, name):
     with pytest.raises(ValueError, match="cannot be the name of a record"):
         experiments.oneshot.curves(name, folder=folder, progress=False)
     with pytest.raises(ValueError, match="cannot be the name of a criterion"):
-        Ticket(name, 0.5)
+        _ = Ticket(name, 0.5).name
     assert list(tmp_path.iterdir()) == []
 
 

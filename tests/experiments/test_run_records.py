@@ -85,8 +85,9 @@ def test_a_ticket_that_was_recorded_twice_is_there_once(tiny, tmp_path):
     record = copy.deepcopy(tiny[0])
     record["tickets"] += copy.deepcopy(record["tickets"][:2])
     record["tickets"][-1]["ratio"] += 1e-8
-    (tmp_path / "a.json").write_text(json.dumps(record))
-    assert read_record(tmp_path / "a.json") == tiny[0]
+    path = tmp_path / f"{record['name']}.json"
+    path.write_text(json.dumps(record))
+    assert read_record(path) == tiny[0]
 
 
 def test_every_record_of_the_book_can_be_read():

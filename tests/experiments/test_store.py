@@ -48,12 +48,12 @@ def test_a_record_vouches_for_itself(tiny, tmp_path):
     """A changed digit is found, another layout of the file is not a change."""
     record, folder = tiny
     text = (folder / f"{record['name']}.json").read_text()
-    path = tmp_path / "record.json"
+    path = tmp_path / f"{record['name']}.json"
     assert re.search(r'^ "digest": "[0-9a-f]{64}",$', text, flags=re.M)
     loss = str(record["dense"]["history"][0]["loss"])
     assert loss[1] == "."
     path.write_text(text.replace(loss, f"{int(loss[0]) ^ 1}{loss[1:]}"))
-    with pytest.raises(DamagedFile, match=r"record\.json is not as it was written.*restore it"):
+    with pytest.raises(DamagedFile, match=r"\.json is not as it was written.*restore it"):
         read_record(path)
     path.write_text(json.dumps(json.loads(text), sort_keys=True))
     assert read_record(path) == record
