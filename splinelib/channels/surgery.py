@@ -261,7 +261,7 @@ def _functions(modules: Iterable[nn.Module], memo: dict) -> dict[int, object]:
         value
         for module in modules
         for key, value in vars(module).items()
-        if isinstance(value, FunctionType) or (value and key.endswith("_hooks"))
+        if isinstance(value, FunctionType) or (isinstance(value, dict) and key.endswith("_hooks"))
     ]
     held = Held(found, {id(module): memo[id(module)] for module in modules})
     return {id(value): held.moved(value) for value in found if held.reaches(value)}
