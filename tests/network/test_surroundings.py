@@ -249,13 +249,13 @@ def interrupted(call: Callable, model: nn.Module, line: int | None) -> int:
 
 @every_call
 def test_an_interruption_leaves_nothing_behind(name):
-    """A prime step through all lines; the whole of it is `test_interrupted_at_every_line`."""
+    """A dozen lines of each; `test_interrupted_at_every_line` takes all of one call."""
     build, call = CALLS[name]
     model = build()
     call(model)  # caches are filled by then
     lines, before, there = interrupted(call, model, None), modes(), left_on(model)
     assert lines > 100
-    for line in range(1, lines, max(1, lines // 40)):
+    for line in range(1, lines, max(1, lines // 12)):
         interrupted(call, model, line)
         assert modes() == before
         assert left_on(model) == there
