@@ -70,6 +70,18 @@ def test_codes_and_hyperplanes_are_those_of_the_cpu(both):
         sl.affine_map(there, inputs[0])
 
 
+LAYOUTS: dict[str, object] = {}
+
+
+def layout_of(both):
+    """The layout found on the pretended device, once for each network: it takes long there."""
+    here, inputs, there, moved = both
+    if str(here) not in LAYOUTS:
+        LAYOUTS[str(here)] = sl.find_groups(there, moved)
+        assert [*LAYOUTS[str(here)].groups] == [*sl.find_groups(here, inputs).groups]
+    return LAYOUTS[str(here)]
+
+
 @pytest.mark.parametrize("criterion", [*sl.CRITERIA])
 def test_scores_are_those_of_the_cpu(both, criterion):
     here, inputs, there, moved = both
@@ -78,8 +90,9 @@ def test_scores_are_those_of_the_cpu(both, criterion):
             sl.score(there, criterion, data=moved)
         return
     labels = torch.arange(len(inputs)) % 3
-    expected = sl.score(here, criterion, data=inputs, labels=labels)
-    found = sl.score(there, criterion, data=moved, labels=labels.to(DEVICE))
+    layout = layout_of(both)
+    expected = sl.score(here, criterion, data=inputs, labels=labels, layout=layout)
+    found = sl.score(there, criterion, data=moved, labels=labels.to(DEVICE), layout=layout)
     assert list(found) == list(expected)
     for name, scores in expected.items():
         torch.testing.assert_close(found[name].cpu(), scores)
