@@ -141,30 +141,28 @@ function compactPage(named, pictures, app) {
       "div",
       { class: "pg-bar" },
       named.play,
-      element(
-        "label",
-        { class: "pg-slide" },
-        element("span", {}, "units removed"),
-        named.gone,
-        named.count,
-      ),
+      unitsRemoved(named),
       open,
     ),
     named.message,
   ];
 }
 
+function unitsRemoved(named) {
+  return element(
+    "label",
+    { class: "pg-slide" },
+    element("span", {}, "units removed"),
+    named.gone,
+    named.count,
+  );
+}
+
 function pruneGroup(named) {
   return group(
     "prune",
     "Prune",
-    element(
-      "label",
-      { class: "pg-slide" },
-      element("span", {}, "units removed"),
-      named.gone,
-      named.count,
-    ),
+    unitsRemoved(named),
     element(
       "div",
       { class: "pg-row" },

@@ -43,8 +43,6 @@ class Measurement:
     batch_size: int
 
 
-@undisturbed("model")
-@torch.no_grad()
 def measure(
     model: nn.Module, example: Tensor, repeats: int = 9, threads: int | None = 1
 ) -> Measurement:

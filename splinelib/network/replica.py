@@ -83,23 +83,28 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
             state[key] = value
         if "_compiled_call_impl" in state:  # which runs the module that was compiled
             state["_compiled_call_impl"] = None
+    own: dict[int, object] = {}
     held = Held([value for _, _, value in waiting], copies)
     for state, key, value in waiting:
-        state[key] = held.moved(value) if held.reaches(value) else _own(value)
+        state[key] = held.moved(value) if held.reaches(value) else _own(value, own)
     return copies[id(model)]
 
 
-def _own(value):
+def _own(value, memo: dict[int, object]):
     """Containers of the copy's own, to which a run may add: hooks, or what a forward collects."""
+    if id(value) in memo:  # one container stays one, also where it holds itself
+        return memo[id(value)]
     kind = type(value)
-    if kind in (dict, OrderedDict):
-        return kind((key, _own(item)) for key, item in value.items())
-    if kind in (list, deque):
-        new = copy.copy(value)
+    if kind is set:
+        memo[id(value)] = set(value)
+    elif kind in (dict, OrderedDict):
+        new = memo[id(value)] = kind()
+        new.update({key: _own(item, memo) for key, item in list(value.items())})
+    elif kind in (list, deque):
+        new = memo[id(value)] = copy.copy(value)
         new.clear()
-        new.extend(map(_own, value))
-        return new
-    return set(value) if kind is set else value
+        new.extend([_own(item, memo) for item in list(value)])
+    return memo.get(id(value), value)
 
 
 def _blank(module: nn.Module) -> nn.Module:

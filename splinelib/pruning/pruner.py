@@ -17,7 +17,6 @@ from .scoring import Scores, context_for, group_scores, residual_scores
 from .selection import select
 
 
-@undisturbed("model")
 def prune(
     model: nn.Module,
     ratio: float,

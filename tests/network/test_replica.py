@@ -210,3 +210,13 @@ def test_a_lazy_module_has_to_run_once_before():
         replica(model)
     model(torch.zeros(1, 4))
     assert replica(model)[0].weight is model[0].weight
+
+
+def test_containers_are_copied_once_and_may_hold_themselves():
+    model = nn.Linear(1, 1)
+    model.seen = model.again = [1, {"a": []}]
+    model.seen.append(model.seen)
+    copied = replica(model)
+    copied.seen[1]["a"].append(2)
+    assert copied.seen is copied.again is copied.seen[2]
+    assert model.seen[1] == {"a": []} and model.seen[2] is model.seen

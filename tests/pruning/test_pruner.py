@@ -100,11 +100,11 @@ def test_lsq_scores_are_a_common_residual_already(network, data):
 @pytest.mark.parametrize(("ways", "passes"), [(WAYS, 1), (WAYS[::-1], 2)])
 def test_the_dense_network_sees_the_data_once(network, data, ways, passes):
     """However often it is pruned and refitted, without a graph; twice where a refit comes first."""
-    seen = []
+    seen, weight = [], network[0].weight
 
     def look(layer, _, output):
         # Networks that are made of it bring the hook along; replicas share the weight.
-        if layer.weight is network[0].weight:
+        if layer.weight is weight:
             seen.append(len(output))
             assert not output.requires_grad
 
