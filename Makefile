@@ -1,6 +1,7 @@
 # The two commands are `make book` and `make test`; `make` alone lists the rest.
 PYTHON ?= python3
 SCALE ?= quick
+JOBS ?= 2
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
@@ -12,13 +13,14 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  SCALE=cpu make book   runs the chapters on the real CIFAR-10 (under an hour each)"
+	@echo "  JOBS=4 make test      tests in four processes (two unless told; 2 GB each)"
 	@echo "  PYTHON=python3.12     names the Python (3.11 or later) that .venv is made from"
 
 book: environment ## Run every chapter that changed and build the pages
 	@$(RUN) -m tools.book --scale $(SCALE)
 
 test: test-environment ## Test the library, the chapters and the built book
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 lab: environment ## Open the chapters in JupyterLab, with live widgets
 	@$(RUN) -m jupyterlab --notebook-dir=book

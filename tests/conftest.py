@@ -10,6 +10,7 @@ import torch
 
 from tools import book, chapters
 
+ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -40,6 +41,40 @@ def need_cuda() -> None:
     if has_gpu():
         unavailable("This machine has a GPU, and PyTorch cannot use it.")
     pytest.skip("this machine has no GPU")
+
+
+def workers() -> int:
+    """How many processes of pytest-xdist share the tests; 1 without it."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+
+
+def share_of_the_cores() -> int:
+    """The cores that are left to this process where several share the tests."""
+    return max(1, chapters.available_cores() // workers())
+
+
+def pytest_configure() -> None:
+    """Keep to this process's share of the cores, and what it starts as well."""
+    if workers() > 1:
+        os.environ["OMP_NUM_THREADS"] = str(share_of_the_cores())
+        torch.set_num_threads(share_of_the_cores())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say which tests share a process: those of the book, which goes first, and those of a file.
+
+    The chapters are executed once, by the process that tests them, while the others go on.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    groups = {
+        item: "the book" if "executed" in item.fixturenames else str(item.path.relative_to(ROOT))
+        for item in items
+    }
+    items.sort(key=lambda item: groups[item] != "the book")  # stable: files keep their order
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -79,7 +114,7 @@ def executed(request, pytestconfig) -> dict[Path, chapters.Execution]:
     if not any("html" in item.fixturenames for item in items):
         notebooks = [notebook for notebook in notebooks if {notebook, None} & asked]
     with visible_progress(pytestconfig):
-        return {run.source: run for run in chapters.execute(notebooks)}
+        return {run.source: run for run in chapters.execute(notebooks, jobs=share_of_the_cores())}
 
 
 def _notebook(parameters: dict) -> Path | None:

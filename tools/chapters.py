@@ -113,6 +113,11 @@ def is_current(notebook: Path, scale: str) -> bool:
         return False
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def kernel_environment(threads: int) -> dict[str, str]:
     """Environment of a kernel: this Python, static widgets, its share of the cores."""
     return os.environ | {
@@ -236,7 +241,9 @@ def run_notebook(notebook: Path, scale: str, threads: int) -> Execution:
     return Execution(notebook, target, seconds)
 
 
-def execute(selected: list[Path], scale: str = "quick") -> list[Execution]:
+def execute(
+    selected: list[Path], scale: str = "quick", jobs: int | None = None
+) -> list[Execution]:
     """Execute the chapters that have changed since their last execution.
 
     Parameters
@@ -246,13 +253,15 @@ def execute(selected: list[Path], scale: str = "quick") -> list[Execution]:
     scale : {"quick", "cpu", "paper"}
         Passed to each chapter. At ``quick`` the chapters run side by side on one core
         each; the larger scales train for long and get the whole machine one by one.
+    jobs : int, optional
+        Cores to use; all of them by default.
 
     Returns
     -------
     list of Execution
         One per chapter, in the order given. Failures are reported in it, not raised.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = jobs or available_cores()
     workers, threads = (cores, 1) if scale == "quick" else (1, cores)
     BUILD.mkdir(exist_ok=True)
     remove_left_behind()

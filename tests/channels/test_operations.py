@@ -36,7 +36,7 @@ def test_operations_are_spelt_as_torch_spells_them(name):
         (aten.index_put_.default, rules.unknown),
         (aten.nonzero.default, rules.unknown),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_rules(operation, rule):
     assert rule_of(operation) is rule
