@@ -8,13 +8,15 @@ interrupted, and several threads can look at one model.
 import copy
 import functools
 import types
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+
+from .belonging import check_belongs
 
 # What holds no module, whatever its value.
 _ATOMS = {
@@ -23,6 +25,7 @@ _ATOMS = {
     *(np.ndarray, nn.Parameter),
 }
 _SEQUENCES = (list, tuple, set, frozenset, deque)
+_MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 # How many attributes, and what they hold, are looked through for modules: more is no network.
 _LIMIT = 200_000
 
@@ -47,13 +50,15 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
     -------
     torch.nn.Module
         Containers, functions and objects through which the model reaches its modules, or tensors
-        that were copied, lead to the copies. Other containers are copied, with what they hold
-        shared, as all else is.
+        that were copied, lead to the copies. Other containers, tensors and arrays, in which a
+        forward may keep something, are copied. All else is shared: what a forward writes into
+        its parameters or into objects of other classes, it writes into the model's.
 
     Raises
     ------
     ValueError
-        For a lazy module that has not run yet.
+        For a lazy module that has not run yet, and where a forward runs modules with weights
+        that are not part of the model (`check_belongs`).
 
     Examples
     --------
@@ -66,6 +71,7 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
         return model  # whoever runs it says what is wrong with it
     modules = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
     _check_made(model)
+    check_belongs(model)
     tensors, waiting = _tensors(modules, changed), []
     copies = tensors | {id(module): _blank(module) for module in modules}
     for module in modules:
@@ -76,29 +82,37 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
                 value = {n: tensors.get(id(t), t) for n, t in list(value.items())}
             elif kind in (dict, OrderedDict) and not value:  # hooks, to which a run adds its own
                 value = kind()
-            elif kind in (Tensor, nn.Parameter):
+            elif kind is nn.Parameter:
                 value = tensors.get(id(value), value)
-            elif kind not in _ATOMS:
+            elif kind in (Tensor, np.ndarray) or kind not in _ATOMS:
                 waiting.append((state, key, value))
             state[key] = value
         if "_compiled_call_impl" in state:  # which runs the module that was compiled
             state["_compiled_call_impl"] = None
+        waiting += [(module, name, value) for name, value in _slots(module).items()]
     own: dict[int, object] = {}
     held = Held([value for _, _, value in waiting], copies)
-    for state, key, value in waiting:
-        state[key] = held.moved(value) if held.reaches(value) else _own(value, own)
+    for place, key, value in waiting:
+        new = held.moved(value) if held.reaches(value) else _own(value, own)
+        if isinstance(place, dict):
+            place[key] = new
+        else:  # a slot
+            object.__setattr__(copies[id(place)], key, new)
     return copies[id(model)]
 
 
 def _own(value, memo: dict[int, object]):
-    """Containers of the copy's own, to which a run may add: hooks, or what a forward collects."""
+    """What a run may write to as the copy's own: hooks, or what a forward keeps in attributes."""
     if id(value) in memo:  # one container stays one, also where it holds itself
         return memo[id(value)]
     kind = type(value)
-    if kind is set:
+    if kind is np.ndarray or (kind is Tensor and value.is_leaf and not value.requires_grad):
+        copy.deepcopy(value, memo)  # of tensors on one storage, one storage
+    elif kind is set:
         memo[id(value)] = set(value)
-    elif kind in (dict, OrderedDict):
-        new = memo[id(value)] = kind()
+    elif kind in _MAPPINGS:
+        new = memo[id(value)] = copy.copy(value)
+        new.clear()
         new.update({key: _own(item, memo) for key, item in list(value.items())})
     elif kind in (list, deque):
         new = memo[id(value)] = copy.copy(value)
@@ -113,6 +127,14 @@ def _blank(module: nn.Module) -> nn.Module:
         return object.__new__(kind)
     except TypeError:  # a class that is partly in C
         return kind.__new__(kind)
+
+
+def _slots(module: nn.Module) -> dict[str, object]:
+    """What a module keeps in slots of its class, of which its `__dict__` knows nothing."""
+    named = [vars(kind).get("__slots__", ()) for kind in type(module).__mro__]
+    names = [n for slots in named for n in ([slots] if isinstance(slots, str) else slots)]
+    unused = ("__dict__", "__weakref__")
+    return {n: getattr(module, n) for n in names if n not in unused and hasattr(module, n)}
 
 
 def _tensors(modules: list[nn.Module], changed: Callable) -> dict[int, Tensor]:
@@ -220,6 +242,8 @@ class Held:
             new.cell_contents = self.moved(value.cell_contents)
         elif isinstance(value, types.FunctionType):
             new = self._function(value)
+        elif hasattr(value, "cache_parameters"):  # of functools: empty: it remembers the model's
+            new = functools.lru_cache(**value.cache_parameters())(self.moved(value.__wrapped__))
         else:
             new = self._memo[id(value)] = copy.copy(value)
             new.__dict__.update({k: self.moved(v) for k, v in list(value.__dict__.items())})

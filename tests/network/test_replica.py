@@ -1,7 +1,8 @@
 import functools
 import threading
-from collections import namedtuple
+from collections import Counter, defaultdict, namedtuple
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -220,3 +221,46 @@ def test_containers_are_copied_once_and_may_hold_themselves():
     copied.seen[1]["a"].append(2)
     assert copied.seen is copied.again is copied.seen[2]
     assert model.seen[1] == {"a": []} and model.seen[2] is model.seen
+
+
+class Keeping(nn.Module):
+    """Writes into what it keeps in attributes, as no forward should."""
+
+    __slots__ = ("calls", "reader")
+
+    def __init__(self):
+        super().__init__()
+        self.reader = nn.Linear(2, 2)
+        self.calls = [0]
+        self.sums = torch.zeros(4)
+        self.first, self.last = self.sums[:2], self.sums[2:]
+        self.rows, self.counts, self.lists = np.zeros(2), Counter(), defaultdict(list)
+
+    def forward(self, x):
+        self.first += 1
+        self.last += 2
+        self.rows += 1
+        self.calls[0] += 1
+        self.counts["calls"] += 1
+        self.lists["calls"].append(1)
+        return self.reader(x)
+
+
+def test_what_a_forward_keeps_is_kept_on_the_copy():
+    model = Keeping()
+    copied = replica(model)
+    copied(torch.zeros(1, 2))
+    assert model.calls == [0] and not model.counts and not model.lists
+    assert not model.sums.any() and not model.rows.any()
+    assert copied.sums.tolist() == [1, 1, 2, 2]  # views stay views
+    assert copied.counts == {"calls": 1} and copied.lists == {"calls": [1]}
+    assert copied.reader is not model.reader and copied.reader.weight is model.reader.weight
+
+
+def test_a_cache_that_leads_to_a_module_is_made_anew():
+    model = nn.Sequential(nn.Linear(2, 2))
+    model.reader = functools.lru_cache(maxsize=7)(lambda: model[0])
+    assert model.reader() is model[0]
+    copied = replica(model)
+    assert copied.reader() is copied[0] and copied.reader.cache_parameters()["maxsize"] == 7
+    assert model.reader() is model[0]
