@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 import splinelib as sl
+from splinelib.data import caches
 from splinelib.errors import DamagedFile
 from splinelib.experiments import Protocol, read_record, resuming, run, watch
 from splinelib.training import read_checkpoint
@@ -60,6 +61,9 @@ def kinds(folder: Path) -> dict[str, Kind]:
         **{"train_images": images, "train_labels": labels, "test_images": images},
         **{"test_labels": labels, "classes": np.array(list("abcdefghij"))},
     )
+    mapped = folder / "mapped.npy"
+    np.save(mapped, images)
+    caches.seal(mapped)
     codes = max(work.glob("codes-*.npz"))
     source, epoch = watch.source(
         sl.experiments.Ticket("spline", 0.5), record["early_bird"], protocol
@@ -67,6 +71,9 @@ def kinds(folder: Path) -> dict[str, Kind]:
     return {
         "data cache": Kind(
             folder / "cifar10.npz", lambda path: vars(sl.data.load("cifar10", path.parent))
+        ),
+        "mapped images": Kind(
+            mapped, lambda path: {"images": caches.read_sealed(path, images.shape)}
         ),
         "checkpoint": Kind(work / "dense.pt", read_checkpoint),
         "record": Kind(folder / f"{protocol.name}.json", read_record),

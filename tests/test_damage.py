@@ -11,7 +11,16 @@ def kinds(tmp_path_factory):
     return damage.kinds(tmp_path_factory.mktemp("files"))
 
 
-NAMES = ("data cache", "checkpoint", "record", "codes", "pruned network", "draw", "drawn ticket")
+NAMES = (
+    "data cache",
+    "mapped images",
+    "checkpoint",
+    "record",
+    "codes",
+    "pruned network",
+    "draw",
+    "drawn ticket",
+)
 
 
 @pytest.mark.parametrize(("name", "kind_of_damage"), [*itertools.product(NAMES, damage.DAMAGES)])

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import DamagedFile
 from ..files import replacing
 from ..progress import bar
-from .caches import damaged
+from .caches import read_sealed, seal
 from .dataset import CHUNK, Dataset, statistics
 
 # Bytes of decoded images from which a folder's are kept in a file.
@@ -142,14 +142,8 @@ def _read_tree(folder: Path, classes: list[str], size: int, root: Path) -> tuple
             _decode(paths, written, f"decode {folder.name} into {cache.name}")
             written.flush()
             del written
-    try:
-        # Copy on write: the file stays as it is, and PyTorch has memory that it may write to.
-        images = np.load(cache, mmap_mode="c")
-    except (ValueError, EOFError, OSError) as error:
-        raise damaged(cache, f"it cannot be read ({error})") from error
-    if images.shape != shape or images.dtype != np.uint8:
-        raise damaged(cache, f"it should be uint8 of shape {shape}, not {images.shape}")
-    return torch.from_numpy(images), labels
+            seal(temporary)
+    return torch.from_numpy(read_sealed(cache, shape)), labels
 
 
 def _check_room(root: Path, images: int, size: int) -> None:

@@ -1,5 +1,6 @@
 """Datasets by name: scikit-learn's digits, CIFAR through torchvision, or a folder of images."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -18,6 +19,8 @@ NAMES = ("digits", "cifar10", "cifar100", "folder:PATH")
 # Channel statistics of Early-Bird Tickets' released code (RICE-EIC/Early-Bird-Tickets, main.py),
 # which it uses for CIFAR-10 and CIFAR-100 alike. Other sets are measured.
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+# What a disk says rather than a network.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 _CLASSES = {"cifar10": 10, "cifar100": 100}
 
 
@@ -182,6 +185,8 @@ def _download(name: str, path: Path) -> None:
                 classes=np.asarray(train.classes),
             )
     except (OSError, RuntimeError) as error:
+        if getattr(error, "errno", None) in _DISK:
+            raise
         raise ConnectionError(
             f"{name} is not at {path} and could not be downloaded ({error}). Connect to a network "
             f"and try again, or copy a {name}.npz made on another machine to {path.parent}, or "

@@ -67,11 +67,13 @@ def test_a_large_tree_is_decoded_once_and_mapped_into_memory(tree, tmp_path, mon
             data.load(name, root, image_size=8)
     Image.new("RGB", (30, 30)).save(tree / "train" / "ant" / "9.png")  # another tree now
     assert len(data.load(name, root, image_size=16).train_images) == 7
-    for file in files:
-        file.write_bytes(file.read_bytes()[:150])
     (tree / "train" / "ant" / "9.png").unlink()
-    with pytest.raises(DamagedFile, match="Delete the file"):
-        data.load(name, root, image_size=16)
+    whole = files[0].read_bytes()
+    flipped = whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]
+    for content in (whole[:150], whole[:20], flipped, whole[:-32]):
+        files[0].write_bytes(content)
+        with pytest.raises(DamagedFile, match=r"digest.* Delete the file"):
+            data.load(name, root, image_size=16)
 
 
 def test_a_bad_tree_is_a_clear_message(tree):

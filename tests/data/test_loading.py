@@ -1,5 +1,7 @@
 """Datasets by name, cached, downloaded, damaged."""
 
+import errno
+
 import numpy as np
 import pytest
 import torch
@@ -144,3 +146,14 @@ def test_without_a_network_the_message_says_what_to_do_and_a_second_try_works(
     assert list(tmp_path.iterdir()) == []
     FakeCifar.fails = False
     assert len(data.load("cifar10", root=tmp_path).train_images) == 20
+
+
+def test_a_full_disk_is_not_taken_for_a_lack_of_network(tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        data.load("cifar10", root=tmp_path)
+    assert not isinstance(caught.value, ConnectionError)
+    assert list(tmp_path.iterdir()) == []
