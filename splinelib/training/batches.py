@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .. import parallel
 from ..data.dataset import Dataset
+from .labels import check_labels
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,10 @@ class Batches:
                 f"Inputs are floating point, not {inputs.dtype}; pass the Dataset itself for "
                 "images."
             )
-        if len(inputs) != len(labels) or len(inputs) < 2:
-            raise ValueError(
-                f"Training needs two inputs or more and a label for each: got {len(inputs)} "
-                f"inputs and {len(labels)} labels."
-            )
+        check_labels(labels, inputs, least=2)
         inputs = inputs.detach()  # nothing is learned of the inputs
-        return cls(inputs.to(device), labels.to(device), lambda batch: batch, None, device)
+        labels = labels.to(device, torch.int64)
+        return cls(inputs.to(device), labels, lambda batch: batch, None, device)
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ..network.modes import device_of, evaluating
 from ..network.overflow import holds_nan, overflow
 from ..network.surroundings import undisturbed
+from .labels import check_batch_size, check_classes, check_labels
 
 
 @undisturbed("model")
@@ -42,21 +43,13 @@ def evaluate(
     Raises
     ------
     ValueError
-        Inputs and labels do not go together, or the model's outputs are NaN; the module where
-        that begins is named.
+        Inputs, labels and outputs do not go together, `batch_size` is not a positive whole number,
+        or the model's outputs are NaN; the module where that begins is named.
     TypeError
         Bytes without a transform.
     """
-    if len(images) != len(labels) or not len(images):
-        raise ValueError(
-            f"evaluate needs a label for each input and at least one: got {len(images)} inputs "
-            f"and {len(labels)} labels."
-        )
-    if labels.ndim != 1 or labels.is_floating_point():
-        raise ValueError(
-            f"labels are the class of each input, whole numbers of shape (N,); these are "
-            f"{labels.dtype} of shape {tuple(labels.shape)}."
-        )
+    check_batch_size(batch_size)
+    check_labels(labels, images)
     if transform is None and not images.is_floating_point():
         raise TypeError(
             f"The inputs are {images.dtype}. Pass dataset.to_float(images), or "
@@ -66,9 +59,12 @@ def evaluate(
     correct = torch.zeros((), dtype=torch.int64, device=device)
     nan = torch.zeros((), dtype=torch.bool, device=device)
     with evaluating(model):
-        for inputs, targets in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+        pairs = zip(images.split(batch_size), labels.split(batch_size), strict=True)
+        for place, (inputs, targets) in enumerate(pairs):
             inputs = inputs.to(device, copy=True)  # a forward may write to its input
             logits = model(transform(inputs) if transform else inputs)
+            if not place:  # once: asking stops the queue
+                check_classes(labels, logits)
             correct += (logits.argmax(1) == targets.to(device)).sum()
             nan |= logits.isnan().any()
         if nan:  # read once, since asking stops the queue

@@ -24,12 +24,14 @@ from ..errors import SplineError
 from ..network.inputs import check_dtype
 from ..network.modes import device_of
 from ..network.overflow import holds_nan, overflow
+from ..network.replica import replica
 from ..network.surroundings import undisturbed
 from ..progress import bar
 from ..randomness import generator_of
 from .batches import Batches
 from .checkpoint import Checkpoint, OnEpoch
 from .evaluation import evaluate as evaluate  # it was found here
+from .labels import check_classes
 from .recipe import Recipe
 from .sgd import SGD
 
@@ -137,7 +139,8 @@ def train(
     Raises
     ------
     ValueError
-        A setting is out of range, or the checkpoint belongs to another training run.
+        A setting is out of range, a label is no class of the network, or the checkpoint belongs to
+        another training run.
     DamagedFile
         The checkpoint cannot be read.
     TrainingDiverged
@@ -160,6 +163,7 @@ def train(
     check_dtype(model, batches.example())
     model, batches = _laid_out(copy.deepcopy(model), batches)
     flops = FORWARDS_PER_STEP * forward_flops(model, batches.example())
+    check_classes(batches.labels, _outputs(model, batches.example()))
     optimizer = SGD(model, recipe.momentum, recipe.weight_decay)
     path = None if checkpoint is None else Path(checkpoint)
     decisive = {
@@ -261,6 +265,12 @@ def _sound(loss: float, epoch: int, rate: float) -> float:
             "Lower lr, or check the inputs for values that are not numbers."
         )
     return loss
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, example: Tensor) -> Tensor:
+    """What the network says of one input, before it is trained."""
+    return replica(model).eval()(example.clone())
 
 
 @torch.no_grad()

@@ -62,7 +62,7 @@ def test_a_dataset_is_cropped_if_it_is_to_be_augmented(digits):
         (3, TypeError, "Dataset or a pair"),
         ((torch.zeros(4, 1, dtype=torch.uint8), torch.zeros(4)), TypeError, "uint8"),
         ((torch.zeros(4, 1), torch.zeros(3)), ValueError, "a label for each"),
-        ((torch.zeros(1, 1), torch.zeros(1)), ValueError, "two inputs or more"),
+        ((torch.zeros(1, 1), torch.zeros(1)), ValueError, "2 or more inputs"),
     ],
 )
 def test_bad_data(data, error, match):
