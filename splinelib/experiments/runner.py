@@ -215,6 +215,7 @@ class _Runner:
             checkpoint=self.work / checkpoint,
             context=settings,
             on_epoch=on_epoch,
+            capture=True,
             progress=self.progress,
             label=label,
         )

@@ -1,7 +1,7 @@
 """Stochastic gradient descent with momentum."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
 
@@ -22,7 +22,8 @@ class SGD:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
+    def step(self, lr: float | Tensor) -> None:
+        """Descend. A rate in a tensor, on the parameters' device, can change in a CUDA graph."""
         used = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         sgd(
             [self.parameters[i] for i in used],
