@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tools import book, chapters
-
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
@@ -50,7 +48,8 @@ def workers() -> int:
 
 def share_of_the_cores() -> int:
     """The cores that are left to this process where several share the tests."""
-    return max(1, chapters.available_cores() // workers())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, cores // workers())
 
 
 def pytest_configure() -> None:
@@ -103,11 +102,13 @@ def cifar10_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def executed(request, pytestconfig) -> dict[Path, chapters.Execution]:
-    """Chapters executed once at the quick scale: source notebook -> what became of it.
+def executed(request, pytestconfig) -> dict:
+    """Chapters executed once at the quick scale: source notebook -> `chapters.Execution` of it.
 
     All of them if a test of this session looks at the built pages, else those that are asked for.
     """
+    from tools import chapters  # what makes the book is not on a machine that is there for its GPU
+
     items = [item for item in request.session.items if "executed" in item.fixturenames]
     asked = {getattr(item, "callspec", None) and _notebook(item.callspec.params) for item in items}
     notebooks = chapters.notebooks()
@@ -125,6 +126,8 @@ def _notebook(parameters: dict) -> Path | None:
 @pytest.fixture(scope="session")
 def html(executed, pytestconfig) -> Path:
     """The folder of built pages, made from those same executed copies."""
+    from tools import book
+
     with visible_progress(pytestconfig):
         return book.build().parent
 

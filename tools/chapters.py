@@ -241,9 +241,7 @@ def run_notebook(notebook: Path, scale: str, threads: int) -> Execution:
     return Execution(notebook, target, seconds)
 
 
-def execute(
-    selected: list[Path], scale: str = "quick", jobs: int | None = None
-) -> list[Execution]:
+def execute(selected: list[Path], scale: str = "quick", jobs: int | None = None) -> list[Execution]:
     """Execute the chapters that have changed since their last execution.
 
     Parameters

@@ -11,6 +11,16 @@ import torch
 
 from .. import parallel
 
+_shared: set[str] = set()
+
+
+def shared_by_others() -> None:
+    """Say that other processes work on this one's GPU, whose meter then counts theirs as well.
+
+    From then on no `Meter` of this process gives a reading.
+    """
+    _shared.add("by others")
+
 
 class Meter:
     """Energy from now on, of the GPU that a device names.
@@ -28,7 +38,7 @@ class Meter:
 
     def __init__(self, device: torch.device):
         self.device = device
-        self.start = millijoules(device)
+        self.start = None if _shared else millijoules(device)
 
     def read(self) -> dict[str, float]:
         """``{"joules": ...}`` since the meter was made, or nothing; waits for the device.
@@ -38,7 +48,7 @@ class Meter:
         if self.device.type != "cuda":
             return {}
         torch.cuda.synchronize(self.device)
-        now = millijoules(self.device)
+        now = None if _shared else millijoules(self.device)
         known = self.start is not None and now is not None
         # Every process takes part, whether it knows its own figure or not.
         figures = torch.tensor(

@@ -108,6 +108,19 @@ PRESETS = {
 }
 
 
+# What is wanted most of "paper", for a GPU that is there for minutes: what the paper's first claim
+# rests on, one seed after the other.
+LEASE = [
+    Grid({"dataset": ["cifar10"], "network": ["vgg16"], "seed": [seed], **more}, methods, ratios)
+    for seed in _SEEDS
+    for more, methods, ratios in (
+        ({}, ("spline@residual+refit",), (0.5, 0.3, 0.7)),
+        ({}, ("lottery:magnitude", "bn"), (0.5,)),
+        ({"epochs": [80]}, (), ()),
+    )
+]
+
+
 def merged(
     grids: Sequence[Grid],
     settings: Mapping[str, Sequence] | None = None,

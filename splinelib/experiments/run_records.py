@@ -147,6 +147,7 @@ _RESULT = {
     "pflop": AMOUNT,
     "units": AMOUNT,
     "seconds": AMOUNT,
+    "peak_memory?": COUNT,  # bytes of tensors on the GPU, at most
     "provenance": PROVENANCE,
 }
 RECORD = {

@@ -45,6 +45,8 @@ from .watch import Watch
 
 # Inputs of the latency measurement and of the rehearsal.
 _FEW = 16
+# Whether training on a GPU replays its steps as a CUDA graph; the networks here all allow it.
+CAPTURE = True
 
 
 def run(
@@ -208,6 +210,8 @@ class _Runner:
         return result
 
     def train(self, model, checkpoint: str, label: str, on_epoch, settings: dict, start: int = 0):
+        if device().type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         return train(
             model,
             self.dataset,
@@ -215,7 +219,7 @@ class _Runner:
             checkpoint=self.work / checkpoint,
             context=settings,
             on_epoch=on_epoch,
-            capture=True,
+            capture=CAPTURE,
             progress=self.progress,
             label=label,
         )
@@ -348,7 +352,10 @@ def _as_trained(model: nn.Module) -> nn.Module:
 
 def _result(history: list[dict], size: dict, ledger: FlopsLedger) -> dict:
     """What dense networks and tickets have in common in a record."""
+    on_gpu = device().type == "cuda"
+    peak = {"peak_memory": torch.cuda.max_memory_allocated()} if on_gpu else {}
     return {
+        **peak,
         "test_accuracy": history[-1]["test_accuracy"],
         "history": history,
         "size": size,

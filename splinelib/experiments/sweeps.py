@@ -19,6 +19,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .. import parallel
+from ..cost.energy import shared_by_others
 from ..progress import bar
 from ..scores.criteria import CRITERIA
 from . import workers
@@ -170,6 +171,8 @@ def _one(
         torch.set_num_threads(threads)
     if at_once > 1 and torch.cuda.is_available():
         torch.cuda.set_device(number % torch.cuda.device_count())
+        if at_once > torch.cuda.device_count():
+            shared_by_others()
     path = folders(options["folder"])[0] / f"{protocol.name}.json"
     before = _recorded(path, tickets)
     try:

@@ -167,7 +167,7 @@ def train(
     batches = Batches.of(data, recipe.augment, device)
     _check_shares(recipe, len(batches))
     check_dtype(model, batches.example())
-    model, batches = _laid_out(copy.deepcopy(model), batches)
+    model, batches = laid_out(copy.deepcopy(model), batches)
     flops = FORWARDS_PER_STEP * forward_flops(model, batches.example())
     check_classes(batches.labels, _outputs(model, batches.example()))
     optimizer = SGD(model, recipe.momentum, recipe.weight_decay)
@@ -279,11 +279,13 @@ def _check_shares(recipe: Recipe, examples: int) -> None:
         )
 
 
-def _laid_out(model: nn.Module, batches: Batches) -> tuple[nn.Module, Batches]:
+def laid_out(model: nn.Module, batches: Batches) -> tuple[nn.Module, Batches]:
     """A network of convolutions with its channels last, where that is safe, and inputs to match."""
     if batches.device.type == "cpu" and _overruns(model):
         normalise = batches.transform
-        return model, replace(batches, transform=lambda batch: normalise(batch).contiguous())
+        # Not `contiguous`, which leaves images of one channel with the strides of channels last.
+        usual = {"memory_format": torch.contiguous_format}
+        return model, replace(batches, transform=lambda batch: normalise(batch).clone(**usual))
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         model = model.to(memory_format=torch.channels_last)
     return model, batches

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import unavailable
+from conftest import ROOT, unavailable
 from networks import tensors
 
 from splinelib.codes import packing
 from splinelib.codes.digests import digests
-from tools.chapters import ROOT
 
 
 def check_fused(device: str) -> int:

@@ -9,6 +9,7 @@ from torch import nn
 
 from splinelib import data, models, training
 from splinelib.training import evaluate, loop, train
+from splinelib.training.batches import Batches
 
 
 def test_an_mlp_learns_digits(digits):
@@ -131,3 +132,11 @@ def test_layers_that_overrun_their_memory_keep_the_usual_layout():
     model = models.resnet18(width=0.0625, image_size=64, classes=2)
     trained = train(model, (images, torch.arange(8) % 2), epochs=3, batch_size=4, progress=False)
     assert all(row["loss"] == row["loss"] for row in trained.history)
+
+
+def test_images_of_one_channel_get_the_usual_layout_too(digits):
+    """Of one channel, the strides of channels last count as contiguous, and the layers went on."""
+    model = models.build("resnet18", digits, width=0.05)
+    _, batches = loop.laid_out(model, Batches.of(digits, True, torch.device("cpu")))
+    inputs, *_ = next(batches.shuffled(4, torch.Generator()))
+    assert inputs.stride() == (64, 64, 8, 1)
