@@ -5,12 +5,12 @@ JOBS ?= 2
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test-environment book test lab lint format clean
+.PHONY: help environment test-environment book test test-oldest lab lint format clean
 
 help: ## Show this list
 	@echo "Spline Theory for Deep Network Pruning"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  SCALE=cpu make book   runs the chapters on the real CIFAR-10 (under an hour each)"
 	@echo "  JOBS=4 make test      tests in four processes (two unless told; 2 GB each)"
@@ -21,6 +21,9 @@ book: environment ## Run every chapter that changed and build the pages
 
 test: test-environment ## Test the library, the chapters and the built book
 	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder
+
+test-oldest: test-environment ## Test the library with the oldest packages that it takes
+	@$(RUN) -m tools.oldest
 
 lab: environment ## Open the chapters in JupyterLab, with live widgets
 	@$(RUN) -m jupyterlab --notebook-dir=book

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tools import book, chapters, environment
+from tools import book, chapters, environment, oldest
 
 CONTENTS = """
 format: jb-book
@@ -242,3 +242,18 @@ def test_make_alone_lists_the_commands():
     shown = subprocess.run(["make"], cwd=chapters.ROOT, capture_output=True, text=True).stdout
     for command in ("make book", "make test", "make lint", "make clean"):
         assert command in shown
+
+
+# --- the oldest packages -----------------------------------------------------------------
+
+
+def test_every_package_of_the_library_is_pinned_at_its_lower_bound():
+    pins = oldest.oldest()
+    assert "torch==2.11.*" in pins and "torch-pruning==1.6.1" in pins
+    assert oldest.lower_bound("jupyter-book>=1.0.4,<2") == "jupyter-book==1.0.4"
+
+
+def test_the_folders_that_the_oldest_packages_are_tested_on_are_those_of_the_library():
+    """All of the library's rooms, but those of the book, of records and of ONNX."""
+    rooms = {path.parent.name for path in (chapters.ROOT / "splinelib").glob("*/__init__.py")}
+    assert rooms - set(oldest.TESTS) == {"exhibits", "experiments", "plotting"}
