@@ -25,8 +25,8 @@ from ..text import differences
 from ..training.evaluation import evaluate
 from ..training.loop import Trained, train
 from . import watch
-from .origin import provenance
 from .protocol import Protocol, Ticket, asked_for, check_criteria, check_name, command, each_once
+from .results import as_trained, result, widths
 from .resuming import (
     adopt,
     check_images,
@@ -225,7 +225,7 @@ class _Runner:
         )
 
     def size(self, model: nn.Module) -> dict:
-        return asdict(measure(_as_trained(model), self.inputs(_FEW)))
+        return asdict(measure(as_trained(model), self.inputs(_FEW)))
 
     @parallel.first_only
     def rehearse(self, tickets: Sequence[Ticket]) -> None:
@@ -261,7 +261,7 @@ class _Runner:
                 "shape": list(self.dataset.shape),
                 "images": self.settings["images"],
             },
-            "dense": _result(trained.history, self.size(trained.model), ledger),
+            "dense": result(trained.history, self.size(trained.model), ledger),
             "early_bird": watcher.report(trained.history),
             "tickets": [],
         }
@@ -307,10 +307,10 @@ class _Runner:
     @parallel.first_only
     def _ticket_result(self, dense: nn.Module, trained: Trained, ledger: FlopsLedger) -> dict:
         size = self.size(trained.model)
-        both = [_as_trained(dense), _as_trained(trained.model)]
+        both = [as_trained(dense), as_trained(trained.model)]
         dense_latency, size["latency"] = latencies(both, self.inputs(_FEW))
         timing = {"dense_latency": dense_latency, "timed_in_turns": True}
-        return timing | _result(trained.history, size, ledger)
+        return timing | result(trained.history, size, ledger)
 
     @parallel.first_only
     def draw(self, dense: nn.Module, ticket: Ticket, settings: dict) -> tuple[nn.Module, dict]:
@@ -341,40 +341,8 @@ class _Runner:
             "scoring_seconds": time.perf_counter() - began,
             "scoring_flops": counter.total,
             "accuracy_before_training": self.accuracy(small)["test_accuracy"],
-            "widths": _widths(dense, small),
+            "widths": widths(dense, small),
         }
-
-
-def _as_trained(model: nn.Module) -> nn.Module:
-    """The network in the layout that training gives it, for what is timed to lie alike."""
-    return model.to(memory_format=torch.channels_last)
-
-
-def _result(history: list[dict], size: dict, ledger: FlopsLedger) -> dict:
-    """What dense networks and tickets have in common in a record."""
-    on_gpu = device().type == "cuda"
-    peak = {"peak_memory": torch.cuda.max_memory_allocated()} if on_gpu else {}
-    return {
-        **peak,
-        "test_accuracy": history[-1]["test_accuracy"],
-        "history": history,
-        "size": size,
-        "flops": ledger.entries,
-        "pflop": ledger.pflop,
-        "units": ledger.units,
-        "seconds": sum(row["seconds"] for row in history),
-        "provenance": provenance(),
-    }
-
-
-def _widths(dense: nn.Module, small: nn.Module) -> dict[str, list[int]]:
-    """Outputs of each weight layer before and after pruning."""
-    after = dict(small.named_modules())
-    return {
-        name: [len(module.weight), len(after[name].weight)]
-        for name, module in dense.named_modules()
-        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
-    }
 
 
 @parallel.first_only

@@ -1,0 +1,20 @@
+"""What records say of a trained network."""
+
+import torch
+from torch import nn
+
+from splinelib.cost.flops import FlopsLedger
+from splinelib.experiments import results
+
+
+def test_a_result_is_that_of_the_last_epoch():
+    history = [{"test_accuracy": 0.5, "seconds": 2.0}, {"test_accuracy": 0.4, "seconds": 3.0}]
+    told = results.result(history, {"channels": 3}, FlopsLedger({"dense": 1e15}))
+    assert told["test_accuracy"] == 0.4 and told["seconds"] == 5 and told["pflop"] == 1
+    assert ("peak_memory" in told) == torch.cuda.is_available()
+
+
+def test_widths_are_outputs_before_and_after():
+    dense = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+    small = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2))
+    assert results.widths(dense, small) == {"0": [4, 3], "3": [2, 2]}
