@@ -1,5 +1,6 @@
 """The built book in a headless Chromium, opened as files, with nothing else to load from."""
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tools import chapters
+from tools import chapters, pages
 
 PAGES = [page for page in chapters.pages() if chapters.page_source(page)]
 # A chapter has a number; a page of reference, such as the list of records, has no exercises.
@@ -97,6 +98,18 @@ def test_first_page_is_found_from_the_top(html, browser):
     assert "Spline Theory for Deep Network Pruning" in page.title()
     assert page.locator("article h1").count() == 1
     page.close()
+
+
+def test_chapter_says_its_number(opened):
+    """In its title, in the browser's tab and in the sidebar: that of its file, the same way."""
+    title = opened.page.locator("article h1").inner_text()
+    number = pages.number(opened.url)
+    assert bool(re.match(r"\d+\. ", title)) == (number is not None)
+    if number is not None:
+        assert title.startswith(f"{number}. ")
+        assert opened.page.title().startswith(f"{number}. ")
+        current = opened.page.locator(".bd-sidebar .current.active > a").first
+        assert current.text_content().strip().startswith(f"{number}. ")
 
 
 # --- reading ----------------------------------------------------------------------------

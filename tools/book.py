@@ -17,9 +17,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import yaml
 
-from tools import chapters
+from tools import chapters, pages
 from tools.bundle import bundle
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
@@ -71,7 +72,9 @@ def stage(scale: str) -> None:
     for notebook in chapters.notebooks():
         target = STAGE / notebook.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(chapters.executed_path(notebook, scale), target)
+        copy = nbformat.read(chapters.executed_path(notebook, scale), as_version=4)
+        pages.complete(copy, notebook)
+        nbformat.write(copy, target)
     shutil.copyfile(ROOT / "_config.yml", STAGE / "_config.yml")
     (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))
     assets = STAGE / "book/_assets"

@@ -8,7 +8,8 @@ package is on top of the library: it may use everything, and no other package im
 
 Which records: `choosing`; how they are written: `wording`. Early birds: `settling`, `draws`,
 `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`. Tickets:
-`tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Networks of others: `networks`. How
+`tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Networks of others: `networks`. The
+front page: `verdicts`. How
 they were made: `runs`, `sheets`.
 """
 
@@ -30,6 +31,7 @@ from . import (
     streams,
     tickets,
     units,
+    verdicts,
     watching,
     wording,
 )
@@ -52,6 +54,7 @@ __all__ = [
     "streams",
     "tickets",
     "units",
+    "verdicts",
     "watching",
     "wording",
 ]
