@@ -98,10 +98,21 @@ def link(name: str, kind: str = "record") -> str:
     return f"../reproduce.html#{quote(anchor(name, kind))}"
 
 
+def origins(names: Sequence[str], kind: str = "record") -> tuple[tuple[str, str], ...]:
+    """Names of records with their addresses, as `plotting.Cell` takes them; kinds as in `anchor`.
+
+    Examples
+    --------
+    >>> origins(["a"])
+    (('a', '../reproduce.html#record-a'),)
+    """
+    return tuple((name, link(name, kind)) for name in names)
+
+
 def of_seeds(
     values: Sequence[float], names: Sequence[str], pattern: str = "{:.1f}", note: str | None = None
 ) -> Cell:
-    """Mean and range over seeds, with a link to the record, or to the first of them.
+    """Mean and range over seeds, and the records that they come from.
 
     Parameters
     ----------
@@ -124,7 +135,7 @@ def of_seeds(
     text = plotting.over_seeds(values, pattern)
     if "+" not in pattern:  # between signs a dash would be read as one
         text = text.replace(" to ", "–")
-    return Cell(text, "record", link(names[0]), note)
+    return Cell(text, "record", None, note, origins(names))
 
 
 def table(
