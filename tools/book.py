@@ -75,6 +75,8 @@ def stage(scale: str) -> None:
         copy = nbformat.read(chapters.executed_path(notebook, scale), as_version=4)
         pages.complete(copy, notebook)
         nbformat.write(copy, target)
+    # The records lie beside the pages as they do in a checkout, so that one link serves both.
+    shutil.copytree(ROOT / "data/runs", STAGE / "beside/data/runs")
     shutil.copyfile(ROOT / "_config.yml", STAGE / "_config.yml")
     (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))
     assets = STAGE / "book/_assets"

@@ -8,12 +8,12 @@ package is on top of the library: it may use everything, and no other package im
 
 Which records: `choosing`; how they are written: `wording`. Early birds: `settling`, `draws`,
 `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`. Tickets:
-`tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Networks of others: `networks`. The
-front page: `verdicts`. How
-they were made: `runs`, `sheets`.
+`bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Networks of others:
+`networks`. The front page: `verdicts`. How they were made: `runs`, `sheets`.
 """
 
 from . import (
+    bargains,
     choosing,
     claims,
     costs,
@@ -37,6 +37,7 @@ from . import (
 )
 
 __all__ = [
+    "bargains",
     "choosing",
     "claims",
     "costs",

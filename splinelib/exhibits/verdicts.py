@@ -18,18 +18,12 @@ from ..geometry.partition import partition
 from ..plotting import Figure
 from ..plotting.svg import STYLE
 from ..pruning import shrink
-from . import choosing, claims, costs, rivals, settling, sheets, wording
+from . import bargains, choosing, claims, costs, rivals, settling, sheets, wording
 
 DOMAIN = ((-1.1, 1.1), (-1.1, 1.1))
 # What the paper reports on.
 NETWORKS = ("vgg16", "preresnet101", "resnet18", "resnet50")
-DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet": "ImageNet"}
-NAMES = {
-    "vgg16": "VGG-16",
-    "preresnet101": "PreResNet-101",
-    "resnet18": "ResNet-18",
-    "resnet50": "ResNet-50",
-}
+DATASETS = ("cifar10", "cifar100", "imagenet")
 # A ticket that ends so many points below its dense network still counts as about as good.
 ABOUT_AS_GOOD = 0.5
 
@@ -261,30 +255,27 @@ def saving(records: Sequence[dict], ratios: Sequence[float] = (0.3, 0.5)) -> Ver
     ValueError
         No spline ticket of these ratios is recorded.
     """
-    protocols = choosing.with_tickets(records)
-    if not protocols:
-        raise ValueError("No ticket is recorded.")
-    runs = max(protocols, key=lambda runs: runs[0]["protocol"]["epochs"])
-    contest = rivals.contest(runs, records)
-    drawn = [s for s in contest.group if s.method == "spline" and s.ratio in ratios]
+    contest = bargains.longest(records)
+    drawn = [spread for spread in bargains.drawn_early(contest) if spread.ratio in ratios]
     if not drawn:
-        raise ValueError(f"No spline ticket of {wording.title(runs)} is recorded.")
+        raise ValueError(f"No spline ticket of {wording.title(contest.runs)} is recorded.")
     lines, holds = [], []
     for spread in drawn:
         cost, points = float(np.mean(spread.cost)), float(np.mean(spread.points))
         lottery = float(np.mean(costs.below_lottery(contest.group, spread)))
         lines.append(
-            f"{spread.ratio:.0%} of the units gone: {points:+.1f} points, for {1 / cost:.1f} times "
-            f"less training than the dense run and {lottery:.1f} times less than a one-shot lottery"
+            f"{spread.ratio:.0%} of the units gone, {wording.points([points])} points, "
+            f"{1 / cost:.1f} and {lottery:.1f} times less"
         )
         holds.append(max(1 / cost, lottery) < claims.PAPERS_FACTOR)
     holds += [points > -ABOUT_AS_GOOD for points in drawn[0].points]
     fewer = [won for spread in drawn[1:] for won in rivals.wins(contest, spread, "epochs")]
     holds += [not won for won in fewer]
+    network = wording.proper(contest.runs[0]["protocol"]["network"])
     told = (
-        f"On a narrow {NAMES.get(runs[0]['protocol']['network'], 'network')}: "
-        f"{'; '.join(lines)}. At the milder cut that is about as good as dense; at the deeper, "
-        "the dense network with half of the epochs does better for less."
+        f"On a narrow {network}, against the dense run and against a one-shot lottery: "
+        f"{'; '.join(lines)}. The milder cut is about as good as dense; at the deeper, the dense "
+        "network with half of the epochs does better for less."
     )
     return Verdict(
         claim=f"Training costs up to {claims.PAPERS_FACTOR:g} times fewer FLOPs, at similar or "
@@ -330,8 +321,8 @@ def not_run(records: Sequence[dict]) -> str:
     whole = choosing.having(choosing.with_tickets(records), width=paper.width, epochs=paper.epochs)
     made = {runs[0]["protocol"]["network"] for runs in whole}
     sets = {record["protocol"]["dataset"] for record in records}
-    networks = [NAMES[name] for name in NETWORKS if name not in made]
-    others = [told for name, told in DATASETS.items() if name not in sets]
+    networks = [wording.proper(name) for name in NETWORKS if name not in made]
+    others = [wording.proper(name) for name in DATASETS if name not in sets]
     machines = dict.fromkeys(
         sheets.machine(record["dense"]["provenance"]["hardware"]) for record in records
     )

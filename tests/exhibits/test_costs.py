@@ -31,16 +31,10 @@ def test_a_ticket_without_its_dense_network_is_refused():
 
 def test_overview_has_means_and_shares_of_the_dense_network():
     assert rows(costs.overview(RUNS))[1:] == [
-        ["dense", "90.0", "100", "0.00", "1.0", "100", "100"],
-        ["spline 50%", "90.5", "100", "0.00", "0.5", "75", "68"],
+        ["dense", "90.0", "100", "0.00", "1.0", "100"],
+        ["spline 50%", "90.5", "100", "0.00", "0.5", "68"],
     ]
     assert rows(costs.overview([]))[1][0] == wording.NOTHING
-
-
-def test_latency_that_was_not_timed_in_turns_is_not_told():
-    old = record(ticket("spline", 0.5))
-    old["tickets"][0]["timed_in_turns"] = False
-    assert rows(costs.overview([old]))[2][5] == "not recorded"
 
 
 def test_savings_against_the_dense_run_and_the_lottery():
