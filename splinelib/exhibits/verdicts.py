@@ -18,7 +18,7 @@ from ..geometry.partition import partition
 from ..plotting import Figure
 from ..plotting.svg import STYLE
 from ..pruning import shrink
-from . import bargains, choosing, claims, costs, rivals, settling, sheets, wording
+from . import bargains, choosing, claims, costs, pace, rivals, settling, sheets, wording
 
 DOMAIN = ((-1.1, 1.1), (-1.1, 1.1))
 # What the paper reports on.
@@ -197,7 +197,9 @@ def early(records: Sequence[dict]) -> Verdict:
     fired = [record["early_bird"]["settled_epoch"] for record in runs]
     holds = [epoch is not None and epoch + 1 <= epochs / 10 for epoch in fired]
     left = [
-        still_to_go(record) for record in runs if record["early_bird"]["settled_epoch"] is not None
+        pace.still_to_go(record, epoch + 1)
+        for record, epoch in zip(runs, fired, strict=True)
+        if epoch is not None
     ]
     holds += [share > 0.5 for share in left]
     after = wording.listed([settling.said(None if e is None else e + 1) for e in fired])
@@ -239,12 +241,6 @@ def _small_matrix(record: dict) -> Figure:
         "where the rule fires."
     )
     return plotting.figure(draw, alt, size=(3.0, 2.5))
-
-
-def still_to_go(record: dict) -> float:
-    """Distance from the epoch at which the rule fired to the last, as a share of the first's."""
-    matrix, fired = record["early_bird"]["matrix"], record["early_bird"]["settled_epoch"]
-    return matrix[fired][-1] / matrix[0][-1]
 
 
 def saving(records: Sequence[dict], ratios: Sequence[float] = (0.3, 0.5)) -> Verdict:
