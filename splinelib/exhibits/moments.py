@@ -48,7 +48,7 @@ def by_epoch(
     return plotting.curves(
         {
             "spline": tickets,
-            "dense at the end": np.repeat(dense[:, None], len(epochs), axis=1),
+            "dense (at the end)": np.repeat(dense[:, None], len(epochs), axis=1),
             "dense when drawn": when_drawn,
         },
         x=epochs,
