@@ -112,6 +112,19 @@ def test_chapter_says_its_number(opened):
         assert current.text_content().strip().startswith(f"{number}. ")
 
 
+def test_page_describes_itself(opened):
+    """For search engines, and for cards where its address is shared."""
+    told = opened.page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll("meta[name], meta[property]")]
+            .map(e => [e.getAttribute("name") ?? e.getAttribute("property"), e.content]))"""
+    )
+    assert 20 < len(told["description"]) <= 202 and "<" not in told["description"]
+    assert told["og:description"] == told["description"]
+    assert told["og:title"] == opened.page.title()
+    assert told["twitter:card"] == "summary"
+    assert opened.page.locator("head meta[name=description]").count() == 1
+
+
 # --- reading ----------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from tools import chapters, pages
+from tools import cards, chapters, pages
 from tools.bundle import bundle
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
@@ -89,8 +89,8 @@ def stage(scale: str) -> None:
 
 
 def stage_fingerprint() -> str:
-    """Hash the staging folder and this file: the pages follow from them."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
+    """Hash the staging folder and what makes pages of it: they follow from that."""
+    digest = hashlib.sha256(Path(__file__).read_bytes() + Path(cards.__file__).read_bytes())
     for path in sorted(p for p in STAGE.rglob("*") if p.is_file()):
         digest.update(f"\0{path.relative_to(STAGE)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
@@ -135,6 +135,7 @@ def render() -> None:
     if outcome.returncode != 0:
         raise ChapterError(f"{complaints(LOG)}\n\nThe pages could not be built. All of it: {LOG}")
     built = work / "_build" / "html"
+    cards.describe(built)
     (built / ".fingerprint").write_text(wanted)
     shutil.rmtree(HTML, ignore_errors=True)
     os.replace(built, HTML)
