@@ -1,5 +1,6 @@
 """The built book in a headless Chromium, opened as files, with nothing else to load from."""
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tools import chapters
+from tools import chapters, pages
 
 PAGES = [page for page in chapters.pages() if chapters.page_source(page)]
 # A chapter has a number; a page of reference, such as the list of records, has no exercises.
@@ -97,6 +98,31 @@ def test_first_page_is_found_from_the_top(html, browser):
     assert "Spline Theory for Deep Network Pruning" in page.title()
     assert page.locator("article h1").count() == 1
     page.close()
+
+
+def test_chapter_says_its_number(opened):
+    """In its title, in the browser's tab and in the sidebar: that of its file, the same way."""
+    title = opened.page.locator("article h1").inner_text()
+    number = pages.number(opened.url)
+    assert bool(re.match(r"\d+\. ", title)) == (number is not None)
+    if number is not None:
+        assert title.startswith(f"{number}. ")
+        assert opened.page.title().startswith(f"{number}. ")
+        current = opened.page.locator(".bd-sidebar .current.active > a").first
+        assert current.text_content().strip().startswith(f"{number}. ")
+
+
+def test_page_describes_itself(opened):
+    """For search engines, and for cards where its address is shared."""
+    told = opened.page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll("meta[name], meta[property]")]
+            .map(e => [e.getAttribute("name") ?? e.getAttribute("property"), e.content]))"""
+    )
+    assert 20 < len(told["description"]) <= 202 and "<" not in told["description"]
+    assert told["og:description"] == told["description"]
+    assert told["og:title"] == opened.page.title()
+    assert told["twitter:card"] == "summary"
+    assert opened.page.locator("head meta[name=description]").count() == 1
 
 
 # --- reading ----------------------------------------------------------------------------

@@ -134,7 +134,10 @@ def test_cells_fit_on_a_screen(source):
 
 
 def test_what_shows_records_is_in_the_library(source):
-    """A page that reads records calls exhibits, which tests reach, and hides next to nothing."""
+    """A page that reads records calls exhibits, which tests reach, and hides next to nothing.
+
+    Claims are tests themselves, and show nothing.
+    """
     code = [cell for cell in source.cells if cell.cell_type == "code"]
     if not any("records(" in cell.source for cell in code):
         return
@@ -142,6 +145,7 @@ def test_what_shows_records_is_in_the_library(source):
         cell.source
         for cell in code
         if any("hide" in tag or "remove" in tag for tag in cell.metadata.get("tags", []))
+        and not ("remove-cell" in cell.metadata.tags and "claim(" in cell.source)
     ]
     assert sum(len(text.splitlines()) for text in hidden) < 60
 

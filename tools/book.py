@@ -17,9 +17,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import yaml
 
-from tools import chapters
+from tools import cards, chapters, pages
 from tools.bundle import bundle
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
@@ -71,7 +72,11 @@ def stage(scale: str) -> None:
     for notebook in chapters.notebooks():
         target = STAGE / notebook.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(chapters.executed_path(notebook, scale), target)
+        copy = nbformat.read(chapters.executed_path(notebook, scale), as_version=4)
+        pages.complete(copy, notebook)
+        nbformat.write(copy, target)
+    # The records lie beside the pages as they do in a checkout, so that one link serves both.
+    shutil.copytree(ROOT / "data/runs", STAGE / "beside/data/runs")
     shutil.copyfile(ROOT / "_config.yml", STAGE / "_config.yml")
     (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))
     assets = STAGE / "book/_assets"
@@ -84,8 +89,8 @@ def stage(scale: str) -> None:
 
 
 def stage_fingerprint() -> str:
-    """Hash the staging folder and this file: the pages follow from them."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
+    """Hash the staging folder and what makes pages of it: they follow from that."""
+    digest = hashlib.sha256(Path(__file__).read_bytes() + Path(cards.__file__).read_bytes())
     for path in sorted(p for p in STAGE.rglob("*") if p.is_file()):
         digest.update(f"\0{path.relative_to(STAGE)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
@@ -130,6 +135,7 @@ def render() -> None:
     if outcome.returncode != 0:
         raise ChapterError(f"{complaints(LOG)}\n\nThe pages could not be built. All of it: {LOG}")
     built = work / "_build" / "html"
+    cards.describe(built)
     (built / ".fingerprint").write_text(wanted)
     shutil.rmtree(HTML, ignore_errors=True)
     os.replace(built, HTML)

@@ -6,13 +6,14 @@ what `experiments.across_seeds` makes of them, and return a table, a figure or p
 was not recorded is said to be missing, in the table or as a ValueError, and never made up. This
 package is on top of the library: it may use everything, and no other package imports it.
 
-Which records: `choosing`; how they are written: `wording`. Early birds: `settling`, `draws`,
-`moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`. Tickets:
-`tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Networks of others: `networks`. How
-they were made: `runs`, `sheets`.
+Which records: `choosing`; how they are written: `wording`. Early birds: `pace`, `settling`,
+`draws`, `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`.
+Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Networks of
+others: `networks`. The front page: `verdicts`. How they were made: `runs`, `sheets`.
 """
 
 from . import (
+    bargains,
     choosing,
     claims,
     costs,
@@ -21,6 +22,7 @@ from . import (
     moments,
     networks,
     one_shot,
+    pace,
     printed,
     rivals,
     runs,
@@ -30,11 +32,13 @@ from . import (
     streams,
     tickets,
     units,
+    verdicts,
     watching,
     wording,
 )
 
 __all__ = [
+    "bargains",
     "choosing",
     "claims",
     "costs",
@@ -43,6 +47,7 @@ __all__ = [
     "moments",
     "networks",
     "one_shot",
+    "pace",
     "printed",
     "rivals",
     "runs",
@@ -52,6 +57,7 @@ __all__ = [
     "streams",
     "tickets",
     "units",
+    "verdicts",
     "watching",
     "wording",
 ]

@@ -62,11 +62,13 @@ def lost_table(
 ) -> Table:
     """Points of test accuracy that a refitted cut loses; what was not recorded is said to be so."""
     points = points_lost(group)
-    link = wording.link(group[0]["name"], "oneshot")
+    read = wording.origins([record["name"] for record in group], "oneshot")
 
     def cell(name: str, ratio: float) -> Cell:
         lost = points.get(name, {}).get(ratio)
-        return Cell(None) if lost is None else Cell(over_seeds(lost, "{:.2f}"), "record", link)
+        if lost is None:
+            return Cell(None)
+        return Cell(over_seeds(lost, "{:.2f}"), "record", origins=read)
 
     return table(
         [[name, *(cell(name, ratio) for ratio in ratios)] for name in criteria],
@@ -114,10 +116,10 @@ def price(group: Sequence[dict], criteria: Sequence[str]) -> Table:
     ValueError
         No criterion has both in all records.
     """
-    link = wording.link(group[0]["name"], "oneshot")
+    read = wording.origins([record["name"] for record in group], "oneshot")
     spent = {name: seconds(group, name) for name in criteria}
     rows = [
-        [name, *(Cell(taken, "record", link) for taken in both)]
+        [name, *(Cell(taken, "record", origins=read) for taken in both)]
         for name, both in spent.items()
         if both
     ]

@@ -214,13 +214,13 @@ def two_rules(twice: Twice) -> Table:
     """Accuracy of the tickets that either rule drew, and the difference seed by seed."""
     rows = []
     for pair in twice.pairs:
-        link = wording.link(pair.names[0])
+        read = wording.origins(pair.names)
         means = [f"{100 * np.mean(accuracy):.1f}" for accuracy in (pair.codes, pair.masks)]
         rows.append(
             [
                 f"{pair.method} {pair.ratio:.0%}",
                 ", ".join(map(str, pair.after_masks)),
-                *(Cell(mean, "record", link) for mean in means),
+                *(Cell(mean, "record", origins=read) for mean in means),
                 over_seeds([100 * gain for gain in pair.gained], "{:+.1f}"),
             ]
         )

@@ -1,17 +1,15 @@
-"""Tickets that a page trains itself, by the epoch of their draw and by the rule that chose it.
+"""Tickets that a page trains itself, by the epoch of their draw.
 
 `draws` shows what records say of the same question. Epochs are counted from 1.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from .. import plotting
 from ..plotting.svg import Figure
 from ..plotting.tables import Table, table
-from ..text import over_seeds
 
 
 def by_epoch(
@@ -50,7 +48,7 @@ def by_epoch(
     return plotting.curves(
         {
             "spline": tickets,
-            "dense at the end": np.repeat(dense[:, None], len(epochs), axis=1),
+            "dense (at the end)": np.repeat(dense[:, None], len(epochs), axis=1),
             "dense when drawn": when_drawn,
         },
         x=epochs,
@@ -83,57 +81,4 @@ def by_epoch_table(epochs: Sequence[int], tickets: Sequence, cost: Sequence) -> 
         caption="Tickets by the epoch of drawing; FLOPs of dense phase and ticket, dense run = "
         "100 %",
         format=["{}", "{:.1%}", "{:.1%}", "{:.0%}"],
-    )
-
-
-@dataclass(frozen=True)
-class Draw:
-    """One ticket of one seed: when it was drawn, how far its mask was from the last, its accuracy.
-
-    Attributes
-    ----------
-    after : int
-        Epoch.
-    moved : float
-        Share of units on which its mask differs from that of the last epoch.
-    accuracy : float
-        At the end, in [0, 1].
-    """
-
-    after: int
-    moved: float
-    accuracy: float
-
-
-def by_rule(drawn: Mapping[tuple[str, str], Sequence[Draw]], ratio: float = 0.5) -> Table:
-    """Tickets of each criterion by the rule that chose the epoch.
-
-    Parameters
-    ----------
-    drawn : mapping of (criterion, rule) to the draws of each seed
-    ratio : float
-        Share of units removed.
-    """
-    if not drawn:
-        raise ValueError("there are no draws to show.")
-    rows = [
-        [
-            f"{criterion}, {rule}",
-            ", ".join(str(draw.after) for draw in draws),
-            over_seeds([draw.moved for draw in draws], "{:.1%}"),
-            over_seeds([draw.accuracy for draw in draws], "{:.1%}"),
-        ]
-        for (criterion, rule), draws in drawn.items()
-    ]
-    seeds = len(next(iter(drawn.values())))
-    return table(
-        rows,
-        columns=[
-            "criterion, rule",
-            "drawn after",
-            "differs from the last mask",
-            "ticket's accuracy",
-        ],
-        caption=f"Tickets at {100 * ratio:g} % by either rule, {seeds} seeds (mean, least to "
-        "greatest)",
     )

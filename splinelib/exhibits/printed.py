@@ -14,7 +14,6 @@ PAPER = "https://arxiv.org/abs/1909.11957"  # Early-Bird Tickets
 # What stands beside the published methods: the spline order plain, and with compensation.
 OURS = ("spline", "spline@residual+refit")
 
-_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "vgg16": "VGG-16"}
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -82,7 +81,7 @@ def retraining(rows: Sequence[dict], records: Sequence[dict], dataset: str) -> T
     return wording.table(
         [_retraining_row(row, records) for row in shown],
         columns=["network", "removed", "Early-Bird Tickets", "ours, spline", "ours, refitted"],
-        caption=f"Accuracy (%) on {_NAMES.get(dataset, dataset)}, {Protocol().epochs} epochs at "
+        caption=f"Accuracy (%) on {wording.proper(dataset)}, {Protocol().epochs} epochs at "
         "full width. Early-Bird Tickets (arXiv 1909.11957), retraining figure: "
         f"{shown[0]['how_read']}",
     )
@@ -150,7 +149,7 @@ def price_list(rows: Sequence[dict], records: Sequence[dict], network: str, data
     return wording.table(
         shown,
         columns=["method", *percent, *(f"cost {ratio}" for ratio in percent)],
-        caption=f"{_NAMES.get(network, network)} on {_NAMES.get(dataset, dataset)}, Table 2 of "
+        caption=f"{wording.proper(network)} on {wording.proper(dataset)}, Table 2 of "
         f"Early-Bird Tickets: accuracy (%), cost in {PUBLISHED_UNIT_PFLOP:g} PFLOP",
         format="{:g}",
     )
@@ -176,12 +175,12 @@ def price_figure(rows: Sequence[dict], network: str, dataset: str) -> Figure:
         )
     percent = wording.listed([f"{100 * ratio:g}" for ratio in _ratios(rows)])
     many = _NUMBERS[len(series)] if len(series) < len(_NUMBERS) else f"{len(series)}"
-    where = _NAMES.get(dataset, dataset)
+    where = wording.proper(dataset)
     return plotting.accuracy_against(
         series,
         xlabel="training cost (PFLOP)",
         alt=f"Published accuracy of {many} methods on {where} against their training cost, each "
         f"at {percent} percent of the channels removed.",
-        caption=f"The same table as a picture: {_NAMES.get(network, network)} on {where} at "
+        caption=f"The same table as a picture: {wording.proper(network)} on {where} at "
         f"{percent} % removed.",
     )

@@ -205,8 +205,7 @@ def balance(contest: Contest) -> Table:
     """Tickets and rivals in numbers, over the seeds that the protocol has.
 
     Accuracy in percent, points above the dense network of the same seed, multiply-accumulates in
-    millions, training FLOPs in percent of the dense run's, and how many times more a lottery
-    ticket of the same size costs.
+    millions, and training FLOPs in percent of the dense run's.
     """
     settings = [contest.protocol(spread) for spread in (*contest.fewer, *contest.narrow)]
     told = [f"dense, {own['epochs']} epochs" for own in settings[: len(contest.fewer)]]
@@ -216,13 +215,9 @@ def balance(contest: Contest) -> Table:
     entries += zip(told, (*contest.fewer, *contest.narrow), strict=True)
     return wording.table(
         [[name, *_balance_row(contest, s)] for name, s in entries if _places(contest, s)],
-        columns=[
-            *("network", "accuracy (%)", "points", "MACs (M)"),
-            *("FLOPs (%)", "lottery ÷ ticket"),
-        ],
+        columns=["network", "accuracy (%)", "points", "MACs (M)", "FLOPs (%)"],
         caption=f"{wording.title(contest.runs)}: test accuracy, points above the dense network "
-        "of the same seed, multiplications, training FLOPs as a share of its, and how many times "
-        "more a lottery ticket of the same size costs",
+        "of the same seed, multiplications, and training FLOPs as a share of its",
     )
 
 
@@ -233,14 +228,12 @@ def _balance_row(contest: Contest, spread: Spread) -> list:
     points = [100 * (spread.accuracy[i] - dense[spread.seeds[i]]) for i in there]
     macs = np.mean([spread.macs[i] for i in there]) / 1e6
     cost = [100 * contest.spent(spread, i) for i in there]
-    lottery = costs.below_lottery(contest.group, spread) if spread.ticket else []
     own = spread is contest.dense
     return [
         wording.of_seeds([100 * spread.accuracy[i] for i in there], names),
         "" if own else wording.of_seeds(points, names, "{:+.1f}"),
         wording.of_seeds([macs], names),
         wording.of_seeds(cost, names, "{:.0f}"),
-        wording.of_seeds(lottery, names, "{:.2f}") if lottery else "",
     ]
 
 

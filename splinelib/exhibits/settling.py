@@ -18,6 +18,7 @@ from . import wording
 
 # Of the released code of the paper, and of Early-Bird Tickets: how many epochs a rule looks back.
 LOOKBACK = {"codes": 3, "mask": 4}
+TWO_SEEDS = "two seeds"  # what chance gives, in legends
 LIMITS = (0.05, 0.1, 0.16, 0.3)
 
 
@@ -159,7 +160,7 @@ def _detection(history: Sequence[dict]) -> Cell:
     return Cell(f"{np.mean(shares):.2%}")
 
 
-def movement(settling: Settling, ratio: float = 0.5) -> Figure:
+def movement(settling: Settling, ratio: float = 0.5, chance: float | None = None) -> Figure:
     """How far codes and masks move from one epoch to the next.
 
     Parameters
@@ -167,6 +168,8 @@ def movement(settling: Settling, ratio: float = 0.5) -> Figure:
     settling : Settling
     ratio : float
         Share of units that the masks remove.
+    chance : float, optional
+        Distance of the codes of two networks of different seeds, as a line.
 
     Raises
     ------
@@ -184,6 +187,7 @@ def movement(settling: Settling, ratio: float = 0.5) -> Figure:
         x=np.arange(2, settling.epochs + 1),
         xlabel="epoch",
         ylabel="distance to the epoch before",
+        levels=None if chance is None else {TWO_SEEDS: chance},
         alt=f"{settling.title}: distance to the epoch before, epochs 2 to {settling.epochs}: "
         f"{wording.first_to_last(steps)}. {_most_and_least(steps)}",
         caption=f"{settling.title}; seeds: {len(settling.names)}. Codes, and masks at "
@@ -193,7 +197,7 @@ def movement(settling: Settling, ratio: float = 0.5) -> Figure:
 
 def _in_legend(name: str) -> str:
     criterion = name.removesuffix(" mask")
-    return name if criterion == name else f"mask, {criterion}"
+    return name if criterion == name else f"{criterion} (mask)"
 
 
 def _most_and_least(steps: Mapping[str, Sequence]) -> str:
@@ -203,31 +207,6 @@ def _most_and_least(steps: Mapping[str, Sequence]) -> str:
         return ""
     most, least = max(means, key=means.get), min(means, key=means.get)
     return f"Over all epochs the {most} moves most, the {least} least."
-
-
-def between_epochs(record: dict) -> Figure:
-    """The distance of every two epochs of one run, dashed where the rule on codes fired."""
-    matrix = np.array(record["early_bird"]["matrix"])
-    fired, falls = record["early_bird"]["settled_epoch"], rate_falls(record)
-    from_last = {"the first": matrix[0, -1]}
-    if fired is not None:
-        from_last["the early bird's"] = matrix[fired, -1]
-    if falls:
-        from_last["the one before the rate falls"] = matrix[falls[0] - 1, -1]
-    told = ", ".join(f"{which} {distance:.2f}" for which, distance in from_last.items())
-    within = mean_within(matrix, falls)
-    means = ", ".join(
-        f"{value:.2f} within epochs {first} to {last}" for (first, last), value in within.items()
-    )
-    return plotting.distance_matrix(
-        matrix,
-        mark=fired,
-        alt=f"Distance of every two epochs, {len(matrix)} in all. The learning rate falls after "
-        f"{wording.listed([str(epoch) for epoch in falls]) if falls else 'none'}; mean distance "
-        f"of two epochs: {means}.",
-        caption=f"{record['name']}: distance of every two epochs; dashed where the rule fires. "
-        f"Distance from the last epoch: {told}.",
-    )
 
 
 def mean_within(matrix: Sequence, falls: Sequence[int]) -> dict[tuple[int, int], float]:

@@ -3,11 +3,10 @@
 What a record says of itself is text of whoever sent it. All of it is escaped before it is a page.
 """
 
-import base64
 import html
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from .. import experiments
 from ..experiments import published_tables
@@ -46,7 +45,7 @@ def of_run(record: dict) -> Sheet:
         "accuracy": f"dense {record['dense']['test_accuracy']:.2%}",
     }
     origins = [entry["provenance"] for entry in entries]
-    return _sheet(record, wording.anchor(record["name"]), facts, origins)
+    return _sheet(record, "record", facts, origins)
 
 
 def of_one_shot(record: dict) -> Sheet:
@@ -62,11 +61,11 @@ def of_one_shot(record: dict) -> Sheet:
         "pruned": f"{len(record['entries'])} networks in {minutes:.0f} minutes",
         "accuracy": f"dense {record['dense_accuracy']:.2%}",
     }
-    anchor = wording.anchor(record["name"], "oneshot")
-    return _sheet(record, anchor, facts, [record["provenance"]])
+    return _sheet(record, "oneshot", facts, [record["provenance"]])
 
 
-def _sheet(record: dict, anchor: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
+def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
+    anchor = wording.anchor(record["name"], kind)
     facts = {**facts, **origin(origins)}
     listed = "".join(
         f"<dt>{html.escape(key)}</dt><dd>{html.escape(text)}</dd>" for key, text in facts.items()
@@ -74,17 +73,25 @@ def _sheet(record: dict, anchor: str, facts: Mapping[str, str], origins: Sequenc
     name = record["name"]
     return Sheet(
         f'<div class="record" id="{html.escape(anchor, quote=True)}">'
-        f"<p><strong>{html.escape(name)}</strong> ({download(record)})</p>"
+        f"<p><strong>{html.escape(name)}</strong> ({download(record, kind)})</p>"
         f"<pre>{html.escape(record['command'])}</pre><dl>{listed}</dl></div>",
         name,
     )
 
 
-def download(record: dict) -> str:
-    """The record as a file in the page itself, as a link that works without a network."""
-    text = base64.b64encode(json.dumps(record, indent=1).encode()).decode()
-    name = html.escape(f"{record['name']}.json", quote=True)
-    return f'<a download="{name}" href="data:application/json;base64,{text}">{name}</a>'
+def download(record: dict, kind: str = "record") -> str:
+    """A link to the record's file, beside these pages and in a checkout alike.
+
+    Parameters
+    ----------
+    record : dict
+    kind : {"record", "oneshot"}
+        As for `wording.anchor`.
+    """
+    name = f"{record['name']}.json"
+    folder = "../data/runs/" if kind == "record" else "../data/runs/oneshot/"
+    shown = html.escape(name, quote=True)
+    return f'<a download="{shown}" href="{folder}{quote(name)}">{shown}</a>'
 
 
 def origin(origins: Sequence[dict]) -> dict[str, str]:

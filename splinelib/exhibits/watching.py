@@ -7,12 +7,16 @@ from records. Epochs are counted from 1.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from torch import nn
 
 from .. import plotting
 from ..codes.early_bird import EarlyBird, MaskEarlyBird
+from ..codes.extraction import region_codes
 from ..plotting import widgets
 from ..plotting.svg import Figure
 from ..plotting.tables import Table, table
+from ..pruning import score, select
+from ..training import evaluate
 from . import settling, wording
 
 Masks = Mapping[tuple[str, float], Sequence[MaskEarlyBird]]  # of a criterion, at a ratio
@@ -22,6 +26,7 @@ def partition_learned(
     snapshots: Mapping[int, object],
     loss: Mapping[int, float],
     epochs: Sequence[int],
+    left: Mapping[int, float],
     caption: str,
     classes: tuple[int, int] = (0, 1),
 ):
@@ -35,6 +40,8 @@ def partition_learned(
         Training loss of each epoch but 0.
     epochs : sequence of int
         Positions of the slider.
+    left : mapping of int to float
+        Distance of each epoch's codes to those of the last.
     caption : str
     classes : (int, int)
         The two classes that the boundary separates.
@@ -42,7 +49,7 @@ def partition_learned(
 
     def state(epoch: int) -> str:
         after = f"loss {loss[epoch]:.3f}" if epoch else "before training"
-        return f"{len(snapshots[epoch])} regions, {after}"
+        return f"{len(snapshots[epoch])} regions, {after}, {left[epoch]:.3f} from the last"
 
     def draw(epoch: int) -> Figure:
         def picture(ax, palette):
@@ -63,62 +70,15 @@ def partition_learned(
     )
 
 
-def matrix_so_far(detector: EarlyBird, caption: str, frames: int = 16, start: int = 3):
-    """The distances of every two epochs as training goes on; a slider moves through it.
-
-    Parameters
-    ----------
-    detector : EarlyBird
-        What has watched the run.
-    caption : str
-    frames : int
-        About how many positions the slider has.
-    start : int
-        Index of the one shown first.
-    """
-    distances, fired = detector.matrix, detector.epoch
-    epochs = len(distances)
-
-    def draw(epoch: int) -> Figure:
-        seen = np.full_like(distances, np.nan)
-        seen[:epoch, :epoch] = distances[:epoch, :epoch]
-        mark = fired if fired is not None and epoch > fired else None
-        limit = distances.max()
-        return plotting.distance_matrix(seen, alt="Distances so far.", limit=limit, mark=mark)
-
-    def reading(epoch: int) -> str:
-        last = detector.distances[epoch - 1]
-        return "too few" if np.isnan(last) else f"{last:.2f}"
-
-    def told(epoch: int) -> str:
-        words = f"Distances of the first {epoch} epochs"
-        if np.isnan(detector.distances[epoch - 1]):
-            return f"{words}: too few for the rule."
-        fires = fired is not None and epoch > fired
-        rule = f"the rule has fired at epoch {fired + 1}" if fires else "the rule has not fired"
-        return (
-            f"{words}: the newest is at most {reading(epoch)} from each of the last "
-            f"{detector.lookback}, and {distances[0, epoch - 1]:.2f} from the first; {rule}."
-        )
-
-    return widgets.scrub(
-        draw,
-        values=range(1, epochs + 1, max(1, epochs // frames)),
-        label=f"epoch: distance to the last {wording.number(detector.lookback)}",
-        alt=told,
-        format=lambda epoch: f"{epoch}: {reading(epoch)}",
-        start=start,
-        caption=caption,
-    )
-
-
-def layers_moved(detector: EarlyBird) -> Figure:
+def layers_moved(detector: EarlyBird, chance: float | None = None) -> Figure:
     """How far the codes of four layers, and of all, move from epoch to epoch.
 
     Parameters
     ----------
     detector : EarlyBird
         What has watched at least two epochs of a network of at least four layers.
+    chance : float, optional
+        Distance of the codes of two networks of different seeds, as a line.
     """
     steps = detector.per_layer[1:]
     if not steps:
@@ -135,6 +95,7 @@ def layers_moved(detector: EarlyBird) -> Figure:
         xlabel="epoch",
         ylabel="distance to the epoch before",
         marks={"early bird": settled + 1} if settled is not None else None,
+        levels=None if chance is None else {settling.TWO_SEEDS: chance},
         alt=f"Distance to the epoch before by layer, epochs 2 to {len(steps) + 1}: "
         f"{wording.first_to_last(moved)}. Mean over these epochs: {means}.",
         caption="How far the codes move in one epoch, in four of the layers.",
@@ -158,7 +119,7 @@ def against_threshold(codes: Sequence[EarlyBird], masks: Masks, ratio: float = 0
         There are too few epochs for a rule to look back.
     """
     rules = {"codes": codes} | {
-        f"mask, {criterion}": found for (criterion, at), found in masks.items() if at == ratio
+        f"{criterion} (mask)": found for (criterion, at), found in masks.items() if at == ratio
     }
     looked = {
         name: np.array([rule.distances for rule in found]) / found[0].threshold
@@ -202,7 +163,9 @@ def firing(codes: Sequence[EarlyBird], masks: Masks) -> Table:
     criteria = dict.fromkeys(criterion for criterion, _ in masks)
     rows = [["codes", *[_epochs(codes)] * len(ratios)]]
     for criterion in criteria:
-        rows.append([f"mask, {criterion}", *(_epochs(masks[criterion, ratio]) for ratio in ratios)])
+        rows.append(
+            [f"{criterion} (mask)", *(_epochs(masks[criterion, ratio]) for ratio in ratios)]
+        )
     epochs = len(codes[0].distances)
     return table(
         rows,
@@ -217,25 +180,47 @@ def _epochs(rules: Sequence[EarlyBird | MaskEarlyBird]) -> str:
     )
 
 
-def mask_change(one: Mapping, other: Mapping) -> float:
-    """Share of units on which two masks differ.
+class Watcher:
+    """What sees a training run after each epoch: the rule on codes, and those on masks.
+
+    It is called as ``on_epoch`` of `training.train`.
 
     Parameters
     ----------
-    one, other : mapping of group to bool array_like, shape (U,)
-        As `pruning.select` gives them, of the same network.
+    probe : Tensor, shape (N, ...)
+        Inputs whose codes are compared.
+    held_out : (Tensor, Tensor)
+        Inputs and labels on which each epoch's network is evaluated.
+    criteria : sequence of str
+        Those that look at weights alone.
+    ratios : sequence of float
 
-    Raises
-    ------
-    ValueError
-        They are of different groups.
-
-    Examples
-    --------
-    >>> mask_change({"a": [True, True], "b": [True] * 2}, {"a": [True, False], "b": [True] * 2})
-    0.25
+    Attributes
+    ----------
+    codes : EarlyBird
+    rules : dict of (criterion, ratio) to MaskEarlyBird
+    masks : dict of (criterion, ratio, epoch) to masks
+    models : list of dict
+        The state of the network after each epoch.
+    accuracy : list of float
     """
-    if set(one) != set(other):
-        raise ValueError(f"masks of different groups: {sorted(one)} and {sorted(other)}.")
-    differing = [np.asarray(one[name]) != np.asarray(other[name]) for name in one]
-    return float(np.mean(np.concatenate(differing)))
+
+    def __init__(self, probe, held_out, criteria: Sequence[str], ratios: Sequence[float]):
+        self.probe, self.held_out = probe, held_out
+        self.criteria, self.ratios = criteria, ratios
+        self.codes = EarlyBird()
+        self.rules = {(name, ratio): MaskEarlyBird() for name in criteria for ratio in ratios}
+        self.masks, self.models, self.accuracy = {}, [], []
+        self._layout = None
+
+    def __call__(self, epoch: int, model: nn.Module) -> None:
+        self.codes.update(region_codes(model, self.probe))
+        for criterion in self.criteria:
+            scores = score(model, criterion, example=self.probe[:1], layout=self._layout)
+            self._layout = scores.layout  # the next need not trace the model again
+            for ratio in self.ratios:
+                masks = select(scores, ratio)
+                self.rules[criterion, ratio].update(masks)
+                self.masks[criterion, ratio, epoch + 1] = masks
+        self.models.append({name: value.clone() for name, value in model.state_dict().items()})
+        self.accuracy.append(evaluate(model, *self.held_out))

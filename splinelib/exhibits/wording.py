@@ -14,6 +14,18 @@ _ACTIVE = re.compile(r"([\\`*_{}\[\]<>()#|~$&!^])")
 
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
 
+# Networks and datasets as papers write them.
+_PROPER = {
+    "vgg16": "VGG-16",
+    "preresnet101": "PreResNet-101",
+    "preresnet20": "PreResNet-20",
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "imagenet": "ImageNet",
+}
+
 NOTHING = "nothing has been recorded yet"
 
 # Method -> (name in tables, name in figures, where it decides on the colour).
@@ -54,6 +66,32 @@ def in_figures(method: str) -> str:
     ('lottery (spline)', 'spline')
     """
     return _NAMES.get(method, (method,))[-1]
+
+
+def proper(name: str) -> str:
+    """A network or a dataset as papers write it; others as they are.
+
+    Examples
+    --------
+    >>> proper("vgg16"), proper("digits")
+    ('VGG-16', 'digits')
+    """
+    return _PROPER.get(name, name)
+
+
+def points(values: Sequence[float]) -> str:
+    """Points above something, mean and range over seeds, with their sign; none is +0.0.
+
+    Examples
+    --------
+    >>> points([-0.02]), points([1.0, 2.0])
+    ('+0.0', '+1.5 (+1.0 to +2.0)')
+    """
+    return _without_minus_zero(plotting.over_seeds(values, "{:+.1f}"))
+
+
+def _without_minus_zero(text: str) -> str:
+    return re.sub(r"-(0\.0+)(?!\d)", r"+\1", text)
 
 
 def title(runs: Sequence[dict]) -> str:
@@ -98,10 +136,21 @@ def link(name: str, kind: str = "record") -> str:
     return f"../reproduce.html#{quote(anchor(name, kind))}"
 
 
+def origins(names: Sequence[str], kind: str = "record") -> tuple[tuple[str, str], ...]:
+    """Names of records with their addresses, as `plotting.Cell` takes them; kinds as in `anchor`.
+
+    Examples
+    --------
+    >>> origins(["a"])
+    (('a', '../reproduce.html#record-a'),)
+    """
+    return tuple((name, link(name, kind)) for name in names)
+
+
 def of_seeds(
     values: Sequence[float], names: Sequence[str], pattern: str = "{:.1f}", note: str | None = None
 ) -> Cell:
-    """Mean and range over seeds, with a link to the record, or to the first of them.
+    """Mean and range over seeds, and the records that they come from.
 
     Parameters
     ----------
@@ -121,10 +170,10 @@ def of_seeds(
     """
     if not values:
         return Cell(None)
-    text = plotting.over_seeds(values, pattern)
+    text = _without_minus_zero(plotting.over_seeds(values, pattern))
     if "+" not in pattern:  # between signs a dash would be read as one
         text = text.replace(" to ", "–")
-    return Cell(text, "record", link(names[0]), note)
+    return Cell(text, "record", None, note, origins(names))
 
 
 def table(

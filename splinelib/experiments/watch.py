@@ -17,7 +17,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import pruning
 from ..archives import digest, write_tensors
-from ..channels.groups import find_groups
 from ..channels.layout import Layout
 from ..codes.early_bird import EarlyBird, MaskEarlyBird
 from ..codes.extraction import region_codes
@@ -66,7 +65,7 @@ class Watch:
         self.probe = inputs(protocol.probe)
         self.drawn_after: int | None = None
         self._digests: list[str] = []  # of the codes of each epoch
-        self._layout: Layout | None = None  # the same at each epoch, and it takes long to find
+        self._layout: Layout | None = None
 
     def __call__(self, epoch: int, model: nn.Module) -> dict:
         began = time.perf_counter()
@@ -88,12 +87,12 @@ class Watch:
 
     def _watch_masks(self, model: nn.Module) -> None:
         normalised = any(isinstance(module, _BatchNorm) for module in model.modules())
-        if self._layout is None:
-            self._layout = find_groups(model, self.probe[:1])
         for criterion in CRITERIA:
             if criterion == "bn" and not normalised:
                 continue
-            scores = pruning.score(model, criterion, example=self.probe[:1], layout=self._layout)
+            example = self.probe[:1]
+            scores = pruning.score(model, criterion, example=example, layout=self._layout)
+            self._layout = scores.layout  # the next need not trace the model again
             for ratio in RATIOS:
                 rule = self.masks.setdefault((criterion, ratio), MaskEarlyBird())
                 with warnings.catch_warnings():

@@ -90,6 +90,7 @@ def curves(
     x: Sequence[float] | None = None,
     marks: Mapping[str, float] | None = None,
     log: bool = False,
+    levels: Mapping[str, float] | None = None,
 ) -> Figure:
     """Curves with the spread over seeds: loss, accuracy or distance against epochs.
 
@@ -103,6 +104,8 @@ def curves(
         Vertical lines, such as the epoch at which the early bird is found.
     log : bool
         Whether the y axis is logarithmic.
+    levels : mapping of label to y, optional
+        Horizontal lines, such as the distance that chance gives.
     """
     runs = {name: np.atleast_2d(finite(name, values)) for name, values in _some(series).items()}
     lengths = {name: values.shape[1] for name, values in runs.items()}
@@ -115,6 +118,8 @@ def curves(
             _band(ax, palette, name, position, steps, values)
         for label, at in (marks or {}).items():
             ax.axvline(at, color=palette.boundary, linestyle="--", linewidth=1.5, label=label)
+        for label, at in (levels or {}).items():
+            ax.axhline(at, color=palette.muted, linestyle=":", linewidth=1.5, label=label)
         ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
         legend(ax)
 

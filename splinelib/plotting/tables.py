@@ -27,17 +27,21 @@ class Cell:
     value : object
         None where there is no number; `note` then says why ("not recorded").
     source : {"page", "record", "published"} or None
-        A superscript letter says it, explained below the table.
+        Said once below the table; where its cells have different sources, a superscript letter
+        says which is whose.
     href : str, optional
         The record or the paper, as a link: http, https, or a place of these pages. No other
         address becomes a link.
     note : str, optional
+    origins : tuple of (name, address)
+        The records that the number was read from; linked once below the table.
     """
 
     value: object
     source: str | None = None
     href: str | None = None
     note: str | None = None
+    origins: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.source not in {None, *_SOURCES}:
@@ -103,19 +107,20 @@ def table(
         f'<th scope="col"{flush}>{html.escape(name)}</th>'
         for name, flush in zip(columns, prose, strict=True)
     )
+    used = [key for key in _SOURCES if any(cell.source == key for row in cells for cell in row)]
+    lettered = len(used) > 1
     body = "".join(
         "<tr>"
         + "".join(
             f'<th scope="row">{text}</th>' if at == 0 else f"<td{prose[at]}>{text}</td>"
-            for at, text in enumerate(map(_cell, row, formats))
+            for at, text in enumerate(
+                _cell(cell, pattern, lettered) for cell, pattern in zip(row, formats, strict=True)
+            )
         )
         + "</tr>"
         for row in cells
     )
-    used = {cell.source for row in cells for cell in row}
-    notes = " · ".join(
-        f"<sup>{letter}</sup> {text}" for key, (letter, text) in _SOURCES.items() if key in used
-    )
+    notes = _sources(used, [cell for row in cells for cell in row])
     name = html.escape(caption, quote=True)
     return Table(
         f'<div class="sl sl-table"><style>{STYLE}</style>'
@@ -127,6 +132,26 @@ def table(
         + "</div>",
         caption,
     )
+
+
+def _sources(used: Sequence[str], cells: Sequence[Cell]) -> str:
+    """The line below a table that says where its numbers come from, each record as a link."""
+    origins = dict.fromkeys(origin for cell in cells for origin in cell.origins)
+    names = ", ".join(_linked(html.escape(name), address) for name, address in origins)
+    told = []
+    for key in used:
+        letter, text = _SOURCES[key]
+        if key == "record" and names:
+            text = f"read from {'recorded runs' if len(origins) > 1 else 'a recorded run'}: {names}"
+        told.append(f"<sup>{letter}</sup> {text}" if len(used) > 1 else text[0].upper() + text[1:])
+    return " · ".join(told)
+
+
+def _linked(text: str, href: str | None) -> str:
+    """Text of HTML as a link, if there is an address of the web."""
+    if not href or not _is_of_the_web(href):
+        return text
+    return f'<a href="{html.escape(href, quote=True)}">{text}</a>'
 
 
 def _is_prose(cell: Cell) -> bool:
@@ -142,7 +167,7 @@ def _is_of_the_web(href: str) -> bool:
     return scheme is None or scheme[1].lower() in {"http", "https"}
 
 
-def _cell(cell: Cell, pattern: str) -> str:
+def _cell(cell: Cell, pattern: str, lettered: bool) -> str:
     if cell.value is None:
         return f"<i>{html.escape(cell.note or 'not recorded')}</i>"
     number = isinstance(cell.value, (int, float, np.number)) and not isinstance(cell.value, bool)
@@ -150,9 +175,8 @@ def _cell(cell: Cell, pattern: str) -> str:
     # A range goes below what it is the range of, so that a table of them stays narrow.
     spread_match = _RANGE.fullmatch(text)
     text, spread = spread_match.groups() if spread_match else (text, None)
-    if cell.href and _is_of_the_web(cell.href):
-        text = f'<a href="{html.escape(cell.href, quote=True)}">{text}</a>'
+    text = _linked(text, cell.href)
     if cell.note:
         text += f" <i>{html.escape(cell.note)}</i>"
-    text += f"<sup>{_SOURCES[cell.source][0]}</sup>" if cell.source else ""
+    text += f"<sup>{_SOURCES[cell.source][0]}</sup>" if lettered and cell.source else ""
     return f"{text} <small>{spread}</small>" if spread else text

@@ -5,6 +5,7 @@ import torch
 from recorded import record, ticket
 from shown import rows
 
+from splinelib import experiments
 from splinelib.exhibits import choosing, claims
 
 
@@ -91,3 +92,8 @@ def test_the_table_says_in_how_many_cases():
 
 def test_without_records_nothing_is_claimed():
     assert {holds for holds, _ in rows(claims.table([], "anywhere"))[1:-1]} == {"nothing recorded"}
+
+
+def test_every_claim_has_cases_among_the_records():
+    cases = claims.counts(choosing.of_dataset(experiments.records(), "cifar"))
+    assert all(cases.values())

@@ -46,7 +46,7 @@ def test_the_table_of_points_lost_says_what_is_missing():
     shown = cuts.lost_table(group, ["lsq", "snip"], ratios=(0.3, 0.7))
     assert rows(shown) == [
         ["", "30%", "70%"],
-        ["lsq", "14.00b (13.00 to 15.00)", "not recorded"],
+        ["lsq", "14.00 (13.00 to 15.00)", "not recorded"],
         ["snip", "not recorded", "not recorded"],
     ]
     assert 'href="../reproduce.html#oneshot-cifar10-vgg16-w0.25-e8-s0"' in shown.markup
@@ -72,7 +72,7 @@ def test_seconds_with_scoring_and_without():
 
 def test_the_price_leaves_out_what_was_not_cut_both_ways():
     shown = cuts.price([curves()], ["lsq", "snip"])
-    assert rows(shown)[1:] == [["lsq", "2.0b", "2.0b"]]
+    assert rows(shown)[1:] == [["lsq", "2.0", "2.0"]]
     with pytest.raises(ValueError, match=r"vgg16.*no criterion"):
         cuts.price([curves()], ["snip"])
 

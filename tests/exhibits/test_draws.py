@@ -75,8 +75,8 @@ def test_a_single_ratio_is_no_slider():
 def test_the_table_of_two_rules():
     (twice,) = draws.drawn_twice(RECORDS)
     shown = draws.two_rules(twice)
-    assert rows(shown)[2] == ["bn 50%", "2", "80.0b", "82.0b", "-2.0"]
-    assert rows(shown)[3] == ["spline 50%", "4, 3", "84.0b", "82.0b", "+2.0 (+0.0 to +4.0)"]
+    assert rows(shown)[2] == ["bn 50%", "2", "80.0", "82.0", "-2.0"]
+    assert rows(shown)[3] == ["spline 50%", "4, 3", "84.0", "82.0", "+2.0 (+0.0 to +4.0)"]
     assert "(the codes: 3 at 30% and 50%; 3, 3 at 50%)" in shown.caption
     assert "(dense 90.0)" in shown.caption
     assert f"#record-{RECORDS[0]['name']}" in shown.markup

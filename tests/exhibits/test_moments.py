@@ -32,18 +32,3 @@ def test_the_table_has_mean_spread_and_cost():
         ["4", "85.0%", "10.0%", "60%"],
         ["8", "20.0%", "0.0%", "100%"],
     ]
-
-
-def test_draws_by_rule():
-    drawn = {
-        ("bn", "codes"): [moments.Draw(11, 0.02, 0.9), moments.Draw(10, 0.02, 0.9)],
-        ("bn", "own mask"): [moments.Draw(9, 0.0, 0.8), moments.Draw(9, 0.0, 0.8)],
-    }
-    shown = moments.by_rule(drawn)
-    assert rows(shown)[1:] == [
-        ["bn, codes", "11, 10", "2.0%", "90.0%"],
-        ["bn, own mask", "9, 9", "0.0%", "80.0%"],
-    ]
-    assert shown.caption.startswith("Tickets at 50 % by either rule, 2 seeds")
-    with pytest.raises(ValueError, match="no draws"):
-        moments.by_rule({})

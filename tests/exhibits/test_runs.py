@@ -22,13 +22,13 @@ def test_networks_of_a_record():
     made = record(small, accuracy=0.91, parameters=2_500_000, pflop=1.2)
     table = runs.networks(made)
     assert rows(table)[1:] == [
-        ["dense", "", "91.00%b", "100", "2.50", "1.0", "10.0", "100%"],
-        ["refitted 50%", "40.0%", "88.00%b", "1,050", "0.00", "0.2", "10.0", "50%"],
+        ["dense", "", "91.00%", "100", "2.50", "1.0", "10.0", "100%"],
+        ["refitted 50%", "40.0%", "88.00%", "1,050", "0.00", "0.2", "10.0", "50%"],
     ]
     assert table.caption == (
         "cifar10-vgg16-w0.25-e8-s0: drawn after epoch 4 of 8 (latest epoch allowed)"
     )
-    assert "computed on this page" in runs.networks(made, "page")._repr_html_()
+    assert "Computed on this page" in runs.networks(made, "page")._repr_html_()
 
 
 def test_the_list_of_records_says_when_and_where():
@@ -37,8 +37,8 @@ def test_the_list_of_records_says_when_and_where():
     second = record(provenance=gpu, seed=1)
     table = runs.recorded([first, second], "on CIFAR")
     assert rows(table)[1:] == [
-        ["cifar10-vgg16-w0.25-e8-s0b", "1", "2", "1 CPU thread", "3", "yes"],
-        ["cifar10-vgg16-w0.25-e8-s1b", "0", "1", "a GPU", "4", "no"],
+        ["cifar10-vgg16-w0.25-e8-s0", "1", "2", "1 CPU thread", "3", "yes"],
+        ["cifar10-vgg16-w0.25-e8-s1", "0", "1", "a GPU", "4", "no"],
     ]
     assert runs.minutes(first) == pytest.approx(2.5)
     assert rows(runs.recorded([], "on CIFAR"))[1][0] == wording.NOTHING

@@ -111,7 +111,7 @@ def test_thresholds_show_every_rule():
 
 def test_movement_is_told_by_its_values():
     one, *_ = settling.settlings([run(0), run(1)])
-    shown = settling.movement(one)
+    shown = settling.movement(one, chance=0.5)
     assert "codes from 0.40 to 0.10, spline mask from 0.60 to 0.20" in shown.alt
     assert shown.alt.endswith("the spline mask moves most, the bn mask least.")
     assert shown.caption.startswith("vgg16, width 0.25, 4 epochs; seeds: 2.")
@@ -125,16 +125,6 @@ def test_mean_distances_between_falls_of_the_rate():
     assert means == {(1, 2): 0.4, (3, 4): 0.1}
     assert settling.mean_within(MATRIX, [])[1, 4] == pytest.approx(2.0 / 6)
     assert settling.mean_within(MATRIX, [3]) == {(1, 3): pytest.approx(1.1 / 3)}
-
-
-def test_every_two_epochs_of_a_run():
-    shown = settling.between_epochs(run(settled_epoch=1))
-    told = "the first 0.50, the early bird's 0.30, the one before the rate falls 0.30."
-    assert shown.caption.endswith(told)
-    assert "falls after 2 and 3; mean distance of two epochs: 0.40 within epochs 1 to 2" in (
-        shown.alt
-    )
-    assert "the early bird's" not in settling.between_epochs(run()).caption
 
 
 def test_the_detector_says_what_it_found_and_what_it_cost():

@@ -33,7 +33,7 @@ def test_what_is_left_of_streams_and_blocks():
     inside = sum(group.units for group in streams.streams_and_blocks(made)[1])
     assert shown == [
         ["", "of 16", "of 32", "of 64", f"of {inside}", "MACs", "trained (%)"],
-        ["spline even share", "8", "16", "32", f"{inside // 2}", "30%", "70.0b"],
+        ["spline even share", "8", "16", "32", f"{inside // 2}", "30%", "70.0"],
     ]
     assert "in the fourth column, inside the blocks, when 50%" in streams.givers(made, 0.5).caption
 

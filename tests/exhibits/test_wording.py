@@ -33,7 +33,7 @@ def test_a_title_counts_its_seeds():
 def test_cells_say_mean_and_range_and_lead_to_the_first_record():
     cell = wording.of_seeds([1.0, 2.0, 6.0], ["a", "b", "c"])
     assert (cell.value, cell.source) == ("3.0 (1.0–6.0)", "record")
-    assert cell.href == "../reproduce.html#record-a"
+    assert cell.origins == tuple((x, f"../reproduce.html#record-{x}") for x in "abc")
     assert wording.of_seeds([-1.0, 2.0], ["a"], "{:+.1f}").value == "+0.5 (-1.0 to +2.0)"
     assert wording.of_seeds([], []).value is None
 

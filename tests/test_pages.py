@@ -1,0 +1,83 @@
+"""Numbers of chapters, and what the front page lists: each from the one place that says it."""
+
+import re
+
+import nbformat
+import pytest
+
+from tools import chapters, pages
+
+CHAPTERS = [n for n in chapters.notebooks() if pages.number(n) is not None]
+PATH = re.compile(r"\]\(([\w/]+)\.ipynb#([\w-]+)\)")
+
+
+def notebook(*texts: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(t) for t in texts])
+
+
+def test_a_number_stands_before_the_title_and_nowhere_else():
+    copy = notebook("(label)=\n# Prune on CIFAR\n\ntext", "# Not a title")
+    pages.complete(copy, "book/pruning/11_cifar.ipynb")
+    assert copy.cells[0].source == "(label)=\n# 11. Prune on CIFAR\n\ntext"
+    assert copy.cells[1].source == "# Not a title"
+    unnumbered = notebook("# Reproduce")
+    pages.complete(unnumbered, "book/reproduce.ipynb")
+    assert unnumbered.cells[0].source == "# Reproduce"
+
+
+def test_no_title_has_a_typed_number():
+    for path in CHAPTERS:
+        text = "\n".join(
+            c.source for c in nbformat.read(path, 4).cells if "markdown" in c.cell_type
+        )
+        assert not re.search(r"(?m)^# \d", text), path
+
+
+def test_readme_and_contents_have_the_same_chapters_in_the_same_order():
+    listed = [page for page in pages.lines() if chapters.page_source(page)]
+    assert listed == [str(n.relative_to(chapters.ROOT).with_suffix("")) for n in CHAPTERS]
+    numbers = [pages.number(page) for page in listed]
+    assert numbers == sorted(numbers)
+
+
+def test_the_front_page_lists_every_chapter_with_its_line_and_minutes():
+    copy = notebook("<!-- fill: chapters -->\n\n<!-- fill: citation -->")
+    pages.complete(copy, "book/index.ipynb")
+    text = copy.cells[0].source
+    for _, numbered in pages.parts():
+        for chapter in numbered:
+            assert f"{chapter.number}. {chapter.title} <" in text
+            assert f"({chapter.minutes} min): {chapter.line}" in text
+    assert text.count(" min): ") == len(CHAPTERS)
+    assert "@software" in text and "version = {0.1.0}" in text and "fill:" not in text
+
+
+def test_a_chapter_without_a_line_or_a_duration_is_named(monkeypatch):
+    monkeypatch.setattr(pages, "lines", dict)
+    with pytest.raises(chapters.ChapterError, match="has no line for book/splines/01"):
+        pages.parts()
+
+
+def test_three_chapters_take_twenty_minutes():
+    (front,) = [n for n in chapters.notebooks() if n.name == "index.ipynb"]
+    (text,) = [c.source for c in nbformat.read(front, 4).cells if "twenty minutes" in c.source]
+    path = PATH.findall(text.split("## All chapters")[0])
+    assert len({page for page, _ in path}) == 3
+    minutes = [
+        pages.minutes_of_reading(pages.section(f"book/{page}", anchor)) for page, anchor in path
+    ]
+    assert 10 < sum(minutes) <= 20, minutes
+
+
+def test_a_section_ends_where_the_next_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr(chapters, "ROOT", tmp_path)
+    (tmp_path / "book").mkdir()
+    made = notebook("# Title\n\n## What it costs, here\n\n" + "word " * 398 + "\n\n## Next\n\nno")
+    made.cells.insert(1, nbformat.v4.new_code_cell("1"))
+    nbformat.write(made, tmp_path / "book" / "one.ipynb")
+    found = pages.section("book/one", "what-it-costs-here")
+    assert len(found) == 1
+    assert pages.minutes_of_reading(found) == pytest.approx(402 / 200)
+    assert pages.minutes_of_reading([made.cells[1]]) == 0.5
+    with pytest.raises(chapters.ChapterError, match="no section #elsewhere"):
+        pages.section("book/one", "elsewhere")

@@ -1,0 +1,202 @@
+"""What a page is given when it is laid out for Sphinx: its number, and what the front page lists.
+
+A chapter's number is that of its file, ``11_cifar.ipynb``. Its line stands in README's table, its
+minutes in its own opening; the front page repeats both.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from tools import chapters
+
+_TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+_PLACE = re.compile(r"<!-- fill: (\w+) -->")
+_MINUTES = re.compile(r"(\d+) minutes to read")
+WORDS_A_MINUTE, MINUTES_A_CELL = 200, 0.5
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A numbered page, as the front page lists it.
+
+    Attributes
+    ----------
+    page : str
+        As _toc.yml names it, without suffix.
+    number : int
+    title : str
+        As the notebook has it, without the number.
+    line : str
+        What one does there, from README's table.
+    minutes : int
+        To read it, as its opening says.
+    """
+
+    page: str
+    number: int
+    title: str
+    line: str
+    minutes: int
+
+
+def number(page: str | Path) -> int | None:
+    """The number of a chapter, which its file's name begins with; None for other pages.
+
+    Examples
+    --------
+    >>> number("book/pruning/11_cifar.ipynb"), number("book/glossary.md")
+    (11, None)
+    """
+    found = re.match(r"(\d\d)_", Path(page).name)
+    return int(found[1]) if found else None
+
+
+def lines() -> dict[str, str]:
+    """README's table of chapters: page without suffix -> what one does there."""
+    text = (chapters.ROOT / "README.md").read_text()
+    return dict(re.findall(r"(?m)^\|[^|]*\| \[\d\d\]\((\S+)\.ipynb\) \| (.+?) \|$", text))
+
+
+def parts() -> list[tuple[str, list[Chapter]]]:
+    """The parts of the book that have numbered chapters, in the order of _toc.yml.
+
+    Raises
+    ------
+    ChapterError
+        README has no line for a chapter, or its opening does not say how long it takes.
+    """
+    contents, told = yaml.safe_load((chapters.ROOT / "_toc.yml").read_text()), lines()
+    return [
+        (part["caption"], numbered)
+        for part in contents["parts"]
+        if (numbered := [_chapter(page["file"], told) for page in _written(part)])
+    ]
+
+
+def _written(part: dict) -> list[dict]:
+    return [
+        page
+        for page in part["chapters"]
+        if number(page["file"]) is not None and chapters.page_source(page["file"])
+    ]
+
+
+def _chapter(page: str, told: dict[str, str]) -> Chapter:
+    text = "\n".join(cell.source for cell in _cells(page) if cell.cell_type == "markdown")
+    title, minutes = _TITLE.search(text), _MINUTES.search(text)
+    if page not in told:
+        raise chapters.ChapterError(f"README's table of chapters has no line for {page}.")
+    if title is None or minutes is None:
+        raise chapters.ChapterError(
+            f"The opening of {page} needs a title, and how long it takes: '20 minutes to read'."
+        )
+    return Chapter(page, number(page), title[1], told[page], int(minutes[1]))
+
+
+def _cells(page: str) -> list[nbformat.NotebookNode]:
+    return nbformat.read(chapters.page_source(page), as_version=4).cells
+
+
+def list_of_chapters() -> str:
+    """Every numbered chapter with its line and its minutes, part by part, as MyST Markdown."""
+    blocks = []
+    for caption, numbered in parts():
+        blocks += [f"**{caption}**", ""]
+        for chapter in numbered:
+            address = chapter.page.removeprefix("book/")
+            first = f"- {{doc}}`{chapter.number}. {chapter.title} <{address}>` "
+            blocks.append(f"{first}({chapter.minutes} min): {chapter.line}")
+        blocks.append("")
+    return "\n".join(blocks)
+
+
+def citation() -> str:
+    """How to cite the book, from CITATION.cff and the year of _config.yml, as a BibTeX block."""
+    cited = yaml.safe_load((chapters.ROOT / "CITATION.cff").read_text())
+    year = yaml.safe_load((chapters.ROOT / "_config.yml").read_text())["copyright"]
+    authors = " and ".join(f"{{{author['name']}}}" for author in cited["authors"])
+    fields = {
+        "title": cited["title"],
+        "author": authors,
+        "year": year,
+        "version": cited["version"],
+        "note": f"{cited['license']} licence",
+    }
+    body = ",\n".join(f"  {key} = {{{value}}}" for key, value in fields.items())
+    return f"```bibtex\n@software{{spline_pruning_book,\n{body}\n}}\n```"
+
+
+_FILLED: dict[str, Callable[[], str]] = {"chapters": list_of_chapters, "citation": citation}
+
+
+def complete(copy: nbformat.NotebookNode, page: str | Path) -> None:
+    """Put the number before the title of an executed copy, and fill its places, in place.
+
+    A place is a comment of Markdown, ``<!-- fill: chapters -->``.
+
+    Parameters
+    ----------
+    copy : NotebookNode
+    page : str or Path
+        Whose name says the number.
+    """
+    at = number(page)
+    text = [cell for cell in copy.cells if cell.cell_type == "markdown"]
+    if at is not None and text:
+        text[0].source = _TITLE.sub(rf"# {at}. \1", text[0].source, count=1)
+    for cell in text:
+        cell.source = _PLACE.sub(lambda found: _FILLED[found[1]](), cell.source)
+
+
+def minutes_of_reading(cells: Sequence[nbformat.NotebookNode]) -> float:
+    """About how long some cells take to read: their words, and half a minute for each code cell.
+
+    Cells that the page does not show count nothing.
+    """
+    words, shown = 0, 0
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            words += len(re.findall(r"\w+", cell.source))
+        else:
+            shown += "remove-cell" not in cell.metadata.get("tags", [])
+    return words / WORDS_A_MINUTE + shown * MINUTES_A_CELL
+
+
+def section(page: str, anchor: str) -> list[nbformat.NotebookNode]:
+    """The cells of one section of a chapter, from its heading to the next of second level.
+
+    Parameters
+    ----------
+    page : str
+        As _toc.yml names it.
+    anchor : str
+        As links to it have it: the heading in lower case, with hyphens.
+
+    Raises
+    ------
+    ChapterError
+        The page has no such section.
+    """
+    inside, found = False, []
+    for cell in _cells(page):
+        if cell.cell_type == "code":
+            found += [cell] if inside else []
+            continue
+        for piece in re.split(r"(?m)^(?=##? )", cell.source):
+            heading = re.match(r"##? (.+)", piece)
+            if heading:
+                inside = _anchor(heading[1]) == anchor
+            if inside and piece.strip():
+                found.append(nbformat.v4.new_markdown_cell(piece))
+    if not found:
+        raise chapters.ChapterError(f"{page} has no section #{anchor}.")
+    return found
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
