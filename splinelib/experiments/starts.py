@@ -17,7 +17,7 @@ from ..data import load, toy
 from ..progress import bar
 from ..randomness import generator_of
 from ..schemas import AMOUNT, COUNT, SHARE
-from ..text import check_choice, printable
+from ..text import check_choice, differences, printable
 from . import start_ways as ways
 from .origin import provenance
 from .protocol import check_name
@@ -133,12 +133,7 @@ def compare(
     families = [family for family in (planes, ["digits"] if "digits" in data else []) if family]
     todo = [(family, depth, width) for depth in depths for width in widths for family in families]
     with locked(path.parent, name):
-        record = read(path) if path.exists() else _new(name, settings)
-        if record["settings"] != settings:
-            raise ValueError(
-                f"The record {name} was made with {record['settings']}, not with {settings}. Give "
-                "the new one another name (--name)."
-            )
+        record = opened(path, name, settings)
         with bar(total=len(todo), desc=name, unit="block", disable=not progress) as shown:
             for family, depth, width in todo:
                 shown.set_postfix_str(f"{'+'.join(family)}, depth {depth}, width {width}")
@@ -148,7 +143,7 @@ def compare(
                     given = problem(names, seeds, steps)
                     record["entries"] += entries(given, depth, width, missing, known)
                     record["seconds"] += time.perf_counter() - began
-                    _write(path, record)
+                    write(path, record, _words(record))
                 shown.update()
     return record
 
@@ -333,38 +328,53 @@ def summary(record: dict) -> str:
     return "\n".join(lines)
 
 
-def _new(name: str, settings: dict) -> dict:
-    return {
-        "schema": SCHEMA,
-        "kind": "starts",
-        "name": name,
-        "settings": settings,
-        "entries": [],
-        "seconds": 0.0,
-    }
+def opened(path: Path, name: str, settings: dict[str, int]) -> dict:
+    """The record that lies there, or a new one with no entries.
+
+    Raises
+    ------
+    ValueError
+        It was made with other settings.
+    """
+    if not path.exists():
+        new = {"schema": SCHEMA, "kind": "starts", "name": name, "settings": settings}
+        return new | {"entries": [], "seconds": 0.0}
+    record = read(path)
+    if told := differences(record["settings"], settings):
+        raise ValueError(
+            f"The record {name} was made with {told}. Repeat its settings, or give the new one "
+            "another name (--name)."
+        )
+    return record
 
 
-def _write(path: Path, record: dict) -> None:
-    words = ["python", "-m", "splinelib", "starts", "--name", record["name"]]
-    for option, key in (("data", "data"), ("depths", "depth"), ("widths", "width")):
-        values = dict.fromkeys(f"{entry[key]}" for entry in record["entries"])
-        words += [f"--{option}", *values]
-    factors = dict.fromkeys(e["factor"] for e in record["entries"] if e["factor"] > 1)
-    words += ["--factors", *map(str, factors), "--seeds", f"{record['settings']['seeds']}"]
-    record["command"] = shlex.join(words)
+def write(path: Path, record: dict, words: Sequence[str]) -> None:
+    """Write a record with its origin; `words` are what the command says behind ``starts``."""
+    record["command"] = shlex.join(["python", "-m", "splinelib", "starts", *words])
     record["provenance"] = provenance()
     write_json(path, record, SCHEMA, _RECORD, _inconsistencies)
 
 
+def _words(record: dict) -> list[str]:
+    """The options that make a record again."""
+    words = ["--name", record["name"]]
+    for option, key in (("data", "data"), ("depths", "depth"), ("widths", "width")):
+        words += [f"--{option}", *dict.fromkeys(f"{entry[key]}" for entry in record["entries"])]
+    factors = dict.fromkeys(f"{e['factor']}" for e in record["entries"] if e["factor"] > 1)
+    words += ["--factors", *factors, "--seeds", f"{record['settings']['seeds']}"]
+    steps = {record["settings"][f"{kind}_steps"] for kind in ("toy", "digits")}
+    return words if len(steps) > 1 else [*words, "--steps", f"{steps.pop()}"]
+
+
 def _inconsistencies(record: dict) -> Iterator[str]:
-    seen = set()
+    seen, seeds = set(), record["settings"].get("seeds")
     for entry in record["entries"]:
         key = tuple(entry[p] for p in ("data", "depth", "width", "factor", "way", "budget"))
         if key in seen:
             yield f"the entry {key} is there twice"
         seen.add(key)
         for part in ("validation", "test", "lines", "lines_before"):
-            if len(entry[part]) != record["settings"]["seeds"]:
+            if len(entry[part]) != seeds:
                 yield f"the entry {key} has not a number of {part} for each seed"
 
 
@@ -374,7 +384,7 @@ _RECORD = {
     "kind": str,
     "name": str,
     "command": str,
-    "settings": {"seeds": COUNT, "toy_steps": COUNT, "digits_steps": COUNT},
+    "settings": {str: COUNT},
     "entries": [
         {
             **{"data": str, "depth": COUNT, "width": COUNT, "factor": COUNT},
