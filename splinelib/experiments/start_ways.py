@@ -22,7 +22,6 @@ from ..training.ensemble import Ensemble
 from ..training.layerwise import pretrain
 
 BATCH = 64
-RATES = (0.1, 0.3, 1.0)
 # Starts of a network that is small from the first step.
 STARTS = ("random", "spread", "layerwise")
 # A spread start whose directions are as they come: what putting lines through the data earns.
@@ -51,6 +50,8 @@ class Problem:
         Inputs (D, N, d) and labels (D, N).
     steps : int
         Batches of `BATCH` inputs that a network sees at equal epochs.
+    rates : tuple of float
+        Learning rates to choose from.
     """
 
     names: tuple[str, ...]
@@ -59,6 +60,7 @@ class Problem:
     validation: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
     steps: int
+    rates: tuple[float, ...]
 
     def __post_init__(self):
         if self.train[0].shape[1] % BATCH:
@@ -126,14 +128,14 @@ def spread(problem: Problem, widths: Sequence[int], by_angle: bool = True) -> En
     )
 
 
-def repeated(network: Ensemble, rates: int) -> Ensemble:
-    """The same networks for each of so many rates."""
-    return Ensemble.joined([network] * rates)
+def repeated(problem: Problem, network: Ensemble) -> Ensemble:
+    """The same networks for each rate."""
+    return Ensemble.joined([network] * len(problem.rates))
 
 
 def every_rate(problem: Problem) -> Tensor:
-    """`RATES` for networks in the order of their rates, then sets; shape (K,)."""
-    return torch.tensor(RATES).repeat_interleave(problem.sets)
+    """Of networks in the order of their rates, then sets; shape (K,)."""
+    return torch.tensor(problem.rates).repeat_interleave(problem.sets)
 
 
 def fit(problem: Problem, start: Ensemble, rates: Tensor, steps: int) -> Ensemble:

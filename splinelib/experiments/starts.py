@@ -31,9 +31,10 @@ DATA = (*TOYS, "digits")
 DEPTHS, WIDTHS, FACTORS, SEEDS = (1, 2, 3), (4, 8), (2, 4, 8, 16), 10
 BUDGETS = ("epochs", "flops")
 WIDE = "wide"  # the network before the cut, for what it knows and how many lines it has
-# Training points, noise and steps of the problems in the plane; images and steps of digits.
-POINTS, NOISE, TOY_STEPS = 256, 0.1, 400
-IMAGES, DIGITS_STEPS = 1152, 360
+# Training points, noise, steps and rates of the problems in the plane.
+POINTS, NOISE, TOY_STEPS, TOY_RATES = 256, 0.1, 320, (0.1, 0.3, 1.0)
+# Training images, steps (16 epochs) and rates of digits.
+IMAGES, DIGITS_STEPS, DIGITS_RATES = 1152, 288, (0.01, 0.03, 0.1)
 
 
 def problem(names: Sequence[str], seeds: int = SEEDS, steps: int | None = None) -> ways.Problem:
@@ -47,15 +48,19 @@ def problem(names: Sequence[str], seeds: int = SEEDS, steps: int | None = None) 
     steps : int, optional
         Training steps at equal epochs; `TOY_STEPS` or `DIGITS_STEPS` if not given.
     """
+    usual, rates = TOY_STEPS, TOY_RATES
     if list(names) == ["digits"]:
-        parts, usual = zip(*(_digits(seed) for seed in range(seeds)), strict=True), DIGITS_STEPS
+        usual, rates = DIGITS_STEPS, DIGITS_RATES
+        made = [_digits(seed) for seed in range(seeds)]
     else:
         for name in names:
             check_choice("problem in the plane", name, TOYS)
-        made = (_plane(name, seed) for name in names for seed in range(seeds))
-        parts, usual = zip(*made, strict=True), TOY_STEPS
-    stacked = [tuple(torch.stack(values) for values in zip(*part, strict=True)) for part in parts]
-    return ways.Problem(tuple(names), seeds, *stacked, steps=steps or usual)
+        made = [_plane(name, seed) for name in names for seed in range(seeds)]
+    stacked = [
+        tuple(torch.stack(values) for values in zip(*part, strict=True))
+        for part in zip(*made, strict=True)
+    ]
+    return ways.Problem(tuple(names), seeds, *stacked, steps=steps or usual, rates=rates)
 
 
 def _plane(name: str, seed: int) -> list[tuple[Tensor, Tensor]]:
@@ -176,7 +181,7 @@ def entries(
         known = {name: (smalls or {}).get((name, way)) for name in given.names}
         reached = None
         if not all(known.values()):
-            many = ways.repeated(start, len(ways.RATES))
+            many = ways.repeated(given, start)
             reached = ways.from_start(given, way, many, rates)
         for name in given.names:
             about = {"data": name, "depth": depth, "width": width, "factor": 1}
@@ -196,7 +201,7 @@ def _with_factor(given, depth, width, factor, starts, best) -> Iterator[dict]:
     rates = ways.every_rate(given)
     untrained = ways.drawn(given, given.widths(depth, width * factor))
     half = given.steps // 2
-    many = ways.repeated(untrained, len(ways.RATES))
+    many = ways.repeated(given, untrained)
     flops = half * ways.step_flops(untrained)
     wide = ways.Reached(many, ways.fit(given, many, rates, half), rates, half, flops)
     kept = []
@@ -211,7 +216,7 @@ def _with_factor(given, depth, width, factor, starts, best) -> Iterator[dict]:
     rest = given.steps - half
     budget = flops + counted + rest * ways.step_flops(starts["random"])
     for way, cut in cuts.items():
-        many = ways.repeated(cut, len(ways.RATES))
+        many = ways.repeated(given, cut)
         end = ways.fit(given, many, rates, rest)
         reached = ways.Reached(many, end, rates, rest, budget)
         for name in given.names:
