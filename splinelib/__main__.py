@@ -22,7 +22,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 from . import parallel
 from .errors import SplineError
-from .experiments import oneshot, start_images, starts, sweeps
+from .experiments import oneshot, start_images, start_records, starts, sweeps
 from .experiments.protocol import Protocol
 from .experiments.reports import compare, summary
 from .experiments.run_records import read_record, record_files
@@ -219,7 +219,9 @@ def _add_starts(actions) -> None:
         "at once. What is recorded already is not done again.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--data", nargs="+", default=list(starts.DATA), metavar="NAME", help="data")
+    parser.add_argument(
+        "--data", nargs="+", default=list(starts.DATA), metavar="NAME", help="data sets"
+    )
     for option, default, what in (
         ("depths", starts.DEPTHS, "hidden layers of the final network"),
         ("widths", starts.WIDTHS, "units of each of its hidden layers"),
@@ -295,7 +297,7 @@ def _starts(options: argparse.Namespace) -> int:
         asked = options.data, options.depths, options.widths, options.factors
         told = {part: getattr(options, part) for part in ("seeds", "steps", "folder")}
         record = starts.compare(*asked, name=options.name or "map", **told)
-    _show(starts.summary(record))
+    _show(start_records.summary(record))
     return 0
 
 
@@ -310,7 +312,7 @@ def _runs(options: argparse.Namespace) -> int:
     for paths, read, shown in (
         (files, read_record, summary),
         (oneshot.record_files(options.folder), oneshot.read, oneshot.summary),
-        (starts.record_files(options.folder), starts.read, starts.summary),
+        (start_records.record_files(options.folder), start_records.read, start_records.summary),
     ):
         records, damaged = _read(paths, read)
         for record in records:

@@ -24,7 +24,7 @@ from ..data.dataset import Dataset
 from ..models import build
 from ..pruning.pruner import Pruner
 from ..training import evaluate, train
-from . import starts
+from . import start_records
 from .protocol import check_name
 from .start_ways import CUTS, LOTTERY
 from .store import folders, locked
@@ -38,7 +38,7 @@ def confirm(
     *,
     dataset: str = "cifar10",
     width: float = 0.0625,
-    factor: int = 4,
+    factor: int = 2,
     epochs: int = 4,
     images: int = 2_000,
     tested: int = 2_000,
@@ -86,17 +86,16 @@ def confirm(
             f"factor={factor}, seeds={seeds}."
         )
     check_name("record", name)
-    records, checkpoints = folders(folder)
-    path = records / starts.FOLDER / f"{name}.json"
+    path, checkpoints = start_records.path_of(name, folder), folders(folder)[1]
     settings = {"seeds": seeds, "epochs": epochs, "images": images, "tested": tested}
     with locked(path.parent, name):
-        record = starts.opened(path, name, settings)
+        record = start_records.opened(path, name, settings)
         if record["entries"]:
             return record
         began, found = time.perf_counter(), {}
         data = load(dataset, root).subset(train=images + images // 4, test=tested)
         for seed in range(seeds):
-            kept = checkpoints / f"{starts.FOLDER}-{name}" / f"seed{seed}"
+            kept = checkpoints / f"{start_records.FOLDER}-{name}" / f"seed{seed}"
             trained = partial(_trained, data, images, seed, kept, progress)
             for key, values in _ways(data, images, width, factor, epochs, seed, trained):
                 found.setdefault(key, []).append(values)
@@ -114,7 +113,7 @@ def confirm(
                 entry[part] = [row[part] for row in rows]
             record["entries"].append(entry)
         record["seconds"] += time.perf_counter() - began
-        starts.write(path, record, ["--images", "--name", name])
+        start_records.write(path, record, ["--images", "--name", name])
     return record
 
 
@@ -146,7 +145,7 @@ def _ways(data: Dataset, images: int, width, factor, epochs, seed, trained: Trai
     yield ("random", "epochs", 1), result(small, end, epochs, epochs * images * per_image[1])
     wide = trained("wide", untrained, half)
     flops = half * images * per_image[0]
-    yield (starts.WIDE, "epochs", factor), result(untrained, wide, half, flops)
+    yield (start_records.WIDE, "epochs", factor), result(untrained, wide, half, flops)
     cuts, counted = _cuts(wide, untrained, inputs[: 2 * SHOWN], factor, seed)
     budget = flops + counted + half * images * per_image[1]
     for way, cut in cuts.items():

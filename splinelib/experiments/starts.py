@@ -5,10 +5,8 @@ and factor is an entry of one record, which grows block by block.
 """
 
 import os
-import shlex
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -16,21 +14,15 @@ from torch import Tensor
 from ..data import load, toy
 from ..progress import bar
 from ..randomness import generator_of
-from ..schemas import AMOUNT, COUNT, SHARE
-from ..text import check_choice, differences, printable
+from ..text import check_choice
 from . import start_ways as ways
-from .origin import provenance
 from .protocol import check_name
-from .run_records import check_file_name
-from .store import PROVENANCE, folders, locked, read_json, write_json
+from .start_records import WIDE, opened, path_of, write
+from .store import locked
 
-SCHEMA = 1
-FOLDER = "starts"
 TOYS = ("cross", "spiral", "moons")
 DATA = (*TOYS, "digits")
 DEPTHS, WIDTHS, FACTORS, SEEDS = (1, 2, 3), (4, 8), (2, 4, 8, 16), 10
-BUDGETS = ("epochs", "flops")
-WIDE = "wide"  # the network before the cut, for what it knows and how many lines it has
 # Training points, noise, steps and rates of the problems in the plane.
 POINTS, NOISE, TOY_STEPS, TOY_RATES = 256, 0.1, 320, (0.1, 0.3, 1.0)
 # Training images, steps (16 epochs) and rates of digits.
@@ -128,7 +120,7 @@ def compare(
     """
     _check(data, depths, widths, factors, seeds, steps)
     check_name("record", name)
-    path = folders(folder)[0] / FOLDER / f"{name}.json"
+    path = path_of(name, folder)
     settings = {
         "seeds": seeds,
         "toy_steps": steps or TOY_STEPS,
@@ -292,74 +284,6 @@ def _missing(record: dict, family, depth, width, factors) -> list[tuple[list[str
     return [(names, list(left)) for left, names in lacking.items() if left]
 
 
-def read(path: str | os.PathLike) -> dict:
-    """Read a record of this study and check it.
-
-    Raises
-    ------
-    DamagedFile
-        As for `store.read_json`, and if the record is named otherwise than its file.
-    """
-    record = read_json(path, SCHEMA, _RECORD, _inconsistencies)
-    check_file_name(path, record)
-    return record
-
-
-def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
-    """Paths of the records of this study, by name."""
-    return sorted((folders(folder)[0] / FOLDER).glob("*.json"))
-
-
-def records(folder: str | os.PathLike | None = None) -> list[dict]:
-    """Every record of this study in a folder (default: ``data/runs`` of the checkout), by name."""
-    return [read(path) for path in record_files(folder)]
-
-
-def summary(record: dict) -> str:
-    """A record in a few lines: how often each way is the best of its condition."""
-    by_condition: dict[tuple, dict[str, float]] = {}
-    for entry in record["entries"]:
-        if entry["way"] != WIDE:
-            key = tuple(entry[part] for part in ("data", "depth", "width", "factor", "budget"))
-            mean = sum(entry["test"]) / len(entry["test"])
-            by_condition.setdefault(key, {})[entry["way"]] = mean
-    lines = [
-        printable(f"{record['name']}  ways to a small network, {len(by_condition)} conditions")
-    ]
-    for way in dict.fromkeys(way for found in by_condition.values() for way in found):
-        found = [ways for ways in by_condition.values() if way in ways]
-        best = sum(max(ways, key=ways.get) == way for ways in found)
-        lines.append(printable(f"  {way:<18} best in {best} of {len(found)}"))
-    return "\n".join(lines)
-
-
-def opened(path: Path, name: str, settings: dict[str, int]) -> dict:
-    """The record that lies there, or a new one with no entries.
-
-    Raises
-    ------
-    ValueError
-        It was made with other settings.
-    """
-    if not path.exists():
-        new = {"schema": SCHEMA, "kind": "starts", "name": name, "settings": settings}
-        return new | {"entries": [], "seconds": 0.0}
-    record = read(path)
-    if told := differences(record["settings"], settings):
-        raise ValueError(
-            f"The record {name} was made with {told}. Repeat its settings, or give the new one "
-            "another name (--name)."
-        )
-    return record
-
-
-def write(path: Path, record: dict, words: Sequence[str]) -> None:
-    """Write a record with its origin; `words` are what the command says behind ``starts``."""
-    record["command"] = shlex.join(["python", "-m", "splinelib", "starts", *words])
-    record["provenance"] = provenance()
-    write_json(path, record, SCHEMA, _RECORD, _inconsistencies)
-
-
 def _words(record: dict) -> list[str]:
     """The options that make a record again."""
     words = ["--name", record["name"]]
@@ -369,35 +293,3 @@ def _words(record: dict) -> list[str]:
     words += ["--factors", *factors, "--seeds", f"{record['settings']['seeds']}"]
     steps = {record["settings"][f"{kind}_steps"] for kind in ("toy", "digits")}
     return words if len(steps) > 1 else [*words, "--steps", f"{steps.pop()}"]
-
-
-def _inconsistencies(record: dict) -> Iterator[str]:
-    seen, seeds = set(), record["settings"].get("seeds")
-    for entry in record["entries"]:
-        key = tuple(entry[p] for p in ("data", "depth", "width", "factor", "way", "budget"))
-        if key in seen:
-            yield f"the entry {key} is there twice"
-        seen.add(key)
-        for part in ("validation", "test", "lines", "lines_before"):
-            if len(entry[part]) != seeds:
-                yield f"the entry {key} has not a number of {part} for each seed"
-
-
-# As types and ranges; see `schemas.mismatches`.
-_RECORD = {
-    "schema": int,
-    "kind": str,
-    "name": str,
-    "command": str,
-    "settings": {str: COUNT},
-    "entries": [
-        {
-            **{"data": str, "depth": COUNT, "width": COUNT, "factor": COUNT},
-            **{"way": str, "budget": str, "restarts": COUNT},
-            **{"rate": AMOUNT, "steps": COUNT, "flops": AMOUNT},
-            **{"validation": [SHARE], "test": [SHARE], "lines_before": [COUNT], "lines": [COUNT]},
-        }
-    ],
-    "seconds": AMOUNT,
-    "provenance": PROVENANCE,
-}
