@@ -87,7 +87,9 @@ def confirm(
         )
     check_name("record", name)
     path, checkpoints = start_records.path_of(name, folder), folders(folder)[1]
+    channels = max(1, round(64 * width))
     settings = {"seeds": seeds, "epochs": epochs, "images": images, "tested": tested}
+    settings |= {"channels": channels, "factor": factor}
     with locked(path.parent, name):
         record = start_records.opened(path, name, settings)
         if record["entries"]:
@@ -96,10 +98,12 @@ def confirm(
         data = load(dataset, root).subset(train=images + images // 4, test=tested)
         for seed in range(seeds):
             kept = checkpoints / f"{start_records.FOLDER}-{name}" / f"seed{seed}"
-            trained = partial(_trained, data, images, seed, kept, progress)
+            told = (settings | {"dataset": dataset}).items()
+            context = {"comparison": ", ".join(f"{key} {value}" for key, value in told)}
+            trained = partial(_trained, data, images, seed, kept, context, progress)
             for key, values in _ways(data, images, width, factor, epochs, seed, trained):
                 found.setdefault(key, []).append(values)
-        about = {"data": dataset, "depth": DEPTH, "width": max(1, round(64 * width))}
+        about = {"data": dataset, "depth": DEPTH, "width": channels}
         for (way, budget, of), rows in found.items():
             entry = about | {
                 "factor": of,
@@ -170,14 +174,28 @@ def _cuts(wide: nn.Module, untrained: nn.Module, inputs: Tensor, factor: int, se
 
 
 def _trained(
-    data: Dataset, images: int, seed: int, kept: Path, progress: bool, way: str, model, epochs: int
+    data: Dataset,
+    images: int,
+    seed: int,
+    kept: Path,
+    context: dict,
+    progress: bool,
+    way: str,
+    model: nn.Module,
+    epochs: int,
 ) -> nn.Module:
-    """A copy of the model, trained; its checkpoint says how far it has come."""
+    """A copy of the model, trained; its checkpoint says how far it has come, and of what."""
     order = torch.arange(images)
     part = data.to_float(data.train_images[order]), data.train_labels[order]
     kept.mkdir(parents=True, exist_ok=True)
     file = kept / f"{way.replace(': ', '-').replace(' ', '-')}.pt"
     settings = {"epochs": epochs, "batch_size": BATCH, "lr": RATE, "seed": seed}
     return train(
-        model, part, checkpoint=file, progress=progress, label=f"{way}, seed {seed}", **settings
+        model,
+        part,
+        checkpoint=file,
+        context=context,
+        progress=progress,
+        label=f"{way}, seed {seed}",
+        **settings,
     ).model

@@ -39,6 +39,8 @@ def test_what_is_recorded_or_trained_is_not_done_again(made, monkeypatch):
     monkeypatch.undo()
     start_records.path_of("digits", folder).unlink()
     monkeypatch.setattr("splinelib.training.loop._epoch", lambda *_: pytest.fail("it is trained"))
+    with pytest.raises(ValueError, match="factor 2"):  # the checkpoints are of another comparison
+        start_images.confirm("digits", folder=folder, **TINY, factor=3)
     again = start_images.confirm("digits", folder=folder, **TINY)
     assert again["entries"] == record["entries"]
 
