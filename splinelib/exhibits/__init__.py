@@ -8,7 +8,8 @@ package is on top of the library: it may use everything, and no other package im
 
 Which records: `choosing`; how they are written: `wording`. Early birds: `settling`, `draws`,
 `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`. Tickets:
-`tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Networks of others: `networks`. How
+`tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Ways to a small network: `starts`,
+`start_lines`, of a maximum of lines `fits`. Networks of others: `networks`. How
 they were made: `runs`, `sheets`.
 """
 
@@ -18,6 +19,7 @@ from . import (
     costs,
     cuts,
     draws,
+    fits,
     moments,
     networks,
     one_shot,
@@ -27,6 +29,8 @@ from . import (
     savings,
     settling,
     sheets,
+    start_lines,
+    starts,
     streams,
     tickets,
     units,
@@ -40,6 +44,7 @@ __all__ = [
     "costs",
     "cuts",
     "draws",
+    "fits",
     "moments",
     "networks",
     "one_shot",
@@ -49,6 +54,8 @@ __all__ = [
     "savings",
     "settling",
     "sheets",
+    "start_lines",
+    "starts",
     "streams",
     "tickets",
     "units",

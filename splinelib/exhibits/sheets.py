@@ -17,7 +17,7 @@ from . import wording
 
 @dataclass(frozen=True)
 class Sheet:
-    """One record as a block of a page; see `of_run` and `of_one_shot`."""
+    """One record as a block of a page; see `of_run`, `of_one_shot` and `of_starts`."""
 
     markup: str
     name: str
@@ -66,7 +66,30 @@ def of_one_shot(record: dict) -> Sheet:
     return _sheet(record, anchor, facts, [record["provenance"]])
 
 
-def _sheet(record: dict, anchor: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
+def of_starts(record: dict) -> Sheet:
+    """The sheet of ways to a small network; the file lies in the repository, not in the page.
+
+    Parameters
+    ----------
+    record : dict
+        As `start_records.records` gives them.
+    """
+    count = sum(len(entry["test"]) * entry["restarts"] for entry in record["entries"])
+    facts = {
+        "trained": f"{count:,} small networks in {record['seconds'] / 60:.0f} minutes",
+        "file": f"data/runs/starts/{record['name']}.json",
+    }
+    anchor = wording.anchor(record["name"], "starts")
+    return _sheet(record, anchor, facts, [record["provenance"]], inside=False)
+
+
+def _sheet(
+    record: dict,
+    anchor: str,
+    facts: Mapping[str, str],
+    origins: Sequence[dict],
+    inside: bool = True,
+) -> Sheet:
     facts = {**facts, **origin(origins)}
     listed = "".join(
         f"<dt>{html.escape(key)}</dt><dd>{html.escape(text)}</dd>" for key, text in facts.items()
@@ -74,7 +97,7 @@ def _sheet(record: dict, anchor: str, facts: Mapping[str, str], origins: Sequenc
     name = record["name"]
     return Sheet(
         f'<div class="record" id="{html.escape(anchor, quote=True)}">'
-        f"<p><strong>{html.escape(name)}</strong> ({download(record)})</p>"
+        f"<p><strong>{html.escape(name)}</strong>{f' ({download(record)})' if inside else ''}</p>"
         f"<pre>{html.escape(record['command'])}</pre><dl>{listed}</dl></div>",
         name,
     )

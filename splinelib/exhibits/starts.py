@@ -4,7 +4,7 @@ A *condition* is a data set, a depth, a final width and a factor by which the pr
 wider. Gains are in points of test accuracy, paired seed by seed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from .. import plotting
 from ..experiments.start_records import BUDGETS, WIDE
 from ..plotting import widgets
 from ..plotting.tables import Cell, Table
+from ..text import over_seeds
 from . import wording
 
 # What each way is called.
@@ -29,7 +30,7 @@ NAMES = {
     "lottery": "lottery",
 }
 COSTS = {"epochs": "equal epochs", "flops": "equal training FLOPs"}
-_LEVEL = 0.95
+LEVEL = 0.95
 
 
 class Condition(NamedTuple):
@@ -120,7 +121,7 @@ def interval(values: Sequence[float]) -> Interval:
     values = np.asarray(values, float)
     if len(values) < 2:
         raise ValueError(f"an interval needs two values or more, not {len(values)}.")
-    half = stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
     mean = float(values.mean())
     return Interval(mean, mean - float(half), mean + float(half))
 
@@ -280,66 +281,6 @@ def winners(study: Study, way: str, rivals: Sequence[str]):
     )
 
 
-def rank_correlation(x: Sequence[float], y: Sequence[float], draws: int = 2000) -> Interval:
-    """Spearman's rank correlation, with its bootstrap interval over pairs.
-
-    Examples
-    --------
-    >>> rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]).mean
-    1.0
-    """
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    if len(x) != len(y) or len(x) < 3:
-        raise ValueError(f"a correlation needs three pairs or more, got {len(x)} and {len(y)}.")
-    if not (np.ptp(x) and np.ptp(y)):
-        raise ValueError("values that are all the same have no ranks to correlate.")
-    rho = stats.spearmanr(x, y).statistic
-    generator, found = np.random.default_rng(0), []
-    for _ in range(draws):
-        rows = generator.integers(len(x), size=len(x))
-        left, right = x[rows], y[rows]
-        if np.ptp(left) and np.ptp(right):
-            left, right = stats.rankdata(left), stats.rankdata(right)
-            found.append(np.corrcoef(left, right)[0, 1])
-    low, high = np.quantile(found, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return Interval(float(rho), float(low), float(high))
-
-
-def wide_lines(study: Study, condition: Condition) -> float:
-    """Distinct lines of the wide network that cross the data, for each unit that stays."""
-    lines = np.mean(study.entry(condition, WIDE, "epochs")["lines"])
-    return float(lines) / (condition.depth * condition.width)
-
-
-def idle_units(study: Study, condition: Condition) -> float:
-    """Share of the units of a random start that draw no line of their own through the data."""
-    lines = np.mean(study.entry(condition, "random", "epochs")["lines_before"])
-    return 1 - float(lines) / (condition.depth * condition.width)
-
-
-def lines_gained(study: Study, condition: Condition, way: str = "pruned: lsq") -> float:
-    """Lines that the cut network has more than a random start, for each unit."""
-    lines = [
-        np.mean(study.entry(condition, name, "epochs")["lines_before"]) for name in (way, "random")
-    ]
-    return float(lines[0] - lines[1]) / (condition.depth * condition.width)
-
-
-def points_of(
-    study: Study,
-    predictor: Callable[[Study, Condition], float],
-    budget: str,
-    way: str = "pruned: lsq",
-    data: str | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """A predictor and the gain over a random start, in each condition of one data set or of all."""
-    found = verdicts(study, way, "random", budget, data)
-    return (
-        np.array([predictor(study, condition) for condition in found]),
-        np.array([one.mean for one in found.values()]),
-    )
-
-
 def enough(study: Study, budget: str = "epochs", way: str = "pruned: lsq") -> dict[str, list[int]]:
     """For each data set and final network the least factor that is not told from the best one.
 
@@ -361,3 +302,27 @@ def enough(study: Study, budget: str = "epochs", way: str = "pruned: lsq") -> di
         )
         found.setdefault(small.data, []).append(least)
     return found
+
+
+def one_point(record: dict) -> Table:
+    """Every way of a record of a single condition: accuracy, what it took, and its lines."""
+    entries = record["entries"]
+    least = min(entry["flops"] for entry in entries)
+    rows = [
+        [
+            f"{NAMES.get(entry['way'], entry['way'])}, {COSTS[entry['budget']]}"
+            if entry["way"] == "random"
+            else NAMES.get(entry["way"], entry["way"]),
+            over_seeds([100 * share for share in entry["test"]], "{:.1f}"),
+            f"{entry['flops'] / least:.1f}",
+            f"{np.mean(entry['lines']):,.0f}",
+        ]
+        for entry in entries
+    ]
+    return wording.table(
+        rows,
+        ["", "right, %", "training FLOPs", "lines"],
+        f"Test accuracy, mean (least to most) of {len(entries[0]['test'])} seeds; FLOPs as a "
+        "multiple of the least; distinct lines of all positions across the images",
+        format="{}",
+    )

@@ -1,6 +1,7 @@
 """The records of ways to a small network: their schema, reading, writing and summing up."""
 
 import os
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ SCHEMA = 1
 FOLDER = "starts"
 BUDGETS = ("epochs", "flops")
 WIDE = "wide"  # the network before the cut, for what it knows and how many lines it has
+# Names of data sets and ways are shown on pages, where they should be plain words.
+_NAME = re.compile(r"[a-z0-9: ]+")
 
 
 def path_of(name: str, folder: str | os.PathLike | None = None) -> Path:
@@ -97,6 +100,9 @@ def _inconsistencies(record: dict) -> Iterator[str]:
         if key in seen:
             yield f"the entry {key} is there twice"
         seen.add(key)
+        known = _NAME.fullmatch(entry["data"]) and _NAME.fullmatch(entry["way"])
+        if not known or entry["budget"] not in BUDGETS:
+            yield f"the entry {key} names no data set, way or budget"
         for part in ("validation", "test", "lines", "lines_before"):
             if len(entry[part]) != seeds:
                 yield f"the entry {key} has not a number of {part} for each seed"

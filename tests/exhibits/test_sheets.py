@@ -5,7 +5,7 @@ import copy
 import json
 
 import pytest
-from recorded import PROVENANCE, one_shot, record, ticket
+from recorded import PROVENANCE, one_shot, record, starts_record, ticket
 from shown import Elements, rows
 
 from splinelib.exhibits import sheets, wording
@@ -44,6 +44,16 @@ def test_the_file_in_the_page_is_the_record():
     assert (tag, attributes["download"]) == ("a", f"{made['name']}.json")
     assert head == "data:application/json;base64"
     assert json.loads(base64.b64decode(data)) == made
+
+
+def test_a_sheet_of_starts_names_its_file_and_what_was_trained():
+    made = starts_record(data=["cross"], factors=[2], seeds=3)
+    seen = Elements(sheets.of_starts(made).markup)
+    assert seen.elements[0] == ("div", {"class": "record", "id": "starts-map"})
+    assert (
+        "data/runs/starts/map.json" in seen.text and "39 small networks in 0 minutes" in seen.text
+    )
+    assert not any(tag == "a" for tag, _ in seen.elements), "the file is not in the page"
 
 
 @pytest.mark.parametrize("kind", ["run", "oneshot"])

@@ -65,27 +65,17 @@ def test_tables_and_figures_say_what_the_values_say(study):
     assert "random start, equal epochs: ahead in 4 conditions, behind in 0" in chart
 
 
-def test_rank_correlation_has_its_sign_and_interval():
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=60)
-    up = starts.rank_correlation(x, x + 0.1 * generator.normal(size=60))
-    assert up.mean > 0.95 and up.sign == 1 and up.low < up.mean < up.high
-    assert starts.rank_correlation(x, generator.normal(size=60)).sign == 0
-    assert starts.rank_correlation(x, -(x**3)).mean == pytest.approx(-1)
-    with pytest.raises(ValueError, match="three pairs"):
-        starts.rank_correlation([1, 2], [1, 2])
-    with pytest.raises(ValueError, match="all the same"):
-        starts.rank_correlation([1, 1, 1], [1, 2, 3])
-
-
-def test_predictors_count_lines_for_each_unit(study):
-    assert starts.wide_lines(study, CROSS) == 2 / 4
-    assert starts.idle_units(study, CROSS) == 1 - 1 / 4
-    assert starts.lines_gained(study, CROSS) == (2 - 1) / 4
-    lines, points = starts.points_of(study, starts.wide_lines, "epochs", data="cross")
-    assert lines.tolist() == [0.5, 1.0]
-    np.testing.assert_allclose(points, [5, 10])
-
-
 def test_enough_is_the_least_factor_not_told_from_the_best(study):
     assert starts.enough(study) == {"cross": [4], "digits": [2]}
+
+
+def test_one_point_is_a_row_for_each_way(study):
+    record = starts_record(data=["cross"], factors=[2], accuracy=accuracy)
+    record["entries"][0]["flops"] = 3e5
+    shown = rows(starts.one_point(record))
+    assert len(shown) == 1 + 13
+    assert shown[1][1:3] == ["51.0 (50.0 to 52.0)", "3.0"]
+    assert [row[0] for row in shown if row[0].startswith("random start")] == [
+        "random start, equal training FLOPs",
+        "random start, equal epochs",
+    ]

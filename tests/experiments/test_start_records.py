@@ -52,7 +52,13 @@ def test_what_cannot_be_is_found(path):
     with pytest.raises(DamagedFile, match="is there twice"):
         start_records.read(path)
     record["entries"].pop()
-    record["entries"][0]["test"].append(0.5)
+    before = dict(record["entries"][0])
+    for wrong in ({"data": "<b>"}, {"way": "$x$"}, {"budget": "time"}):
+        record["entries"][0] = before | wrong
+        path.write_text(json.dumps(record))
+        with pytest.raises(DamagedFile, match="names no data set, way or budget"):
+            start_records.read(path)
+    record["entries"][0] = before | {"test": [0.5]}
     path.write_text(json.dumps(record))
     with pytest.raises(DamagedFile, match="not a number of test for each seed"):
         start_records.read(path)
