@@ -103,7 +103,7 @@ def against_gain(study: Study, budget: str):
     ranked = {name: _two(rank_correlation(*points)) for name, points in found.items()}
 
     def told(name: str) -> str:
-        return f"{name}: rank correlation {ranked[name]}"
+        return f"rank correlation {ranked[name]}"
 
     def frame(name: str):
         def draw(ax, palette):
@@ -122,7 +122,7 @@ def against_gain(study: Study, budget: str):
         frame,
         list(PREDICTORS),
         label="predictor",
-        alt=lambda name: f"Gain of each condition against the {told(name)}.",
+        alt=lambda name: f"Gain of each condition against {name}: {told(name)}.",
         format=told,
         caption=f"A point is a condition: what pruning a wide network by lsq gains at "
         f"{COSTS[budget]}.",

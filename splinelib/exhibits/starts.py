@@ -156,28 +156,24 @@ def gains_table(study: Study, budget: str, over: str = "random") -> Table:
         for one in found:
             ahead, behind, _ = tally(one)
             mean = np.mean([verdict.mean for verdict in one.values()])
-            note = f"ahead {ahead}, behind {behind} of {len(one)}"
-            cells.append(Cell(f"{mean:+.1f}", note=note))
+            cells.append(Cell(f"{mean:+.1f}", note=f"{ahead} : {behind}"))
         rows.append([name, *cells])
     return wording.table(
         rows,
         ["", *sets],
-        f"Points over a {NAMES[over]} at {COSTS[budget]}: mean over conditions, and in how many "
-        "the interval of all seeds lies above or below zero",
+        f"Points over a {NAMES[over]} at {COSTS[budget]}: mean over conditions, and in how many of "
+        "them the interval of all seeds lies above zero : below zero",
         format="{}",
     )
 
 
 def by_factor(study: Study, ways: Sequence[str], over: str = "random"):
-    """Gain against the factor for each way; a slider goes through data sets and costs.
-
-    Means over depths and widths, with the least and the most of them as a band.
-    """
+    """Mean gain over depths and widths against the factor; a slider goes through data and costs."""
     sets = list(dict.fromkeys(condition.data for condition in study.conditions))
     factors = sorted({condition.factor for condition in study.conditions})
     values = [(data, budget) for budget in BUDGETS for data in sets]
     means = {value: _means(study, ways, over, *value, factors) for value in values}
-    ends = np.concatenate([rows.ravel() for found in means.values() for rows in found.values()])
+    ends = np.concatenate([rows.mean(0) for found in means.values() for rows in found.values()])
     limits = float(ends.min()) - 2, float(ends.max()) + 2
 
     def named(value) -> str:
@@ -194,9 +190,8 @@ def by_factor(study: Study, ways: Sequence[str], over: str = "random"):
         def draw(ax, palette):
             for position, (way, rows) in enumerate(means[value].items()):
                 colour = palette.series(way.removeprefix("pruned: "), position)
-                style = "-" if way.startswith("pruned") else "--"
+                style = "-" if way.startswith("pruned") or way == "lottery" else "--"
                 ax.plot(factors, rows.mean(0), style, marker="o", color=colour, label=NAMES[way])
-                ax.fill_between(factors, rows.min(0), rows.max(0), color=colour, alpha=0.1, lw=0)
             ax.axhline(0, color=palette.ink, linewidth=1)
             ax.set(xscale="log", ylim=limits, xlabel="width of the pruned network / final width")
             ax.set(ylabel=f"points over a {NAMES[over]}")
@@ -212,7 +207,7 @@ def by_factor(study: Study, ways: Sequence[str], over: str = "random"):
         label="data and cost",
         alt=told,
         format=named,
-        caption="Means over depths and widths; bands from the least to the most of these means.",
+        caption="Means over depths and widths. Dashed: small from the first step.",
     )
 
 

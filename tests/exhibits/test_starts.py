@@ -57,7 +57,7 @@ def test_an_interval_is_students():
 def test_tables_and_figures_say_what_the_values_say(study):
     shown = rows(starts.gains_table(study, "epochs"))
     (lsq,) = (row for row in shown if row[0] == "pruned, lsq")
-    assert "+7.5" in lsq[1] and "+10.0" in lsq[2] and "ahead 2, behind 0 of 2" in lsq[2]
+    assert "+7.5" in lsq[1] and "+10.0" in lsq[2] and "2 : 0" in lsq[2]
     assert not any(row[0] == "best of restarts" for row in shown), "not at equal epochs"
     figure = starts.by_factor(study, ["pruned: lsq", "restarts"])._repr_html_()
     assert "pruned, lsq from +5.0 to +10.0" in figure and "pruned, lsq from +3.0 to +8.0" in figure
