@@ -22,7 +22,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 from . import parallel
 from .errors import SplineError
-from .experiments import oneshot, sweeps
+from .experiments import oneshot, start_images, start_records, starts, sweeps
 from .experiments.protocol import Protocol
 from .experiments.reports import compare, summary
 from .experiments.run_records import read_record, record_files
@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(actions)
     _add_sweep(actions)
     _add_oneshot(actions)
+    _add_starts(actions)
     _add_runs(actions)
     return parser
 
@@ -209,6 +210,39 @@ def _add_oneshot(actions) -> None:
     parser.set_defaults(action=_oneshot)
 
 
+def _add_starts(actions) -> None:
+    parser = actions.add_parser(
+        "starts",
+        help="reach small networks by good starts and by pruning wide ones, at equal cost",
+        description="Reach networks of some final sizes from several starts and by pruning "
+        "networks that are some factors wider, at equal epochs and at equal training FLOPs, many "
+        "at once. What is recorded already is not done again.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--data", nargs="+", default=list(starts.DATA), metavar="NAME", help="data sets"
+    )
+    for option, default, what in (
+        ("depths", starts.DEPTHS, "hidden layers of the final network"),
+        ("widths", starts.WIDTHS, "units of each of its hidden layers"),
+        ("factors", starts.FACTORS, "how many times as wide the network is that is pruned"),
+    ):
+        parser.add_argument(
+            f"--{option}", nargs="+", type=int, default=list(default), metavar="N", help=what
+        )
+    parser.add_argument("--seeds", type=int, default=starts.SEEDS, help="networks of each kind")
+    parser.add_argument("--steps", type=int, help="steps at equal epochs; each data set's own")
+    parser.add_argument(
+        "--images",
+        action="store_true",
+        help="one point of the map on images instead: VGG-16 at a sixteenth of its width for "
+        "CIFAR-10, three seeds, minutes",
+    )
+    parser.add_argument("--name", help="name of the record; map, or cifar10 with --images")
+    _add_folder(parser)
+    parser.set_defaults(action=_starts)
+
+
 def _add_runs(actions) -> None:
     parser = actions.add_parser(
         "runs",
@@ -256,6 +290,17 @@ def _oneshot(options: argparse.Namespace) -> int:
     return 0
 
 
+def _starts(options: argparse.Namespace) -> int:
+    if options.images:
+        record = start_images.confirm(options.name or "cifar10", folder=options.folder)
+    else:
+        asked = options.data, options.depths, options.widths, options.factors
+        told = {part: getattr(options, part) for part in ("seeds", "steps", "folder")}
+        record = starts.compare(*asked, name=options.name or "map", **told)
+    _show(start_records.summary(record))
+    return 0
+
+
 def _runs(options: argparse.Namespace) -> int:
     files = record_files(options.folder)
     if options.names:
@@ -267,6 +312,7 @@ def _runs(options: argparse.Namespace) -> int:
     for paths, read, shown in (
         (files, read_record, summary),
         (oneshot.record_files(options.folder), oneshot.read, oneshot.summary),
+        (start_records.record_files(options.folder), start_records.read, start_records.summary),
     ):
         records, damaged = _read(paths, read)
         for record in records:

@@ -184,3 +184,48 @@ def _result(protocol: experiments.Protocol, given: Mapping, start: int) -> dict:
         "seconds": seconds,
         "provenance": given.get("provenance", PROVENANCE),
     }
+
+
+def starts_record(
+    data=("cross", "digits"), factors=(2, 4), accuracy=None, lines=None, seeds: int = 3
+) -> dict:
+    """A record of ways to a small network, as `experiments.starts` makes them.
+
+    Parameters
+    ----------
+    data, factors : sequence
+        Conditions, all of one hidden layer of four units.
+    accuracy : callable, optional
+        ``accuracy(data, factor, way, budget)``; the seeds are a hundredth apart.
+    lines : callable, optional
+        ``lines(data, factor, way, budget)``.
+    seeds : int
+    """
+    ways = ["wide", "pruned: lsq", "pruned: magnitude", "pruned: spline", "pruned: random"]
+    rows = [(factor, way, "epochs") for factor in factors for way in [*ways, "lottery"]]
+    rows += [
+        (factor, way, "flops")
+        for factor in factors
+        for way in ("random", "spread", "layerwise", "restarts")
+    ]
+    rows += [(1, way, "epochs") for way in ("random", "spread", "layerwise")]
+    accuracy = accuracy or (lambda *_: 0.5)
+    lines = lines or (lambda *_: 4)
+    entries = []
+    for name in data:
+        for key in rows:
+            values = [accuracy(name, *key) + 0.01 * seed for seed in range(seeds)]
+            counted = [lines(name, *key)] * seeds
+            entries.append(
+                {
+                    **dict(zip(("factor", "way", "budget"), key, strict=True)),
+                    **{"data": name, "depth": 1, "width": 4, "restarts": 1, "rate": 0.1},
+                    **{"steps": 16, "flops": 1e5, "validation": values, "test": values},
+                    **{"lines_before": counted, "lines": counted},
+                }
+            )
+    return {
+        **{"schema": 1, "kind": "starts", "name": "map", "command": "python -m splinelib starts"},
+        **{"settings": {"seeds": seeds}, "entries": entries, "seconds": 1.0},
+        "provenance": PROVENANCE,
+    }

@@ -4,12 +4,13 @@ A model runs on any number of inputs, and the signs of its pre-activations are p
 computed (`extraction` on `packing` and `bits`). The result is a `RegionCodes` (`regioncodes`),
 which counts regions and measures distances, on one process or gathered from several
 (`gathering`). Codes of one epoch after the other say when the partition has settled
-(`early_bird`). This package uses `network`.
+(`early_bird`); `lines` counts the units that tell inputs apart. This package uses `network`.
 """
 
 from .early_bird import EarlyBird, MaskEarlyBird
 from .extraction import region_codes
 from .gathering import gather
+from .lines import distinct_lines
 from .regioncodes import RegionCodes, distance_matrix
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MaskEarlyBird",
     "RegionCodes",
     "distance_matrix",
+    "distinct_lines",
     "gather",
     "region_codes",
 ]

@@ -8,8 +8,9 @@ package is on top of the library: it may use everything, and no other package im
 
 Which records: `choosing`; how they are written: `wording`. Early birds: `pace`, `settling`,
 `draws`, `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`.
-Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Networks of
-others: `networks`. The front page: `verdicts`. How they were made: `runs`, `sheets`.
+Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Ways to a small
+network: `starts`, `start_lines`, of a maximum of lines `fits`. Networks of others: `networks`. The
+front page: `verdicts`. How they were made: `runs`, `sheets`.
 """
 
 from . import (
@@ -19,6 +20,7 @@ from . import (
     costs,
     cuts,
     draws,
+    fits,
     moments,
     networks,
     one_shot,
@@ -29,6 +31,8 @@ from . import (
     savings,
     settling,
     sheets,
+    start_lines,
+    starts,
     streams,
     tickets,
     units,
@@ -44,6 +48,7 @@ __all__ = [
     "costs",
     "cuts",
     "draws",
+    "fits",
     "moments",
     "networks",
     "one_shot",
@@ -54,6 +59,8 @@ __all__ = [
     "savings",
     "settling",
     "sheets",
+    "start_lines",
+    "starts",
     "streams",
     "tickets",
     "units",

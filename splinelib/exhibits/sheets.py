@@ -16,7 +16,7 @@ from . import wording
 
 @dataclass(frozen=True)
 class Sheet:
-    """One record as a block of a page; see `of_run` and `of_one_shot`."""
+    """One record as a block of a page; see `of_run`, `of_one_shot` and `of_starts`."""
 
     markup: str
     name: str
@@ -64,6 +64,19 @@ def of_one_shot(record: dict) -> Sheet:
     return _sheet(record, "oneshot", facts, [record["provenance"]])
 
 
+def of_starts(record: dict) -> Sheet:
+    """The sheet of ways to a small network.
+
+    Parameters
+    ----------
+    record : dict
+        As `start_records.records` gives them.
+    """
+    count = sum(len(entry["test"]) * entry["restarts"] for entry in record["entries"])
+    facts = {"trained": f"{count:,} small networks in {record['seconds'] / 60:.0f} minutes"}
+    return _sheet(record, "starts", facts, [record["provenance"]])
+
+
 def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
     anchor = wording.anchor(record["name"], kind)
     facts = {**facts, **origin(origins)}
@@ -85,11 +98,11 @@ def download(record: dict, kind: str = "record") -> str:
     Parameters
     ----------
     record : dict
-    kind : {"record", "oneshot"}
+    kind : {"record", "oneshot", "starts"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"
-    folder = "../data/runs/" if kind == "record" else "../data/runs/oneshot/"
+    folder = "../data/runs/" if kind == "record" else f"../data/runs/{kind}/"
     shown = html.escape(name, quote=True)
     return f'<a download="{shown}" href="{folder}{quote(name)}">{shown}</a>'
 

@@ -3,10 +3,10 @@
 Each is a plain `torch.nn.Module` of standard layers. The convolutional ones follow the code
 family that the paper builds on (network slimming, then Early-Bird Tickets): convolutions without
 bias before batch norm, global average pooling, and one linear layer at the end. Every function
-takes a `seed` and leaves PyTorch's global generator as it was. One file for each family, and
-`building` for a network by its name. This package uses `data`, for the shape of images and the
-number of classes. Perceptrons go to the playground of the book, and come back, as the text of
-`interchange`.
+takes a `seed` and leaves PyTorch's global generator as it was. One file for each family,
+`building` for a network by its name, and `spread` for a start that puts lines through the data.
+This package uses `data`, for the shape of images and the number of classes. Perceptrons go to the
+playground of the book, and come back, as the text of `interchange`.
 """
 
 from .building import build
@@ -15,6 +15,7 @@ from .interchange import from_json, to_json
 from .perceptron import mlp
 from .preact_resnet import PreActivationBottleneck, PreResNet, preresnet
 from .resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet50
+from .spread import spread_lines
 from .vgg import VGG, vgg16
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "preresnet",
     "resnet18",
     "resnet50",
+    "spread_lines",
     "to_json",
     "vgg16",
 ]

@@ -53,7 +53,7 @@ def to_json(model: nn.Module) -> str:
             if layer.bias is None
             else layer.bias.detach().double().tolist(),
         }
-        for layer in _linear_layers(model)
+        for layer in linear_layers(model)
     ]
     content = {"format": FORMAT, "version": VERSION, "activation": "relu", "layers": layers}
     try:
@@ -98,7 +98,7 @@ def from_json(text: str, dtype: torch.dtype = torch.float64) -> nn.Sequential:
     widths = [layers[0][0].shape[1], *(len(bias) for _, bias in layers)]
     model = mlp(widths).to(dtype)
     with torch.no_grad():
-        for module, (weight, bias) in zip(_linear_layers(model), layers, strict=True):
+        for module, (weight, bias) in zip(linear_layers(model), layers, strict=True):
             module.weight.copy_(weight)
             module.bias.copy_(bias)
     return model.eval()
@@ -107,7 +107,7 @@ def from_json(text: str, dtype: torch.dtype = torch.float64) -> nn.Sequential:
 _PASSES = (nn.Flatten, nn.Identity, nn.Dropout)
 
 
-def _linear_layers(model: nn.Module) -> list[nn.Linear]:
+def linear_layers(model: nn.Module) -> list[nn.Linear]:
     """The linear layers of a perceptron; TypeError if it is none."""
     modules = list(model) if isinstance(model, nn.Sequential) else [model]
     modules = [module for module in modules if not isinstance(module, _PASSES)]

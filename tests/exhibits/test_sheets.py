@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from recorded import PROVENANCE, one_shot, record, ticket
+from recorded import PROVENANCE, one_shot, record, starts_record, ticket
 from shown import Elements, rows
 
 from splinelib import experiments
@@ -44,6 +44,15 @@ def test_a_record_is_linked_where_it_lies(kind, folder):
     assert attributes["href"] == f"../data/runs/{folder}{made['name']}.json"
     file = experiments.store.checkout() / "data" / "runs" / f"{folder}{made['name']}.json"
     assert file.exists(), "a record of the book that the test happens to be named like"
+
+
+def test_a_sheet_of_starts_names_its_file_and_what_was_trained():
+    made = starts_record(data=["cross"], factors=[2], seeds=3)
+    seen = Elements(sheets.of_starts(made).markup)
+    assert seen.elements[0] == ("div", {"class": "record", "id": "starts-map"})
+    assert "39 small networks in 0 minutes" in seen.text
+    [link] = [attributes["href"] for tag, attributes in seen.elements if tag == "a"]
+    assert link == "../data/runs/starts/map.json"
 
 
 @pytest.mark.parametrize("kind", ["run", "oneshot"])
