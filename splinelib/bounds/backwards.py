@@ -29,6 +29,13 @@ class Tally:
     slack: Tensor
 
 
+def range_of(state: State, value: int, rows: dict[int, Tensor], before: int | None = None) -> Range:
+    """Lower and upper bounds of linear functions of a value; arguments as for `most`."""
+    both = {kind: torch.cat([r, -r], 1) for kind, r in rows.items()}
+    high, low = most(state, value, both, before).chunk(2, 1)
+    return Range(-low, high)
+
+
 def most(state: State, value: int, rows: dict[int, Tensor], before: int | None = None) -> Tensor:
     """Upper bounds of linear functions of a value on each box.
 
@@ -285,4 +292,4 @@ def _add(into: dict[int, Tensor], value: int, coefficients: Tensor) -> None:
 def _dot(c: Tensor, x: Tensor) -> Tensor:
     """Sums over units: coefficients (B, R, ...) and values (B, ...) to (B, R)."""
     x = x.expand(len(c), *c.shape[2:])
-    return torch.einsum("brn,bn->br", c.flatten(2), x.flatten(1))
+    return (c.flatten(2) @ x.flatten(1)[:, :, None])[..., 0]

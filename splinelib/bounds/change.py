@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..network.surroundings import undisturbed
-from .backwards import most
+from .backwards import range_of
 from .box import Box
 from .forwards import ALL, walk
 from .pair import CHANGE, FIRST, SECOND, Pair, mismatch
@@ -172,9 +172,7 @@ def _range(state: State, rows: Tensor, kind: int, ways: list) -> Range:
 def _narrowed(state: State, rows: Tensor, ways: list, known: Range) -> Range:
     output = state.pair.graphs[0].output
     for way in ways:
-        high = most(state, output, way(rows))
-        low = -most(state, output, way(-rows))
-        known = Range(low, high).within(known)
+        known = range_of(state, output, way(rows)).within(known)
     return known
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..network.graph import Node
-from .backwards import most
+from .backwards import range_of
 from .box import Box
 from .maps import AffineMap
 from .pair import CHANGE, FIRST, SECOND, Pair
@@ -166,17 +166,12 @@ def _tighten(state: State, at: int, node: Node, units: int) -> None:
                 continue
             if i == 0 or (known.low == known.high).all():
                 continue
-            low, high = _backwards_range(state, i, kind, at)
-            state.ranges[kind][i] = Range(low, high).within(known)
-
-
-def _backwards_range(state: State, value: int, kind: int, before: int) -> tuple[Tensor, Tensor]:
-    shape = state.ranges[kind][value].low.shape
-    rows = torch.eye(math.prod(shape[1:]), dtype=torch.float64).reshape(-1, *shape[1:])
-    rows = rows.expand(shape[0], *rows.shape)
-    high = most(state, value, {kind: rows}, before)
-    low = -most(state, value, {kind: -rows}, before)
-    return low.reshape(shape), high.reshape(shape)
+            shape = known.low.shape
+            rows = torch.eye(math.prod(shape[1:]), dtype=torch.float64)
+            rows = rows.reshape(-1, *shape[1:]).expand(shape[0], -1, *shape[1:])
+            found = range_of(state, i, {kind: rows}, at)
+            own = Range(found.low.reshape(shape), found.high.reshape(shape))
+            state.ranges[kind][i] = own.within(known)
 
 
 def _find_twins(state: State, at: int, one: Node, two: Node) -> None:
@@ -193,6 +188,7 @@ def _find_twins(state: State, at: int, one: Node, two: Node) -> None:
     own.index_add_(1, gone, rows)
     own.index_add_(1, heirs, -rows * ratios.reshape(-1, *(1,) * len(places)))
     own = own.expand(boxes, *own.shape)
-    high, low = most(state, z, {FIRST: own}, at), -most(state, z, {FIRST: -own}, at)
-    error = Range(*(t.reshape(boxes, len(gone), *places) for t in (low, high)))
+    found_range = range_of(state, z, {FIRST: own}, at)
+    shape = boxes, len(gone), *places
+    error = Range(found_range.low.reshape(shape), found_range.high.reshape(shape))
     state.twins[at] = made(state, one, found, error)

@@ -69,14 +69,14 @@ def lines(phi: Activation, z: Range) -> Planes:
     """Lines above and below an activation over the range of its pre-activation.
 
     Of the chord and the slopes of the pieces each side takes the line that leaves the smallest
-    area, as CROWN and DeepPoly do for ReLU.
+    area, as CROWN and DeepPoly do for ReLU; of two that leave the same, the less steep.
     """
     phi = unary(phi)
     corners = _places(phi, z)
     width = z.high - z.low
     chord = torch.where(width > 0, (corners[1].value - corners[0].value) / width, 0)
     zero = torch.zeros_like(chord)
-    slopes = [chord, *slopes_met(phi, z.low, z.high)]
+    slopes = [*slopes_met(phi, z.low, z.high), chord]
     found = [planes_over(slope, zero, corners) for slope in slopes]
     slack = _Slack(z.largest(), corners, _steepest(phi), _jumps(phi, z.low))
     return best(found, z.centre(), zero, slack)
