@@ -1,4 +1,4 @@
-"""Pairs of random networks, and the largest change that a search finds between them.
+"""Pairs of random networks, and what a search finds outside of the bounds of their change.
 
     .venv/bin/python tests/bounded.py 10000
 
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from splinelib.bounds import METHODS, change_bound
+from splinelib.bounds import METHODS, change_bound, found_change
 
 ACTIVATIONS = {
     "relu": nn.ReLU,
@@ -156,44 +156,6 @@ def pairs(draw):
     return first, second, (centre - radius, centre + radius)
 
 
-def found_changes(
-    first: nn.Module, second: nn.Module, box: tuple[Tensor, Tensor], points: int = 64
-) -> tuple[Tensor, Tensor]:
-    """Smallest and largest changes of each output that a search finds in each box, (N, C).
-
-    Random points and corners; from those that change an output most, steps along the gradient.
-    """
-    low, high = (end.double() for end in box)
-    generator = torch.Generator().manual_seed(0)
-    share = torch.rand(points, *low.shape, generator=generator, dtype=torch.float64)
-    share[: points // 4] = share[: points // 4].round()
-    share[-1] = 0.5
-    x = low + (high - low) * share
-
-    def change(x: Tensor) -> Tensor:
-        flat = x.flatten(0, 1)
-        return (second(flat.clone()) - first(flat.clone())).unflatten(0, x.shape[:2])
-
-    with torch.no_grad():
-        seen = change(x)
-    ends = []
-    for sign in (1, -1):
-        best = (sign * seen).argmax(0)  # (N, C)
-        start = torch.stack([x[best[:, c], torch.arange(len(low))] for c in range(best.shape[1])])
-        reached = (sign * seen).amax(0)
-        for step in (0.3, 0.1, 0.03, 0.01):
-            start = start.detach().requires_grad_()
-            value = sign * change(start)
-            own = value.diagonal(dim1=0, dim2=2)  # of each start its own output, (N, C)
-            reached = torch.maximum(reached, own.detach())
-            slope = torch.autograd.grad(own.sum(), start, allow_unused=True)[0]
-            if slope is None:
-                break
-            start = (start + step * (high - low) * slope.sign()).clamp(low, high)
-        ends.append(sign * reached)
-    return ends[1], ends[0]
-
-
 def excess(
     first: nn.Module, second: nn.Module, box: tuple[Tensor, Tensor], methods=METHODS
 ) -> dict[str, float]:
@@ -201,21 +163,21 @@ def excess(
 
     Or how far the bound is outside of that of the next method, which is to be looser.
     """
-    least, most = found_changes(first, second, box)
+    found = found_change(first, second, box)
     with torch.no_grad():
         x = torch.stack([box[0], box[1]]).double().flatten(0, 1)
         size = max(first(x.clone()).abs().max(), second(x.clone()).abs().max())
-    found, wider = {}, None
+    over_by, wider = {}, None
     for method in reversed(methods):
         bound = change_bound(first, second, box, method=method)
-        over = torch.maximum(most - bound.high, bound.low - least).max()
+        over = torch.maximum(found.high - bound.high, bound.low - found.low).max()
         if wider is not None:
             slack = 1e-9 * (1 + wider.sizes)
             over = max(over, (bound.high - wider.high - slack).max())
             over = max(over, (wider.low - slack - bound.low).max())
-        found[method] = float(over / (1 + size))
+        over_by[method] = float(over / (1 + size))
         wider = bound
-    return found
+    return over_by
 
 
 def main(count: int) -> None:

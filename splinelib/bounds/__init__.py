@@ -5,10 +5,12 @@ these. Forwards (`forwards`) by intervals (`ranges`), node by node; backwards (`
 linear functions, for which an affine node is a map to be transposed (`maps`), and an activation
 lies between lines and its change between planes (`relaxation`), or between windows' winners
 (`pooling`). `change` is what callers ask: by how much the outputs differ, and which units are
-always on or always off (`units`). This package uses `network` alone.
+always on or always off (`units`). `search` looks for changes that are as large as that. This
+package uses `network` alone.
 """
 
 from .change import METHODS, ChangeBound, change_bound
+from .search import found_change
 from .units import UnitBounds, unit_bounds
 
-__all__ = ["METHODS", "ChangeBound", "UnitBounds", "change_bound", "unit_bounds"]
+__all__ = ["METHODS", "ChangeBound", "UnitBounds", "change_bound", "found_change", "unit_bounds"]

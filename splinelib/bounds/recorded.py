@@ -20,7 +20,7 @@ def recorded(model: nn.Module, box: Box) -> Graph:
         As `change_bound`.
     """
     check_weights(model)
-    model = replica(model, _in_float64)
+    model = replica(model, in_float64)
     try:
         graph = record(model, box.range.low)
     except ValueError as error:
@@ -48,6 +48,7 @@ def recorded(model: nn.Module, box: Box) -> Graph:
     return graph
 
 
-def _in_float64(tensor: Tensor) -> Tensor:
+def in_float64(tensor: Tensor) -> Tensor:
+    """A copy on the CPU, of numbers with a point in float64."""
     dtype = torch.float64 if tensor.is_floating_point() else tensor.dtype
     return tensor.detach().to("cpu", dtype, copy=True)
