@@ -28,7 +28,7 @@ def test_winners_that_are_certain_win_and_ranges_hold(module):
     torch.manual_seed(0)
     phi = pool(module)
     low = torch.randn(1, 2, 6, 6).double()
-    z = Range(low, low + 0.4 * torch.rand_like(low))
+    z = Range(low, low + 0.05 * torch.rand_like(low))
     sure, known = certain(phi, z), pooled_range(phi, z)
     winner = phi.winner(z.low)
     for _ in range(50):
