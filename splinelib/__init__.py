@@ -1,9 +1,9 @@
 """splinelib: deep networks as max-affine splines, and what that says about pruning them.
 
 The way through: data -> models -> training -> codes -> scores -> pruning -> experiments ->
-exhibits, on what a network does when it runs (`network`), its exact `geometry`, its `channels`,
-least squares (`calibration`) and what it costs (`cost`). Names below load their module on first
-use.
+exhibits, on what a network does when it runs (`network`), its exact `geometry`, its `bounds` in a
+box, its `channels`, least squares (`calibration`) and what it costs (`cost`). Names below load
+their module on first use.
 """
 
 import importlib
@@ -32,6 +32,7 @@ _HOMES = {
     "scores.criteria": ["CRITERIA"],
     "scores.hyperplanes": ["hyperplane_distance"],
     "scores.importance": ["SplineImportance"],
+    "pruning.bounding": ["pruning_bound"],
     "pruning.masking": ["apply_masks", "attach_masks", "shrink"],
     "pruning.pruner": ["Pruner", "prune"],
     "pruning.scoring": ["common_residual", "score"],
@@ -39,6 +40,7 @@ _HOMES = {
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
 _PACKAGES = [
+    "bounds",
     "calibration",
     "channels",
     "codes",

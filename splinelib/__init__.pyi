@@ -1,5 +1,6 @@
 """What `splinelib` gives, for editors and type checkers; tests/test_names.py compares it."""
 
+from . import bounds as bounds
 from . import calibration as calibration
 from . import channels as channels
 from . import codes as codes
@@ -41,6 +42,7 @@ from .network.affine import affine_map as affine_map
 from .network.layers import SplineLayer as SplineLayer
 from .network.layers import spline_layers as spline_layers
 from .plotting import widgets as widgets
+from .pruning.bounding import pruning_bound as pruning_bound
 from .pruning.masking import apply_masks as apply_masks
 from .pruning.masking import attach_masks as attach_masks
 from .pruning.masking import shrink as shrink

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import splinelib as sl
+from benchmarks import bounds as bounds_benchmark
 from benchmarks import codes as codes_benchmark
 from benchmarks import compensation, pruning, settings, zoo
 from benchmarks import memory as memory_benchmark
@@ -157,3 +158,14 @@ def test_differences_of_outputs():
     assert zoo.error_of(one, one) == 0
     assert zoo.error_of([torch.ones(3) * 1.5, torch.zeros(2)], one) == pytest.approx(0.5)
     assert zoo.error_of(one[:1], one) == float("inf")
+
+
+def test_the_bounds_benchmark_prints_its_table(capsys, monkeypatch):
+    monkeypatch.setattr(bounds_benchmark, "WIDTHS", ([8],))
+    monkeypatch.setattr(bounds_benchmark, "RADII", (0.1,))
+    bounds_benchmark.main(["--boxes", "2", "--repeats", "1", "--epochs", "1"])
+    found = [line.split()[-7:] for line in capsys.readouterr().out.splitlines() if "[8]" in line]
+    assert len(found) == 2 * len(bounds_benchmark.PRUNED)
+    for least, ours, _, crown, _, interval, _ in found:
+        assert float(least) <= float(ours) * 1.01 + 1e-6 <= float(crown) * 1.02 + 1e-5
+        assert float(ours) <= float(interval) * 1.01

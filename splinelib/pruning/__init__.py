@@ -6,11 +6,12 @@
 
 or ``prune(model, 0.5, data=images)`` for all of it, compensation included. `scoring`, `selection`
 and `masking` are the three steps; `compensation` and `distillation` make up for what went;
-`pruner` is the whole; what can be asked for is in `choices`. This package uses `network`,
-`channels`, `calibration` and `scores`.
+`pruner` is the whole; what can be asked for is in `choices`. `bounding` says how much has changed
+at most. This package uses `network`, `channels`, `calibration`, `bounds` and `scores`.
 """
 
 from ..scores.criteria import CRITERIA
+from .bounding import pruning_bound
 from .choices import COMPENSATIONS, SCOPES
 from .masking import apply_masks, attach_masks, shrink
 from .pruner import Pruner, prune
@@ -31,6 +32,7 @@ __all__ = [
     "attach_masks",
     "common_residual",
     "prune",
+    "pruning_bound",
     "score",
     "select",
     "shrink",

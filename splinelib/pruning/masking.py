@@ -44,7 +44,7 @@ def apply_masks(
         For masks with unknown names, wrong lengths or an emptied group, or of another model.
     """
     layout = layout_for(model, masks, example)
-    return silenced(model, layout, _checked_masks(layout, masks))
+    return silenced(model, layout, checked_masks(layout, masks))
 
 
 @undisturbed("model")
@@ -83,7 +83,7 @@ def attach_masks(
     tensor([...])
     """
     layout = layout_for(model, masks, example)
-    return held(model, layout, _checked_masks(layout, masks))
+    return held(model, layout, checked_masks(layout, masks))
 
 
 @undisturbed("model")
@@ -127,7 +127,7 @@ def shrink(
     """
     compensate = checked_compensation(compensate, data)
     layout = layout_for(model, masks, example)
-    masks = _checked_masks(layout, masks)
+    masks = checked_masks(layout, masks)
     data = None if data is None else check_inputs(model, data)
     return compensated(model, layout, masks, data, compensate, seed)
 
@@ -193,7 +193,7 @@ def _checked(
     return never_worse(model, answers, made, plain, others, data, compensate)
 
 
-def _checked_masks(layout: Layout, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def checked_masks(layout: Layout, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
     checked = {}
     for name, mask in masks.items():
         if name not in layout.groups:

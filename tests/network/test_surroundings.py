@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 import splinelib as sl
+from splinelib.bounds import found_change, unit_bounds
 from splinelib.network.surroundings import undisturbed
 from splinelib.training import evaluate
 
@@ -44,6 +45,7 @@ def flat() -> nn.Module:
 
 # Made outside of all surroundings.
 IMAGES, ONE = images(), images(1)[0]
+FLAT_BOX = torch.tensor([[0.5, 0.25]], dtype=torch.float32)
 OTHER, OTHER_FLAT = make(), sl.models.mlp([2, 6, 6, 2], seed=1)
 with torch.no_grad():
     OTHER[0].weight.neg_()
@@ -65,6 +67,9 @@ CALLS: dict[str, tuple[Callable, Callable]] = {
         flat,
         lambda m: [sl.difference(m, OTHER_FLAT).largest],
     ),
+    "bound": (flat, lambda m: [sl.pruning_bound(m, OTHER_FLAT, (-FLAT_BOX, FLAT_BOX)).high]),
+    "units": (flat, lambda m: [unit_bounds(m, (-FLAT_BOX, FLAT_BOX))[0].high]),
+    "search": (flat, lambda m: [found_change(m, OTHER_FLAT, (-FLAT_BOX, FLAT_BOX)).high]),
     "score": (make, lambda m: [*sl.score(m, "lsq", data=IMAGES).values()]),
     "random": (make, lambda m: [*sl.score(m, "random", example=IMAGES).values()]),
     "bend": (make, lambda m: [*sl.score(m, "bend", example=IMAGES).values()]),

@@ -1,0 +1,57 @@
+"""Networks recorded in float64 for bounding."""
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import NotPiecewiseAffine
+from ..network.graph import Graph
+from ..network.modes import check_weights
+from ..network.replica import replica
+from ..network.trace import record
+from .box import Box
+
+
+def recorded(model: nn.Module, box: Box) -> Graph:
+    """The graph of a float64 copy, on the CPU, checked to be what the model computes.
+
+    Raises
+    ------
+    NotPiecewiseAffine, TypeError, ValueError
+        As `change_bound`.
+    """
+    check_weights(model)
+    model = replica(model, in_float64)
+    try:
+        graph = record(model, box.range.low)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. The box is read as (low, high) of shape (N, ...), a row for each box: "
+            "give low[None] and high[None] for one"
+        ) from error
+    graph.check_output()
+    for node in graph.nodes:
+        for index in node.outputs:
+            dtype = graph.dtypes[index]
+            if dtype.is_floating_point and dtype != torch.float64:
+                raise ValueError(
+                    f"module {node.module!r} computes in {dtype} whatever its input is, which "
+                    "bounds in float64 do not cover: take the cast out of its forward"
+                )
+    first = box.range.centre()[:1]
+    x = torch.cat([first, box.range.low[:1], 0.5 * first + 0.1])  # rows that are not all the same
+    model.eval()
+    with torch.no_grad():
+        output = graph.replay(x)
+        truth = torch.cat([model(row.clone()) for row in x.split(1)])  # each by itself
+    if output.shape != truth.shape or not torch.allclose(output, truth):
+        raise NotPiecewiseAffine(
+            "the network, run again function by function, gives other outputs, or does not keep "
+            "the rows of a batch apart: make its forward a function of each input alone"
+        )
+    return graph
+
+
+def in_float64(tensor: Tensor) -> Tensor:
+    """A copy on the CPU, of numbers with a point in float64."""
+    dtype = torch.float64 if tensor.is_floating_point() else tensor.dtype
+    return tensor.detach().to("cpu", dtype, copy=True)

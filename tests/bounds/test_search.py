@@ -1,0 +1,31 @@
+"""What a search finds is there, and on a plane it comes close to the exact change."""
+
+import pytest
+import torch
+from networks import random_network
+
+import splinelib as sl
+from splinelib.bounds import found_change
+
+SQUARE = -torch.ones(1, 2), torch.ones(1, 2)
+
+
+def test_it_comes_close_to_the_exact_change_from_below():
+    first, second = random_network([8], 0), random_network([8], 1)
+    exact = sl.difference(first, second).largest
+    found = found_change(first, second, SQUARE)
+    largest = torch.maximum(-found.low, found.high).max().item()
+    assert 0.95 * exact < largest <= exact * (1 + 1e-9)
+    assert found_change(first, first, SQUARE).high.item() == 0
+
+
+def test_combinations_of_outputs():
+    first, second = random_network([8], 0, outputs=2), random_network([8], 1, outputs=2)
+    found = found_change(first, second, SQUARE, combinations=torch.tensor([[1.0, -1.0]]))
+    assert found.low.shape == (1, 1) and found.low < found.high
+
+
+def test_what_is_no_box():
+    net = random_network([2])
+    with pytest.raises(ValueError, match="above"):
+        found_change(net, net, SQUARE[::-1])
