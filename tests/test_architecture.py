@@ -153,7 +153,8 @@ FOREIGN = {
     "_forward_pre_hooks",
     "_backend",
     "_exit",  # of os: a public function, in spite of its name
-    "_fields",  # of a named tuple
+    "_fields",  # of a named tuple, and what changes one
+    "_replace",
     "_device",  # torch's module of the default device; the next four are its stacks of modes
     "_get_current_function_mode_stack",
     "_get_current_dispatch_mode_stack",
