@@ -112,6 +112,8 @@ def test_resnet18_of_torchvision():
     found = found_change(first, second, box, points=4)
     assert (bound.low <= found.low).all() and (found.high <= bound.high).all()
     assert math.isfinite(bound.largest) and bound.largest <= interval.largest
+    # which chapter 13 says in words
+    assert bound.largest > 1e6 * max(-found.low.min(), found.high.max())
 
 
 def test_margins_are_combinations_of_outputs():
