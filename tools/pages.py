@@ -156,7 +156,7 @@ def complete(copy: nbformat.NotebookNode, page: str | Path) -> None:
 
 
 def _link_within(copy: nbformat.NotebookNode) -> None:
-    """Make links to records lead to this very page: exhibits write them for the chapters' folders."""
+    """Make links to records lead to this very page; exhibits write them for the chapters."""
     for cell in copy.cells:
         for output in cell.get("outputs", []):
             shown = output.get("data", {})
