@@ -25,6 +25,18 @@ def test_a_number_stands_before_the_title_and_nowhere_else():
     assert unnumbered.cells[0].source == "# Reproduce"
 
 
+def test_on_the_page_of_records_their_links_stay_on_it():
+    def linking() -> nbformat.NotebookNode:
+        data = {"text/html": '<a href="../reproduce.html#record-a">a</a>'}
+        output = nbformat.v4.new_output("display_data", data)
+        return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=[output])])
+
+    for page, href in (("book/reproduce", "#record-a"), ("book/a/b", "../reproduce.html#record-a")):
+        copy = linking()
+        pages.complete(copy, page)
+        assert f'href="{href}"' in copy.cells[0].outputs[0].data["text/html"]
+
+
 def test_no_title_has_a_typed_number():
     for path in CHAPTERS:
         text = "\n".join(

@@ -149,8 +149,19 @@ def complete(copy: nbformat.NotebookNode, page: str | Path) -> None:
     text = [cell for cell in copy.cells if cell.cell_type == "markdown"]
     if at is not None and text:
         text[0].source = _TITLE.sub(rf"# {at}. \1", text[0].source, count=1)
+    if Path(page).stem == "reproduce":
+        _link_within(copy)
     for cell in text:
         cell.source = _PLACE.sub(lambda found: _FILLED[found[1]](), cell.source)
+
+
+def _link_within(copy: nbformat.NotebookNode) -> None:
+    """Make links to records lead to this very page; exhibits write them for the chapters."""
+    for cell in copy.cells:
+        for output in cell.get("outputs", []):
+            shown = output.get("data", {})
+            if "text/html" in shown:
+                shown["text/html"] = shown["text/html"].replace('"../reproduce.html#', '"#')
 
 
 def minutes_of_reading(cells: Sequence[nbformat.NotebookNode]) -> float:
