@@ -41,6 +41,10 @@ class Condition(NamedTuple):
     width: int
     factor: int
 
+    def at(self, factor: int) -> "Condition":
+        """The same data and final network at another factor."""
+        return Condition(self.data, self.depth, self.width, factor)
+
     @property
     def small(self) -> str:
         """The data and the final network."""
@@ -75,7 +79,7 @@ class Study:
     """
 
     def __init__(self, record: dict):
-        parts = (*Condition._fields, "way", "budget")
+        parts = ("data", "depth", "width", "factor", "way", "budget")
         entries = record["entries"]
         self._entries = {tuple(entry[part] for part in parts): entry for entry in entries}
         keys = [Condition(*key[:4]) for key in self._entries]
@@ -91,7 +95,7 @@ class Study:
         if way in (WIDE, "lottery") or way.startswith("pruned"):
             budget = "epochs"
         elif budget == "epochs":
-            condition = condition._replace(factor=1)
+            condition = condition.at(1)
         return self._entries.get((*condition, way, budget))
 
 
@@ -283,11 +287,11 @@ def enough(study: Study, budget: str = "epochs", way: str = "pruned: lsq") -> di
     the difference, seed by seed, reaches zero.
     """
     found: dict[str, list[int]] = {}
-    for small in dict.fromkeys(c._replace(factor=0) for c in study.conditions):
+    for small in dict.fromkeys(c.at(0) for c in study.conditions):
         tests = {
             c.factor: np.array(study.entry(c, way, budget)["test"])
             for c in study.conditions
-            if c._replace(factor=0) == small
+            if c.at(0) == small
         }
         best = max(tests, key=lambda factor: tests[factor].mean())
         least = next(
