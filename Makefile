@@ -20,7 +20,7 @@ book: environment ## Run every chapter that changed and build the pages
 	@$(RUN) -m tools.book --scale $(SCALE)
 
 test: test-environment ## Test the library, the chapters and the built book
-	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder
+	@$(RUN) -m pytest --numprocesses $(JOBS)
 
 test-oldest: test-environment ## Test the library with the oldest packages that it takes
 	@$(RUN) -m tools.oldest

@@ -9,6 +9,12 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
+# Files of tests that look at executed chapters or built pages.
+BOOK = {
+    "tests/test_notebooks.py",
+    "tests/test_book.py",
+    "tests/playground/test_in_the_book.py",
+}
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -59,21 +65,28 @@ def pytest_configure() -> None:
         torch.set_num_threads(share_of_the_cores())
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say which tests share a process: those of the book, which goes first, and those of a file.
+def looks_at_the_book(item: pytest.Item) -> bool:
+    """Whether a test needs the executed chapters, or shares a file with one that does."""
+    return str(item.path.relative_to(ROOT)) in BOOK
 
-    The chapters are executed once, by the process that tests them, while the others go on.
-    """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    groups = {
-        item: "the book" if "executed" in item.fixturenames else str(item.path.relative_to(ROOT))
-        for item in items
-    }
-    items.sort(key=lambda item: groups[item] != "the book")  # stable: files keep their order
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest goes first: the tests of the book, which wait for the chapters."""
+    items.sort(key=lambda item: not looks_at_the_book(item))  # stable: files keep their order
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Deal out the tests file by file; those of the book go to one process, which makes it once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "the book" if file in BOOK else file
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -110,6 +123,7 @@ def executed(request, pytestconfig) -> dict:
     from tools import chapters  # what makes the book is not on a machine that is there for its GPU
 
     items = [item for item in request.session.items if "executed" in item.fixturenames]
+    assert all(map(looks_at_the_book, items)), "a file of tests is missing in BOOK"
     asked = {getattr(item, "callspec", None) and _notebook(item.callspec.params) for item in items}
     notebooks = chapters.notebooks()
     if not any("html" in item.fixturenames for item in items):
