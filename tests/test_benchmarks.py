@@ -65,7 +65,8 @@ def test_keeping_floats_gives_the_same_distance_as_codes():
 def test_the_codes_benchmark_prints_its_tables(capsys, monkeypatch):
     small = {"small": lambda seed: sl.models.preresnet(11, 10, width=0.25, seed=seed)}
     monkeypatch.setattr(codes_benchmark, "NETWORKS", small)
-    codes_benchmark.main(["--inputs", "4", "--batch-size", "2", "--repeats", "1"])
+    words = "--inputs 4 --batch-size 2 --repeats 1 --many 40"
+    codes_benchmark.main(words.split())
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "small" in line]
     assert [row[0] for row in rows] == ["small"] * 3
     assert rows[-1][-1] == "yes"

@@ -7,6 +7,7 @@ import sys
 
 import nbformat
 import pytest
+from conftest import share_of_the_cores
 
 from tools import chapters
 
@@ -21,7 +22,9 @@ def test_chapter_11_runs_on_a_slice_of_cifar10(tmp_path, cifar10_root):
     for name, value in parameters.items():
         command += ["--parameters", name, str(value)]
     recorded = set((chapters.ROOT / "data" / "runs").glob("*.json"))
-    environment = chapters.kernel_environment(threads=2) | {"SPLINELIB_DATA": str(cifar10_root)}
+    environment = chapters.kernel_environment(share_of_the_cores()) | {
+        "SPLINELIB_DATA": str(cifar10_root)
+    }
     ran = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, chapters.describe_failure(copy, ran.stderr)
     assert set((chapters.ROOT / "data" / "runs").glob("*.json")) == recorded, (

@@ -21,8 +21,8 @@ STATE = VENV / "packages.txt"
 # What tests need besides, not at its oldest.
 TOOLS = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "pyyaml")
 TESTS = (
-    *("calibration", "channels", "codes", "cost", "data", "geometry", "models", "network"),
-    *("pruning", "scores", "training"),
+    *("bounds", "calibration", "channels", "codes", "cost", "data"),
+    *("geometry", "models", "network", "pruning", "scores", "training"),
 )
 
 
