@@ -126,7 +126,7 @@ def small_lease(tmp_path: Path, minutes: float = 5) -> lease.Lease:
 
 def test_a_part_that_hangs_is_cut_and_what_it_printed_is_kept(tmp_path):
     (tmp_path / "hangs.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(99)\n")
-    short = small_lease(tmp_path, minutes=(lease.ENDING + 3) / 60)
+    short = small_lease(tmp_path, minutes=(lease.ENDING + 6) / 60)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     try:
         assert short.call("it", "it.txt", ["hangs"], 60) == "here\n"
