@@ -5,6 +5,7 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
+import joblib
 import pytest
 import torch
 
@@ -54,8 +55,7 @@ def workers() -> int:
 
 def share_of_the_cores() -> int:
     """The cores that are left to this process where several share the tests."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, cores // workers())
+    return max(1, joblib.cpu_count() // workers())
 
 
 def pytest_configure() -> None:

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import nbformat
 import yaml
 from tqdm import tqdm
@@ -111,11 +112,6 @@ def is_current(notebook: Path, scale: str) -> bool:
         return copy["metadata"]["book"]["fingerprint"] == fingerprint(notebook, scale)
     except (OSError, ValueError, KeyError):
         return False
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def kernel_environment(threads: int) -> dict[str, str]:
@@ -259,7 +255,7 @@ def execute(selected: list[Path], scale: str = "quick", jobs: int | None = None)
     list of Execution
         One per chapter, in the order given. Failures are reported in it, not raised.
     """
-    cores = jobs or available_cores()
+    cores = jobs or joblib.cpu_count()
     workers, threads = (cores, 1) if scale == "quick" else (1, cores)
     BUILD.mkdir(exist_ok=True)
     remove_left_behind()

@@ -11,15 +11,13 @@ import torch
 
 from .. import parallel
 
-_shared: set[str] = set()
+_shared = False  # whether the meter counts the work of other processes as well
 
 
 def shared_by_others() -> None:
-    """Say that other processes work on this one's GPU, whose meter then counts theirs as well.
-
-    From then on no `Meter` of this process gives a reading.
-    """
-    _shared.add("by others")
+    """Say that other processes work on this one's GPU: no `Meter` gives a reading from then on."""
+    global _shared
+    _shared = True
 
 
 class Meter:

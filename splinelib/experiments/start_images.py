@@ -8,25 +8,22 @@ each line through its batch: there is no start of lines outside the data to mend
 
 import os
 import time
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..channels.saving import rewind
 from ..codes.lines import distinct_lines
-from ..cost.flops import FORWARDS_PER_STEP, FlopCounter, forward_flops
+from ..cost.flops import FORWARDS_PER_STEP, forward_flops
 from ..data import load
 from ..data.dataset import Dataset
 from ..models import build
-from ..pruning.pruner import Pruner
 from ..training import evaluate, train
 from . import start_records
 from .protocol import check_name
-from .start_ways import CUTS, LOTTERY
+from .start_ways import cuts_of
 from .store import folders, locked
 
 NETWORK, DEPTH, BATCH, RATE = "vgg16", 13, 32, 0.05
@@ -150,7 +147,7 @@ def _ways(data: Dataset, images: int, width, factor, epochs, seed, trained: Trai
     wide = trained("wide", untrained, half)
     flops = half * images * per_image[0]
     yield (start_records.WIDE, "epochs", factor), result(untrained, wide, half, flops)
-    cuts, counted = _cuts(wide, untrained, inputs[: 2 * SHOWN], factor, seed)
+    cuts, counted = cuts_of(wide, untrained, inputs[: 2 * SHOWN], factor, seed)
     budget = flops + counted + half * images * per_image[1]
     for way, cut in cuts.items():
         end = trained(way, cut, half)
@@ -158,19 +155,6 @@ def _ways(data: Dataset, images: int, width, factor, epochs, seed, trained: Trai
     count = int(budget // (images * per_image[1]))
     end = trained("random at its cost", small, count)
     yield ("random", "flops", factor), result(small, end, count, count * images * per_image[1])
-
-
-def _cuts(wide: nn.Module, untrained: nn.Module, inputs: Tensor, factor: int, seed: int):
-    """As `start_ways.cut_out`, of one network."""
-    made, counted = {}, 0
-    with warnings.catch_warnings(), FlopCounter() as counter:
-        warnings.simplefilter("ignore")  # of layers that keep one unit
-        pruner = Pruner(wide, inputs, seed=seed)
-        for name, (criterion, compensate) in CUTS.items():
-            made[name] = pruner.prune(1 - 1 / factor, criterion, "layerwise", compensate)
-            counted = counted or counter.total  # of lsq, which comes first
-    made[LOTTERY] = rewind(made["pruned: magnitude"], untrained)
-    return made, counted
 
 
 def _trained(

@@ -218,10 +218,7 @@ def restarted(problem: Problem, width: Sequence[int], rates: Tensor, count: int)
 def cut_out(
     problem: Problem, wide: Ensemble, untrained: Ensemble, factor: int
 ) -> tuple[dict[str, Ensemble], float]:
-    """Small networks by each of `CUTS` and by `LOTTERY`, one for each set; FLOPs of a cut.
-
-    The FLOPs are those of the dearest, ``lsq``, which looks at the training inputs.
-    """
+    """Small networks by each of `CUTS` and by `LOTTERY`, one for each set; FLOPs of a cut."""
     like = mlp(wide.widths)
     made: dict[str, list[nn.Module]] = {name: [] for name in (*CUTS, LOTTERY)}
     counted = 0.0
@@ -230,16 +227,31 @@ def cut_out(
         dense, began = wide.model(index, like), untrained.model(index, like)
         if not all(p.isfinite().all() for p in dense.parameters()):
             dense = began  # it diverged, and what is cut out of it knows nothing
-        with warnings.catch_warnings(), FlopCounter() as counter:
-            warnings.simplefilter("ignore")  # of layers that keep one unit, which is recorded
-            pruner = Pruner(dense, inputs, seed=problem.seed(index))
-            for name, (criterion, compensate) in CUTS.items():
-                small = pruner.prune(1 - 1 / factor, criterion, "layerwise", compensate)
-                made[name].append(small)
-                if name == "pruned: lsq":
-                    counted = max(counted, counter.total)
-            made[LOTTERY].append(rewind(made["pruned: magnitude"][-1], began))
+        cuts, flops = cuts_of(dense, began, inputs, factor, problem.seed(index))
+        counted = max(counted, flops)
+        for name, small in cuts.items():
+            made[name].append(small)
     return {name: Ensemble.of(networks) for name, networks in made.items()}, counted
+
+
+def cuts_of(
+    dense: nn.Module, untrained: nn.Module, inputs: Tensor, factor: int, seed: int
+) -> tuple[dict[str, nn.Module], float]:
+    """A network cut down by each of `CUTS` and by `LOTTERY`; FLOPs of a cut.
+
+    The FLOPs are those of the dearest, ``lsq``, which looks at the inputs.
+    """
+    made: dict[str, nn.Module] = {}
+    counted = 0.0
+    with warnings.catch_warnings(), FlopCounter() as counter:
+        warnings.simplefilter("ignore")  # of layers that keep one unit, which is recorded
+        pruner = Pruner(dense, inputs, seed=seed)
+        for name, (criterion, compensate) in CUTS.items():
+            made[name] = pruner.prune(1 - 1 / factor, criterion, "layerwise", compensate)
+            if name == "pruned: lsq":
+                counted = counter.total
+        made[LOTTERY] = rewind(made["pruned: magnitude"], untrained)
+    return made, counted
 
 
 def lines(network: Ensemble, inputs: Tensor) -> list[int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from splinelib.experiments import start_images, start_records
+from splinelib.experiments import start_images, start_records, start_ways
 
 TINY = {"dataset": "digits", "images": 64, "tested": 50, "epochs": 2, "seeds": 2, "progress": False}
 
@@ -21,7 +21,7 @@ def test_every_way_is_recorded_at_its_cost(made):
         ("random", "epochs", 1),
         ("random", "flops", 2),
         ("wide", "epochs", 2),
-        *((way, "epochs", 2) for way in (*start_images.CUTS, "lottery")),
+        *((way, "epochs", 2) for way in (*start_ways.CUTS, "lottery")),
     }
     small, paid = found["random", "epochs", 1], found["random", "flops", 2]
     per_epoch = small["flops"] / 2
