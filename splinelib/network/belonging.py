@@ -75,8 +75,9 @@ def _places(value, kind: type, looked_at: set[int]) -> Iterator[str]:
 def _has_state(value) -> bool:
     """Whether a value is a module whose outputs depend on more than its inputs, or holds one."""
     if isinstance(value, nn.Module):
-        tensors = itertools.chain(value.parameters(), value.buffers())
-        return any(True for _ in tensors) or any(hasattr(m, "p") for m in value.modules())
+        if any(True for _ in itertools.chain(value.parameters(), value.buffers())):
+            return True
+        return any(hasattr(module, "p") for module in value.modules())  # how much a dropout drops
     if isinstance(value, dict):
         value = list(value.values())
     return isinstance(value, list | tuple) and any(
