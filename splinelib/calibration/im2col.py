@@ -33,7 +33,7 @@ def rows_made(layer: nn.Module, inputs: Tensor) -> int:
         return math.prod(inputs.shape[:-1])
     pads = _padding(layer)
     sizes = [size + pads[-2 * i - 2] + pads[-2 * i - 1] for i, size in enumerate(inputs.shape[2:])]
-    return len(inputs) * math.prod(_positions(layer, sizes))
+    return len(inputs) * math.prod(output_size(layer, sizes))
 
 
 def channels_at_the_end(layer: nn.Module, values: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def applied(layer: nn.Module, inputs: Tensor, weight: Tensor) -> Tensor:
         return F.linear(inputs, weight)
     run = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[weight.ndim]
     zeros = layer.padding_mode == "zeros"
-    inputs, padding = (inputs, layer.padding) if zeros else (_padded(layer, inputs), 0)
+    inputs, padding = (inputs, layer.padding) if zeros else (with_padding(layer, inputs), 0)
     return run(inputs, weight, None, layer.stride, padding, layer.dilation, layer.groups)
 
 
@@ -124,9 +124,9 @@ def _places_read(layer: nn.Module, inputs: Tensor, rows: Tensor) -> Tensor:
 
 def _windows(layer: _ConvNd, inputs: Tensor) -> tuple[Tensor, tuple[int, ...]]:
     """A view (N, *positions, channels, *kernel) of the padded inputs; nothing is copied."""
-    padded = _padded(layer, inputs)
+    padded = with_padding(layer, inputs)
     kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
-    positions = _positions(layer, padded.shape[2:])
+    positions = output_size(layer, padded.shape[2:])
     steps = padded.stride()
     view = padded.as_strided(
         (len(padded), *positions, padded.shape[1], *kernel),
@@ -140,7 +140,7 @@ def _windows(layer: _ConvNd, inputs: Tensor) -> tuple[Tensor, tuple[int, ...]]:
     return view, positions
 
 
-def _padded(layer: _ConvNd, inputs: Tensor) -> Tensor:
+def with_padding(layer: _ConvNd, inputs: Tensor) -> Tensor:
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
     return F.pad(inputs, _padding(layer), mode=mode)
 
@@ -159,7 +159,7 @@ def _padding(layer: _ConvNd) -> list[int]:
     return [pad for both in reversed(layer.padding) for pad in (both, both)]
 
 
-def _positions(layer: _ConvNd, padded: Sequence[int]) -> tuple[int, ...]:
+def output_size(layer: _ConvNd, padded: Sequence[int]) -> tuple[int, ...]:
     """Positions along each dimension at which a padded image is looked at."""
     sides = zip(padded, layer.kernel_size, layer.stride, layer.dilation, strict=True)
     return tuple((size - d * (k - 1) - 1) // s + 1 for size, k, s, d in sides)

@@ -1,8 +1,8 @@
 """Least squares on rows that come in chunks: moments, and ridge regression.
 
 What a regression holds grows with the square of its columns. Where that would be more than
-`HELD` bytes, `StreamedRegression` finds the same by conjugate gradients, which read the rows anew
-in each step and hold a chunk of them and four matrices of the size of the result.
+`HELD` bytes, `StreamedRegression` finds the same by conjugate gradients, which take products with
+the rows in each step and hold four matrices of the size of the result.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +28,11 @@ _LEFT, _STEPS = 1e-6, 400
 def wide(values: Tensor) -> Tensor:
     """Values in float32 if they come in half precision, in which sums go wrong."""
     return values.float() if values.dtype in {torch.float16, torch.bfloat16} else values
+
+
+def precise(values: Tensor, columns: int) -> Tensor:
+    """Values in the precision in which products of so many columns are taken."""
+    return values.double() if columns <= _DOUBLE else wide(values)
 
 
 class Moments:
@@ -184,12 +189,19 @@ class StreamedRegression:
         Gives the chunks of rows (r, p) and targets (r, q), the same each time.
     columns, rows : int
         How many there are in all.
+    products : callable, optional
+        ``products(values, tried)``, as `fourier.FourierPatches.centred_products` of the same rows.
+        Without it the rows are gone through, chunk by chunk.
     """
 
     def __init__(
-        self, pairs: Callable[[], Iterator[tuple[Tensor, Tensor]]], columns: int, rows: int
+        self,
+        pairs: Callable[[], Iterator[tuple[Tensor, Tensor]]],
+        columns: int,
+        rows: int,
+        products: Callable[[Tensor, Tensor | None], Tensor] | None = None,
     ):
-        self.pairs, self.columns, self.count = pairs, columns, rows
+        self.pairs, self.columns, self.count, self.products = pairs, columns, rows, products
         self.few = rows < _FEW * columns
 
     def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
@@ -197,20 +209,24 @@ class StreamedRegression:
 
         The normal equations are solved to a millionth of their right-hand side.
         """
-        return self._solved(ridge, self.pairs)
+        return self._solved(ridge, None)
 
     def aside(self, ridge: float) -> tuple[float, float]:
         """As `Regression.aside`."""
         if not self.few or self.count < 4:
             return 0.0, 0.0
-        step, constant = self._solved(ridge, lambda: self._part(tried=False))
+        step, constant = self._solved(ridge, False)
         error = without = 0.0
-        for rows, targets in self._part(tried=True):
+        for rows, targets in self._part(True):
             error += float((targets - rows.double() @ step - constant).square().sum())
             without += float(targets.double().square().sum())
         return error, without
 
-    def _part(self, tried: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    def _part(self, tried: bool | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """The chunks of all rows, or of those that a fit is tried on, or of the others."""
+        if tried is None:
+            yield from self.pairs()
+            return
         start = 0
         for rows, targets in self.pairs():
             which = _tried(len(rows), self.count, start).to(rows.device) == tried
@@ -218,37 +234,37 @@ class StreamedRegression:
             if which.any():
                 yield rows[which], targets[which]
 
-    def _precise(self, values: Tensor) -> Tensor:
-        return values.double() if self.columns <= _DOUBLE else wide(values)
+    def _centred_products(self, values: Tensor, mean: Tensor, tried: bool | None) -> Tensor:
+        """The products of the rows about their mean with themselves, times the values."""
+        if self.products is not None:
+            which = None if tried is None else _tried(self.count, self.count) == tried
+            return self.products(values, which)
+        made = torch.zeros_like(values)
+        for rows, _ in self._part(tried):
+            rows = precise(rows, self.columns)
+            rows = rows - mean.to(rows)
+            made += (rows.T @ (rows @ values.to(rows))).double()
+        return made
 
-    def _solved(self, ridge: float, pairs: Callable) -> tuple[Tensor, Tensor]:
+    def _solved(self, ridge: float, tried: bool | None) -> tuple[Tensor, Tensor]:
         """Conjugate gradients on the normal equations, all targets side by side."""
         moments, total, cross = Moments(products=False), 0.0, 0.0
-        for rows, targets in pairs():
+        for rows, targets in self._part(tried):
             moments.add(rows)
-            rows, targets = self._precise(rows), self._precise(targets)
+            rows, targets = precise(rows, self.columns), precise(targets, self.columns)
             total = total + targets.sum(0, dtype=torch.float64)
             cross = cross + ((rows - moments.origin).T @ targets.to(rows)).double()
         mean, target_mean, count = moments.mean, total / moments.count, moments.count
         right = cross / count - torch.outer(moments.total / count, target_mean)
         variance = moments.variance().mean()
         weight = (ridge * variance).clamp(min=torch.finfo(torch.float64).tiny)
-
-        def product(values: Tensor) -> Tensor:
-            made = weight * count * values
-            for rows, _ in pairs():
-                rows = self._precise(rows)
-                rows = rows - mean.to(rows)
-                made += (rows.T @ (rows @ values.to(rows))).double()
-            return made / count
-
         step = torch.zeros_like(right)
         left, way, square = right.clone(), right.clone(), right.square().sum(0)
         enough = _LEFT**2 * square
         for _ in range(_STEPS):
             if (square <= enough).all():
                 break
-            made = product(way)
+            made = self._centred_products(way, mean, tried) / count + weight * way
             length = square / (way * made).sum(0).clamp(min=torch.finfo(torch.float64).tiny)
             step += length * way
             left -= length * made

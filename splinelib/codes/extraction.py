@@ -277,22 +277,18 @@ class _Collected:
             self._whole = [np.empty((rows, array.shape[1]), np.uint8) for array in arrays]
         for at, array in enumerate(arrays):
             if end > len(self._whole[at]):  # one after another; what is not written takes no memory
-                self._resize(at, 2 * end)
+                written = self._whole[at][:start]
+                self._whole[at] = np.empty((2 * end, written.shape[1]), np.uint8)
+                self._whole[at][:start] = written
             self._whole[at][start:end] = array
         self._rows = end
-
-    def _resize(self, at: int, rows: int) -> None:
-        written = self._whole[at][: self._rows]
-        self._whole[at] = np.empty((rows, written.shape[1]), np.uint8)
-        self._whole[at][: len(written)] = written[:rows]
 
     def finish(self) -> list[np.ndarray]:
         """All rows of each part, uint64."""
         while self._travelling:
             self._arrive()
-        for at, whole in enumerate(self._whole):
-            if len(whole) > self._rows:
-                self._resize(at, self._rows)
+        for whole in self._whole:  # in place, without a second copy; nobody else has them yet
+            whole.resize((self._rows, whole.shape[1]), refcheck=False)
         return [whole.view(np.uint64) for whole in self._whole]
 
 

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from ..calibration.fourier import fourier_products
 from ..calibration.im2col import output_rows, patches, rows_made, taps_first
 from ..calibration.layer_maps import (
     LayerMap,
@@ -76,7 +77,8 @@ def refit(
     at the rows that are fitted; chunks of 34 MB; and for the fit at most 1.2 GB
     (`regression.HELD`). A layer whose normal equations would take more, which from 7,000 columns
     on they do, is solved by conjugate gradients, to a millionth of the right-hand side: they hold
-    a few times as much as its weights, and take a pass over the rows for each step.
+    a few times as much as its weights and as its inputs, and take some hundred products with the
+    rows (`calibration.fourier`).
 
     A layer is left as it was cut, with a warning, if it does not compute a multiple of its weight
     times what it reads (`layer_maps`), or if other rows reach it than in the dense network;
@@ -338,9 +340,10 @@ def _solve(found: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tens
     size = taps * channels, len(rows)
     streamed = blocks * held(*size) > HELD
     if streamed:
+        products = fourier_products(layer, found.inputs, rows)
         fits = [
-            StreamedRegression(lambda b=b: (parts[b] for parts in pairs()), *size)
-            for b in range(blocks)
+            StreamedRegression(lambda b=b: (parts[b] for parts in pairs()), *size, product)
+            for b, product in enumerate(products)
         ]
     else:
         fits = [Regression(*size) for _ in range(blocks)]
