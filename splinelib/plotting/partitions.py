@@ -95,6 +95,9 @@ def draw_partition(
             )
     low, high = vertices.min(0), vertices.max(0)
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    # On a plane through a larger space the coordinates are the plane's own.
+    names = ("$x_1$", "$x_2$") if part.plane is None else ("$u$", "$v$")
+    ax.set(xlabel=names[0], ylabel=names[1])
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.locator_params(nbins=5)
