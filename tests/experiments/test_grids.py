@@ -41,6 +41,7 @@ def test_presets_are_the_runs_to_record():
         *(f"cifar10-vgg16-w0.25-e8-s{seed}" for seed in range(3)),
         "cifar10-preresnet20-w0.5-e8-s0",
         "cifar10-vgg16-w1-e8-s0",
+        *(f"cifar100-vgg16-w0.25-e8-s{seed}" for seed in range(3)),
     }
     assert [p.latest_draw for p in rules] == [20] * 6
     for protocol, tickets in rules.items():  # each is drawn twice
@@ -58,6 +59,6 @@ def test_presets_are_the_runs_to_record():
     assert {(p.width, p.epochs) for p, tickets in schedule.items() if tickets} == {(0.125, 160)}
     assert first == Protocol(dataset="cifar10", network="vgg16")  # nothing but the defaults
     assert all(replace(p, dataset="cifar10", network="vgg16", seed=0) == first for p in paper)
-    assert [len(tickets) for tickets in cpu.values()] == [18, 18, 18, 21, 0]
+    assert [len(tickets) for tickets in cpu.values()] == [18, 18, 18, 21, 0, 6, 6, 6]
     assert {len(tickets) for tickets in paper.values()} == {21}
     assert main(["sweep", "--preset", "paper", "--epochs", "1"]) == 2  # refused before any work
