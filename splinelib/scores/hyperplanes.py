@@ -94,13 +94,14 @@ def hyperplane_distance(normals: Tensor, offsets: Tensor, rho: float = RHO) -> T
             [0., 0., 1.],
             [1., 1., 0.]])
     """
-    _check_rho(rho)
+    check_rho(rho)
     unit, offset = canonical(normals, offsets)
     distance = _distance_rows(unit, offset, unit, offset, rho)
     return distance.fill_diagonal_(0)
 
 
-def _check_rho(rho: float) -> None:
+def check_rho(rho: float) -> None:
+    """Refuse what is no weight of offsets against angles."""
     if not (np.isfinite(rho) and rho >= 0):
         raise ValueError(f"rho should be a finite number of at least 0, not {rho}")
 
@@ -218,7 +219,7 @@ def redundancy_order(
     Removal
         ``cost`` is the distance of the pair that the removal broke up.
     """
-    _check_rho(rho)
+    check_rho(rho)
     normals, count = wide(normals), len(normals)
     strength = normals.norm(dim=1) if strength is None else strength
     if strength.shape != (count,):
