@@ -251,3 +251,61 @@ def needs_table(study: Study) -> Table:
         f"of {study.networks} networks of two layers of 128 units",
         format="{}",
     )
+
+
+def explained(study: Study, end: tuple[float, str]) -> dict[str, np.ndarray]:
+    """Metric -> loudness and points over the lot of each number of leading directions.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (2, components)
+    """
+    loud = loudness(study)
+    return {
+        NAMES[metric]: np.array(
+            [
+                loud[NAMES[metric]].mean(0),
+                [
+                    (study.test(end, metric, DIRECTIONS[0], count) - study.lot(end)).mean()
+                    for count in study.components
+                ],
+            ]
+        )
+        for metric in study.metrics
+    }
+
+
+def explained_figure(study: Study):
+    """Points over the lot against loudness; a slider goes through what makes up for the cut."""
+
+    def told(end) -> str:
+        worst = {
+            name: values[:, values[0].argmin()] for name, values in explained(study, end).items()
+        }
+        said = ", ".join(f"{name} {at:+.2f}, {over:+.1f}" for name, (at, over) in worst.items())
+        return f"{named(end)}. Least correlation of each metric, and points over the lot: {said}."
+
+    def frame(end):
+        def draw(ax, palette):
+            for position, (name, (loud, over)) in enumerate(explained(study, end).items()):
+                color = palette.series("", position)
+                ax.plot(loud, over, "os^"[position], color=color, label=name)
+                for place, count in enumerate(study.components):
+                    if count in (1, 16, study.whole):
+                        label = "all" if count == study.whole else f"{count}"
+                        at = loud[place], over[place]
+                        ax.annotate(label, at, (5, 5), textcoords="offset points", fontsize=9)
+            ax.axhline(0, color=palette.ink, linewidth=1)
+            ax.set(xlabel="rank correlation of norm and distance", ylabel="points over the lot")
+            plotting.legend(ax)
+
+        return plotting.figure(draw, alt="What explains it.", size=(5.6, 4.2))
+
+    return widgets.scrub(
+        frame,
+        study.ends,
+        label="what goes",
+        alt=told,
+        format=named,
+        caption="A point is a number of leading directions in a metric; 1, 16 and all are marked.",
+    )

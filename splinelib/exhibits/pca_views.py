@@ -40,6 +40,31 @@ def false_twins(normals: Tensor, components: int) -> tuple[int, int]:
     return min(first, second), max(first, second)
 
 
+def close_pairs(cosines: Tensor, least: float = 0.7) -> int:
+    """Pairs of units whose lines are that close, on whichever side they are on."""
+    return int((cosines.abs() >= least).triu(1).sum())
+
+
+def close_table(layers: dict[str, Tensor], components: int) -> Table:
+    """Pairs that look close along some directions, and those that are."""
+    rows = []
+    for name, normals in layers.items():
+        unit = unit_rows(normals)
+        exact, seen = unit @ unit.T, truncate(unit, components).cosines
+        largest = exact.abs().triu(1).max()
+        of_seen = exact.abs()[(seen.abs() >= 0.7).triu(1)]
+        rows.append(
+            [name, close_pairs(seen), close_pairs(exact), of_seen.median().item(), largest.item()]
+        )
+    return wording.table(
+        rows,
+        ["", "look close", "are close", "true cosine of those that look so", "largest true cosine"],
+        f"Pairs of units whose cosine is at least 0.7, up to the sign, along {components} "
+        "directions and in truth; median of the true cosines",
+        ["{}", "{:,}", "{:,}", "{:.2f}", "{:.2f}"],
+    )
+
+
 def two_units(normals: Tensor, pair: tuple[int, int], counts: Sequence[int], start: int = 0):
     """Two units of a layer that reads square images, along more and more directions."""
     rows = unit_rows(normals)
