@@ -14,18 +14,16 @@ from itertools import product
 import numpy as np
 import torch
 from scipy.stats import spearmanr
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data import load
 from ..models import build
-from ..network.layers import spline_layers
 from ..progress import bar
 from ..pruning.masking import compensated
 from ..pruning.scoring import Scores, context_for, group_scores
 from ..pruning.selection import select
 from ..scores.context import Context
-from ..scores.hyperplanes import canonical
-from ..scores.truncation import BY, components_for, in_metric, truncate
+from ..scores.truncation import BY, components_for, truncate
 from ..text import check_choice
 from ..training import evaluate, train
 from . import truncation_records as records
@@ -44,16 +42,16 @@ from .truncated_orders import (
 
 # Network -> its width, epochs and rate, the metrics that are known of what its layers read, the
 # components tried, and what goes: a share of each layer, and what makes up for it.
-_ALL = 4096  # components that no layer here has
+ALL = 4096  # components that no layer here has
 SETTINGS = {
     "mlp": {
         **{"width": 1.0, "epochs": 20, "lr": 0.1, "metrics": METRICS},
-        **{"components": (1, 2, 4, 8, 16, 32, 64, _ALL)},
+        **{"components": (1, 2, 4, 8, 16, 32, 64, ALL)},
         "ends": ((0.5, records.NOTHING), (0.7, "merge"), (0.9, "refit")),
     },
     "vgg16": {
         **{"width": 0.25, "epochs": 12, "lr": 0.05, "metrics": ("identity",)},
-        **{"components": (1, 4, 16, 64, _ALL), "ends": ((0.8, "refit"),)},
+        **{"components": (1, 4, 16, 64, ALL), "ends": ((0.1, records.NOTHING), (0.8, "refit"))},
     },
 }
 SEEDS, WEIGHT_DECAY, HELD_OUT = 20, 1e-3, 0.2
@@ -77,12 +75,15 @@ class Trained:
             seed=seed,
             progress=False,
         ).model
-        self.metrics = {
-            metric: moments(self.model, self.inputs, metric) if network == "mlp" else {}
-            for metric in SETTINGS[network]["metrics"]
-        }
         self.context = context_for(self.model, self.inputs, None, seed, None)
         self.context.note(outputs=True)
+        if network == "mlp":
+            self.metrics = {
+                metric: moments(self.model, self.inputs, metric)
+                for metric in SETTINGS[network]["metrics"]
+            }
+        else:  # what a convolution reads is not of one position, as `moments` takes it
+            self.metrics = {"identity": dict.fromkeys(self.context.layout.groups)}
 
     def accuracy(self, scores: Scores, ratio: float, compensate: str) -> float:
         """On the test images, the units of the lowest scores gone from each layer."""
@@ -207,7 +208,7 @@ def orders(metrics: Sequence[str], components: Sequence[int]) -> list[Order]:
     """Every order that is compared; all directions are the same, whichever come first."""
     found = [Order(LOT, LOT, 0, goes) for goes in GOES]
     for metric, directions, count, goes in product(metrics, DIRECTIONS, components, GOES):
-        if count < _ALL or directions == DIRECTIONS[0]:
+        if count < ALL or directions == DIRECTIONS[0]:
             found.append(Order(metric, directions, count, goes))
     return found
 
@@ -242,17 +243,3 @@ def correlation(one: Tensor, other: Tensor) -> float:
     if np.ptp(one.numpy()) == 0 or np.ptp(other.numpy()) == 0:
         return 0.0
     return float(spearmanr(one, other).statistic)
-
-
-def layer_rows(model: nn.Module, inputs: Tensor, layer: int, metric: str) -> Tensor:
-    """Unit rows (U, F) of a layer of a perceptron, counted from 0, in a metric.
-
-    In the identity they are the normals, in another metric normals and offsets.
-    """
-    found = spline_layers(model, inputs[:1])[layer]
-    normals, offsets = (value.double() for value in found.hyperplanes())
-    second = moments(model, inputs, metric)[found.name]
-    if second is None:
-        return canonical(normals, offsets)[0]
-    rows = in_metric(torch.cat([normals, offsets[:, None]], 1), second)
-    return canonical(rows, torch.zeros_like(offsets))[0]
