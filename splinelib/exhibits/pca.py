@@ -204,7 +204,7 @@ def loud_figure(study: Study) -> plotting.Figure:
         ax.set(xlabel="directions kept", ylabel="rank correlation")
         plotting.legend(ax)
 
-    means = {name: values.mean(0) for name, values in found.items()}
+    means = {name: values.mean(0).round(2) + 0.0 for name, values in found.items()}  # no -0.00
     return plotting.figure(
         draw,
         "Rank correlation of norm and distance to the nearest line, with one direction and with "

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from ..experiments.truncated_orders import DIRECTIONS, GOES
+from ..experiments.truncations import correlation
 from ..scores.truncation import BY, components_for, fewest_possible, random_components, truncate
 from . import pca, pca_views
 from .pca import Study
@@ -113,7 +113,7 @@ def of_loudness(study: Study) -> Claims:
     for end in study.ends:
         points = np.concatenate(list(pca.explained(study, end).values()), axis=1)
         loud, over = points[:, np.tile(study.components, len(study.metrics)) > 1]
-        yield "the more of it is left, the less right", spearmanr(loud, over).statistic > 0.8
+        yield "the more of it is left, the less right", correlation(loud, over) > 0.8
 
 
 def of_needs(study: Study) -> Claims:

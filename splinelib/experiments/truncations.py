@@ -13,6 +13,7 @@ from itertools import product
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -238,8 +239,8 @@ def _of_layer(
         yield "needs", (*about, ("accuracy", accuracy), ("by", by)), value
 
 
-def correlation(one: Tensor, other: Tensor) -> float:
+def correlation(one: ArrayLike, other: ArrayLike) -> float:
     """Spearman's; 0 where one of the two is the same for all."""
-    if np.ptp(one.numpy()) == 0 or np.ptp(other.numpy()) == 0:
+    if np.ptp(np.asarray(one)) == 0 or np.ptp(np.asarray(other)) == 0:
         return 0.0
     return float(spearmanr(one, other).statistic)
