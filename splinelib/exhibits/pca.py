@@ -20,6 +20,7 @@ NAMES = {
     "implied": "implied moments",
     "data": "second moments of data",
 }
+MADE_UP = {"nothing": "gone", "merge": "merged", "refit": "refitted"}
 ENDS = {"nothing": "nothing made up for", "merge": "merged", "refit": "refitted"}
 
 
@@ -151,7 +152,7 @@ def differences_table(study: Study, goes: str = GOES[0]) -> Table:
     """Every comparison in each metric and at each end."""
     rows = [
         [
-            f"{NAMES[metric]}: {named(end)}",
+            f"{NAMES[metric]}: {end[0]:.0%} {MADE_UP[end[1]]}",
             *(f"{difference(study, end, metric, which, goes)}" for which in COMPARISONS),
         ]
         for metric in study.metrics
@@ -225,14 +226,12 @@ def needed(study: Study, metric: str, layer: int, accuracy: float, by: str) -> S
     return entry["components"]
 
 
-def needs_table(study: Study) -> Table:
+def needs_table(study: Study, accuracy: float = 0.1) -> Table:
     """Directions that an accuracy of all pairs needs, by what is known of them."""
-    accuracies = sorted({e["accuracy"] for e in study.needs}, reverse=True)
     layers = sorted({e["layer"] for e in study.needs})
     rows = [
         [
             f"{NAMES[metric]}, layer {layer}",
-            f"{accuracy:g}",
             *(
                 plotting.over_seeds(needed(study, metric, layer, accuracy, by), "{:.0f}")
                 for by in reversed(BY[:-1])
@@ -241,13 +240,11 @@ def needs_table(study: Study) -> Table:
         ]
         for metric in study.metrics
         for layer in layers
-        for accuracy in accuracies
-        if accuracy in (0.5, 0.1)
     ]
     return wording.table(
         rows,
-        ["metric, layer", "accuracy", "from eigenvalues", "from units", "from pairs", "in truth"],
-        f"Directions needed for every cosine to be right within the accuracy, mean (least to most) "
+        ["", "from eigenvalues", "from units", "from pairs", "in truth"],
+        f"Directions needed for every cosine to be right within {accuracy:g}, mean (least to most) "
         f"of {study.networks} networks of two layers of 128 units",
         format="{}",
     )

@@ -47,6 +47,9 @@ def of_components(layers: dict[str, Tensor]) -> Claims:
             )
             yield "random directions need more than there are", random > min(normals.shape)
             yield "no reduction could do with a handful at 0.1", accuracy > 0.1 or least > 8
+        truth = components_for(normals, 0.1, "truth")
+        pairs = components_for(normals, 0.1, "pairs")
+        yield "PCA itself needs nearly as many as the bound says", truth > 0.7 * pairs
         at_tenth = components_for(normals, 0.1, "pairs") / min(normals.shape)
         yield "at 0.1 more than half of all directions are needed", at_tenth > 0.5
 
@@ -76,6 +79,8 @@ def of_records(study: Study) -> Claims:
         whole = study.test(end, "identity", DIRECTIONS[0], study.whole)
         random = pca.interval(whole - study.rival(end, "random"))
         yield "the whole distance is worse than units at random", random.sign == -1
+        by_either = pca.difference(study, end, "identity", "whole − lot", GOES[1])
+        yield "even if a lot says which of a pair goes, the close pairs are", by_either.sign == -1
         norm = pca.interval(study.rival(end, "magnitude") - study.lot(end))
         yield "magnitude is no worse than the lot", norm.mean > 0
         either = pca.interval(study.lot(end) - study.lot(end, GOES[1]))
