@@ -125,8 +125,8 @@ def pca(normals: Tensor, components: int) -> Tensor:
     mirror image ``-w`` are one hyperplane, and a mean would depend on which of the two is
     given. Hyperplanes that coincide still do so afterwards, whatever the directions. Those that
     do not are compared within the directions only, their parts there brought to length 1 again
-    by `hyperplane_distance`: what many units share weighs more, what one unit has for itself
-    (noise, for the most part) is not looked at, and a distance can fall as well as rise.
+    by `hyperplane_distance`: what many units share weighs more, what one unit has for itself is
+    not looked at, and a distance can fall as well as rise, by how much `truncation` bounds.
 
     Parameters
     ----------
