@@ -255,7 +255,7 @@ def pca_record(accuracy=None, loud=None, seeds: int = 3, metrics=None, ends=None
         return [value + 0.001 * seed for seed in range(seeds)]
 
     orders = [
-        {**order._asdict(), "ratio": r, "compensate": c, "test": over(accuracy(order, r, c))}
+        {**asdict(order), "ratio": r, "compensate": c, "test": over(accuracy(order, r, c))}
         for r, c in ends
         for order in truncations.orders(metrics, components)
     ]

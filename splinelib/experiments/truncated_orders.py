@@ -1,6 +1,6 @@
 """Orders of removal in which units are compared along some directions of a metric only."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,8 @@ LOT = "by lot"
 GOES = ("weaker", "either")
 
 
-class Order(NamedTuple):
+@dataclass(frozen=True)
+class Order:
     """How the lines of a layer are compared, and which of a close pair goes.
 
     Attributes

@@ -9,6 +9,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -199,7 +200,7 @@ def _found(trained: Trained, network: str) -> Found:
             yield "rivals", (("criterion", criterion), *end), value
         for order in orders(own["metrics"], own["components"]):
             value = {"test": trained.accuracy(trained.scores(order), ratio, compensate)}
-            yield "orders", (*order._asdict().items(), *end), value
+            yield "orders", (*asdict(order).items(), *end), value
     for metric, known in trained.metrics.items():
         for layer, (group, second) in enumerate(known.items(), 1):
             yield from _of_layer(trained.context, metric, layer, group, second, own["components"])
