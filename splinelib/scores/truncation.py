@@ -16,7 +16,6 @@ from torch import Tensor
 from ..text import check_choice
 from .hyperplanes import RHO, canonical, check_rho
 
-_PLANES = "expected unit normals of shape (U, fan_in), one row for each unit, got {}"
 BY = ("pairs", "units", "spectrum", "truth")
 
 
@@ -176,7 +175,10 @@ def truncate(
 def _along_directions(normals: Tensor) -> tuple[Tensor, Tensor]:
     """Coordinates of the unit normals along all directions, leading first, and the spectrum."""
     if normals.ndim != 2 or not normals.numel():
-        raise ValueError(_PLANES.format(tuple(normals.shape)))
+        raise ValueError(
+            "expected normals of shape (U, fan_in), one row for each unit and at least one, got "
+            f"{tuple(normals.shape)}"
+        )
     unit, _ = canonical(normals.double(), normals.new_zeros(len(normals)))
     left, values, _ = torch.linalg.svd(unit, full_matrices=False)
     whole = (left * values).masked_fill(~unit.any(1)[:, None], 0)  # rounding is no hyperplane
@@ -265,7 +267,7 @@ def chosen_components(
     return components_for(normals, accuracy, "units")
 
 
-def check_accuracy(accuracy: float) -> None:
+def _check_accuracy(accuracy: float) -> None:
     """Refuse what a cosine cannot be wrong by."""
     real = isinstance(accuracy, Real) and not isinstance(accuracy, bool)
     if not real or not 0 < accuracy < 1:
@@ -276,7 +278,7 @@ def check_accuracy(accuracy: float) -> None:
 
 
 def _fewest(whole: Tensor, spectrum: Tensor, accuracy: float, by: str) -> int:
-    check_accuracy(accuracy)
+    _check_accuracy(accuracy)
     most = len(spectrum)
     if len(whole) < 2:
         return 1
@@ -328,7 +330,7 @@ def random_components(units: int, accuracy: float, failure: float = 0.05) -> int
     >>> random_components(128, 0.1)
     5737
     """
-    check_accuracy(accuracy)
+    _check_accuracy(accuracy)
     if units < 1 or units != int(units):
         raise ValueError(f"units is a whole number of at least 1, not {units}")
     if not 0 < failure < 1:
@@ -356,7 +358,7 @@ def fewest_possible(normals: Tensor, accuracy: float) -> int:
     int
         At least 1.
     """
-    check_accuracy(accuracy)
+    _check_accuracy(accuracy)
     whole, _ = _along_directions(normals)
     whole = whole[whole.any(1)]
     largest = ((whole @ whole.T).abs() + accuracy).clamp(max=1).fill_diagonal_(1)
