@@ -18,7 +18,7 @@ from .starts import Interval, interval
 NAMES = {
     "identity": "weights",
     "implied": "implied moments",
-    "data": "second moments of data",
+    "data": "data",
 }
 MADE_UP = {"nothing": "gone", "merge": "merged", "refit": "refitted"}
 ENDS = {"nothing": "nothing made up for", "merge": "merged", "refit": "refitted"}
@@ -131,7 +131,7 @@ COMPARISONS = {
     "whole − lot": (("leading", None), None),
     "PCA − whole": (("leading", 16), ("leading", None)),
     "PCA − lot": (("leading", 16), None),
-    "random directions − PCA": (("random", 16), ("leading", 16)),
+    "random − PCA": (("random", 16), ("leading", 16)),
     "trailing − PCA": (("trailing", 16), ("leading", 16)),
 }
 
@@ -148,22 +148,17 @@ def difference(study: Study, end, metric: str, which: str, goes: str = GOES[0]) 
     return interval(values[0] - values[1])
 
 
-def differences_table(study: Study, goes: str = GOES[0]) -> Table:
-    """Every comparison in each metric and at each end."""
-    rows = [
-        [
-            f"{NAMES[metric]}: {end[0]:.0%} {MADE_UP[end[1]]}",
-            *(f"{difference(study, end, metric, which, goes)}" for which in COMPARISONS),
-        ]
-        for metric in study.metrics
-        for end in study.ends
-    ]
+def differences_table(study: Study, metric: str = METRICS[0], goes: str = GOES[0]) -> Table:
+    """Every comparison in a metric, at each end."""
     what = {"weaker": "the weaker unit of a pair goes", "either": "a lot says which of a pair goes"}
     return wording.table(
-        rows,
-        ["", *COMPARISONS],
-        f"Points of accuracy, mean and 95 % interval of {study.networks} networks; PCA, random and "
-        f"trailing keep 16 directions; {what[goes]}",
+        [
+            [which, *(f"{difference(study, end, metric, which, goes)}" for end in study.ends)]
+            for which in COMPARISONS
+        ],
+        ["", *(f"{ratio:.0%} {MADE_UP[compensate]}" for ratio, compensate in study.ends)],
+        f"Points of accuracy, mean and 95 % interval of {study.networks} networks, metric of "
+        f"{NAMES[metric]}; PCA, random and trailing keep 16 directions; {what[goes]}",
         format="{}",
     )
 

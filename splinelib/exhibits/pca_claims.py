@@ -29,6 +29,8 @@ def of_views(normals: Tensor, pair: tuple[int, int], components: int) -> Claims:
     yield "and says next to nothing at 16 directions", view.largest > 0.8
     eigenvalues = float(view.spectrum[components : components + 2].sum())
     yield "that from the eigenvalues says nothing at all", eigenvalues > 2
+    strong = correlation(normals.norm(dim=1), view.left_out)
+    yield "what is long lies in the leading directions", strong < -0.5
     seen_close, close = (int(pca_views.close_pairs(cosines)) for cosines in (view.cosines, exact))
     yield "of the pairs that look close hardly any are", close < 0.2 * seen_close
 

@@ -65,6 +65,42 @@ def close_table(layers: dict[str, Tensor], components: int) -> Table:
     )
 
 
+def taken_over(said: Tensor, unit: int, heir: int) -> float:
+    """Share of the mean square of what a unit says that a multiple of its heir says.
+
+    Parameters
+    ----------
+    said : Tensor, shape (N, U)
+        Activations on some inputs.
+    unit, heir : int
+    """
+    sizes = said[:, unit].square().sum() * said[:, heir].square().sum()
+    return float((said[:, unit] @ said[:, heir]).square() / sizes)
+
+
+def taken_over_table(
+    normals: Tensor, said: Tensor, pairs: dict[str, tuple[int, int]], components: int
+) -> Table:
+    """What is seen of some pairs, what is true, and what one could take over from the other."""
+    rows, seen = unit_rows(normals), truncate(normals, components).cosines
+    return wording.table(
+        [
+            [name, float(seen[at]), float(rows[at[0]] @ rows[at[1]]), taken_over(said, *at)]
+            for name, at in pairs.items()
+        ],
+        ["", "cosine seen", "true cosine", "taken over"],
+        f"Cosine along {components} directions and in truth; share of the mean square of one unit "
+        "on test images that the other could say",
+        ["{}", "{:.2f}", "{:.2f}", "{:.0%}"],
+    )
+
+
+def closest(normals: Tensor) -> tuple[int, int]:
+    """The pair of the largest cosine."""
+    rows = unit_rows(normals)
+    return tuple(sorted(divmod(int((rows @ rows.T).fill_diagonal_(0).argmax()), len(rows))))
+
+
 def two_units(normals: Tensor, pair: tuple[int, int], counts: Sequence[int], start: int = 0):
     """Two units of a layer that reads square images, along more and more directions."""
     rows = unit_rows(normals)

@@ -42,7 +42,7 @@ def test_what_is_in_a_record(study):
         ("whole − lot", -10),
         ("PCA − whole", 5),
         ("PCA − lot", -5),
-        ("random directions − PCA", 2),
+        ("random − PCA", 2),
         ("trailing − PCA", 2),
     ],
 )
@@ -50,9 +50,10 @@ def test_differences_are_paired(study, which, expected):
     found = pca.difference(study, END, "identity", which)
     assert found.mean == pytest.approx(expected) and found.high - found.low < 1e-9
     shown = rows(pca.differences_table(study))
-    column = 1 + list(pca.COMPARISONS).index(which)
-    assert shown[1][column].startswith(f"{expected:+.1f} (")
-    assert len(shown) == 1 + 6 and shown[1][0] == "weights: 50% gone"
+    assert shown[0] == ["", "50% gone", "90% refitted"]
+    row = 1 + list(pca.COMPARISONS).index(which)
+    assert shown[row][0] == which and shown[row][1].startswith(f"{expected:+.1f} (")
+    assert "metric of data" in pca.differences_table(study, "data", "either")._repr_html_()
 
 
 def test_what_is_drawn_is_what_is_told(study):
@@ -64,7 +65,7 @@ def test_what_is_drawn_is_what_is_told(study):
     np.testing.assert_allclose(loud["weights"][:, -1], -1.5 * 4096 / 5000)
     np.testing.assert_allclose(pca.loudness(study, 1)["weights"][:, -1], -4096 / 5000)
     assert "weights from +0.00 to -1.23" in pca.loud_figure(study).alt
-    x, y = pca.explained(study, END)["second moments of data"]
+    x, y = pca.explained(study, END)["data"]
     assert x[-1] == pytest.approx(-1.2288) and y[-1] == pytest.approx(-10)
     assert "weights -1.23, -10.0" in pca.explained_figure(study)._repr_html_()
 

@@ -43,6 +43,16 @@ def test_close_pairs_are_counted_on_both_sides():
     assert shown[1][:3] == ["one", "1", "1"]
 
 
+def test_what_is_taken_over_is_what_a_multiple_says():
+    said = torch.tensor([[1.0, 2.0, 0.0], [0.0, 0.0, 3.0], [2.0, 4.0, 2.0]])
+    assert pca_views.taken_over(said, 0, 1) == pytest.approx(1)
+    assert pca_views.taken_over(said, 0, 2) == pytest.approx(16 / (5 * 13))
+    normals = torch.tensor([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.1]])
+    assert pca_views.closest(normals) == (0, 1)
+    shown = rows(pca_views.taken_over_table(normals, said, {"both": (0, 1)}, 2))
+    assert shown[1] == ["both", "0.60", "0.60", "100%"]
+
+
 def test_components_stand_beside_those_of_other_means(normals):
     shown = rows(pca_views.components_table({"one": normals}, [0.1]))
     assert shown[1][:2] == ["one", "0.1"]
