@@ -165,7 +165,7 @@ def spline(
         of the unit normals (from the spectrum: `spectrum`); None for `COMPONENTS`.
     accuracy : float in (0, 1), optional
         In place of `components`: as many as it takes for no cosine of two units to be wrong by
-        more (`truncation.components_for`).
+        more (`truncation.components_for`, by what is left out of units).
 
     Examples
     --------

@@ -75,6 +75,18 @@ def test_no_distance_leaves_its_range(rows, components, seed, rho):
     assert (low - 1e-6 <= exact).all() and (exact <= high + 1e-6).all()
 
 
+@given(normals(), st.integers(1, 12), st.sampled_from([0.1, 3.0]))
+def test_a_distance_is_wrong_by_energies_and_twice_the_smaller_offset(rows, components, rho):
+    unit, offsets = canonical(rows, torch.linspace(-2, 1, len(rows)).double())
+    view = truncate(rows, components)
+    seen = sl.hyperplane_distance(view.coordinates, offsets * (1 - view.left_out).sqrt(), rho)
+    exact = sl.hyperplane_distance(unit, offsets, rho)
+    energies = view.left_out[:, None] + view.left_out
+    smaller = torch.minimum(offsets.abs()[:, None], offsets.abs())
+    bound = energies + 2 * rho * smaller + 1e-6
+    assert ((exact - seen).abs() <= bound)[energies < 1].all()
+
+
 @pytest.mark.parametrize("angle", [0.05, 0.4, 0.7])
 def test_twins_that_differ_in_a_discarded_direction_reach_every_bound(angle):
     """Chapter 14's counterexample, worked by hand: 1 - cos(2 a) = 2 sin^2 a, all of the energy."""
