@@ -78,6 +78,9 @@ def of_records(study: Study) -> Claims:
             else:
                 yield "in the metric of data PCA changes little", abs(found["PCA − whole"].mean) < 2
                 yield "and the whole is near the lot", -4 < found["whole − lot"].mean < 1
+        if end[1] == "refit":
+            gained = pca.difference(study, end, "identity", "PCA − whole").mean
+            yield "after a refit PCA gains ten points or so", gained > 9.5
         whole = study.test(end, "identity", DIRECTIONS[0], study.whole)
         random = pca.interval(whole - study.rival(end, "random"))
         yield "the whole distance is worse than units at random", random.sign == -1
@@ -143,6 +146,9 @@ def of_vgg(study: Study) -> Claims:
     for end in study.ends:
         found = {which: pca.difference(study, end, "identity", which) for which in pca.COMPARISONS}
         yield "none of the comparisons tells two apart", not any(o.sign for o in found.values())
+        if end[1] == "refit":
+            narrow = found["PCA − whole"].high < 5
+            yield "after the refit a gain half as large as that of perceptrons is excluded", narrow
     few = [np.mean(pca.needed(study, "identity", layer, 0.1, "pairs")) for layer in range(9, 14)]
     yield "in the last layers all but a tenth or so of 128 directions are needed", min(few) > 110
 
