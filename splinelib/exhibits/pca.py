@@ -78,6 +78,16 @@ def by_components(study: Study, goes: str = GOES[0]):
     values = [(end, metric) for end in study.ends for metric in study.metrics]
     ticks = [f"{count}" for count in study.components[:-1]] + ["all"]
     where = range(len(ticks))
+    limits = {}  # the same for all metrics, so that frames can be compared
+    for end in study.ends:
+        found = [
+            interval(study.test(end, metric, directions, count, goes))
+            for metric in study.metrics
+            for directions in DIRECTIONS
+            for count in study.components
+        ]
+        found.append(interval(study.lot(end, goes)))
+        limits[end] = min(one.low for one in found) - 1, max(one.high for one in found) + 1
 
     def told(value) -> str:
         end, metric = value
@@ -110,7 +120,7 @@ def by_components(study: Study, goes: str = GOES[0]):
             ax.axhspan(lot.low, lot.high, color=palette.muted, alpha=0.2, linewidth=0)
             ax.axhline(lot.mean, color=palette.ink, linestyle="--", linewidth=1.5, label="by lot")
             ax.set_xticks(where, ticks)
-            ax.set(xlabel="directions kept", ylabel="test images right, %")
+            ax.set(ylim=limits[end], xlabel="directions kept", ylabel="test images right, %")
             plotting.legend(ax)
 
         return plotting.figure(draw, alt="Accuracy.", size=(5.6, 4.2))
