@@ -22,7 +22,15 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 from . import parallel
 from .errors import SplineError
-from .experiments import oneshot, start_images, start_records, starts, sweeps
+from .experiments import (
+    oneshot,
+    start_images,
+    start_records,
+    starts,
+    sweeps,
+    truncation_records,
+    truncations,
+)
 from .experiments.protocol import Protocol
 from .experiments.reports import compare, summary
 from .experiments.run_records import read_record, record_files
@@ -95,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sweep(actions)
     _add_oneshot(actions)
     _add_starts(actions)
+    _add_pca(actions)
     _add_runs(actions)
     return parser
 
@@ -243,6 +252,24 @@ def _add_starts(actions) -> None:
     parser.set_defaults(action=_starts)
 
 
+def _add_pca(actions) -> None:
+    parser = actions.add_parser(
+        "pca",
+        help="prune digits networks whose units are compared after a PCA, or by lot",
+        description="Train networks on digits and prune them in orders that see some directions of "
+        "a metric, beside lines drawn by lot. What is recorded already is not done again.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    networks = truncations.SETTINGS
+    parser.add_argument("--network", choices=networks, default=next(iter(networks)))
+    parser.add_argument("--seeds", type=int, default=truncations.SEEDS, help="networks")
+    parser.add_argument("--epochs", type=int, help="of training; the network's own")
+    parser.add_argument("--width", type=float, help="of its layers; the network's own")
+    parser.add_argument("--name", help="name of the record; the network's")
+    _add_folder(parser)
+    parser.set_defaults(action=_pca)
+
+
 def _add_runs(actions) -> None:
     parser = actions.add_parser(
         "runs",
@@ -301,6 +328,12 @@ def _starts(options: argparse.Namespace) -> int:
     return 0
 
 
+def _pca(options: argparse.Namespace) -> int:
+    told = {part: getattr(options, part) for part in ("seeds", "epochs", "width", "name", "folder")}
+    _show(truncation_records.summary(truncations.compare(options.network, **told)))
+    return 0
+
+
 def _runs(options: argparse.Namespace) -> int:
     files = record_files(options.folder)
     if options.names:
@@ -313,6 +346,11 @@ def _runs(options: argparse.Namespace) -> int:
         (files, read_record, summary),
         (oneshot.record_files(options.folder), oneshot.read, oneshot.summary),
         (start_records.record_files(options.folder), start_records.read, start_records.summary),
+        (
+            truncation_records.record_files(options.folder),
+            truncation_records.read,
+            truncation_records.summary,
+        ),
     ):
         records, damaged = _read(paths, read)
         for record in records:

@@ -51,6 +51,7 @@ HOMES = {
         "scores.least_squares",
         "scores.removal",
         "scores.context",
+        "scores.truncation",
     ],
     "reports": ["experiments.reports"],
     "saving": ["channels.saving"],

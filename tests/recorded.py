@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from splinelib import experiments
+from splinelib.experiments import truncated_orders, truncation_records, truncations
+from splinelib.scores.truncation import BY
 
 ACCURACY, COST, SECONDS = 0.9, 1.0, 60.0
 SIZE = {"channels": 100, "parameters": 1000, "macs": 1_000_000, "latency": 0.01, "batch_size": 16}
@@ -228,4 +230,59 @@ def starts_record(
         **{"schema": 1, "kind": "starts", "name": "map", "command": "python -m splinelib starts"},
         **{"settings": {"seeds": seeds}, "entries": entries, "seconds": 1.0},
         "provenance": PROVENANCE,
+    }
+
+
+def pca_record(accuracy=None, loud=None, seeds: int = 3, metrics=None, ends=None) -> dict:
+    """A record of prunings after a PCA, as `experiments.truncations` makes them.
+
+    Parameters
+    ----------
+    accuracy : callable, optional
+        ``accuracy(order, ratio, compensate)`` of each order; the seeds are a thousandth apart.
+    loud : callable, optional
+        ``loud(metric, layer, components)``.
+    seeds : int
+    metrics : sequence of str, optional
+        Default: all.
+    ends : sequence of (ratio, compensate), optional
+    """
+    metrics, components = metrics or truncated_orders.METRICS, (1, 2, 4, 8, 16, 4096)
+    ends = ends or ((0.5, "nothing"), (0.9, "refit"))
+    accuracy, loud = accuracy or (lambda *_: 0.5), loud or (lambda *_: 0.0)
+
+    def over(value: float) -> list[float]:
+        return [value + 0.001 * seed for seed in range(seeds)]
+
+    orders = [
+        {**asdict(order), "ratio": r, "compensate": c, "test": over(accuracy(order, r, c))}
+        for r, c in ends
+        for order in truncations.orders(metrics, components)
+    ]
+    rivals = [
+        {"criterion": name, "ratio": r, "compensate": c, "test": over(0.5)}
+        for r, c in ends
+        for name in truncation_records.RIVALS
+    ]
+    about = [(metric, layer) for metric in metrics for layer in (1, 2)]
+    views = [
+        {
+            **{"metric": metric, "layer": layer, "components": count},
+            **{part: [0.25] * seeds for part in ("left_out", "bound", "error")},
+            "loud": [loud(metric, layer, count)] * seeds,
+        }
+        for metric, layer in about
+        for count in components
+    ]
+    needs = [
+        {"metric": metric, "layer": layer, "accuracy": accuracy, "by": by, "components": counts}
+        for metric, layer in about
+        for accuracy in truncations.ACCURACIES
+        for by, counts in zip(BY, ([8, 9, 10], [12] * 3, [16] * 3, [6] * 3), strict=True)
+    ]
+    return {
+        **{"schema": 1, "kind": "pca", "name": "mlp", "command": "python -m splinelib pca"},
+        "settings": {"network": "mlp", "width": 1.0, "epochs": 1, "seeds": seeds},
+        **{"dense": over(0.9), "orders": orders, "rivals": rivals},
+        **{"views": views, "needs": needs, "seconds": 90.0, "provenance": PROVENANCE},
     }

@@ -9,8 +9,8 @@ package is on top of the library: it may use everything, and no other package im
 Which records: `choosing`; how they are written: `wording`. Early birds: `pace`, `settling`,
 `draws`, `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`.
 Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Ways to a small
-network: `starts`, `start_lines`, of a maximum of lines `fits`. Networks of others: `networks`. The
-front page: `verdicts`. How they were made: `runs`, `sheets`.
+network: `starts`, `start_lines`, of a maximum of lines `fits`. After a PCA: `pca`. Networks of
+others: `networks`. The front page: `verdicts`. How they were made: `runs`, `sheets`.
 """
 
 from . import (
@@ -25,6 +25,8 @@ from . import (
     networks,
     one_shot,
     pace,
+    pca,
+    pca_claims,
     printed,
     rivals,
     runs,
@@ -54,6 +56,8 @@ __all__ = [
     "networks",
     "one_shot",
     "pace",
+    "pca",
+    "pca_claims",
     "printed",
     "rivals",
     "runs",

@@ -16,7 +16,7 @@ from . import wording
 
 @dataclass(frozen=True)
 class Sheet:
-    """One record as a block of a page; see `of_run`, `of_one_shot` and `of_starts`."""
+    """One record as a block of a page; see `of_run` and the others."""
 
     markup: str
     name: str
@@ -77,6 +77,20 @@ def of_starts(record: dict) -> Sheet:
     return _sheet(record, "starts", facts, [record["provenance"]])
 
 
+def of_pca(record: dict) -> Sheet:
+    """The sheet of prunings after a PCA.
+
+    Parameters
+    ----------
+    record : dict
+        As `truncation_records.records` gives them.
+    """
+    networks, ways = len(record["dense"]), len(record["orders"]) + len(record["rivals"])
+    minutes = record["seconds"] / 60
+    facts = {"pruned": f"{networks} networks in {ways} ways each, {minutes:.0f} minutes"}
+    return _sheet(record, "pca", facts, [record["provenance"]])
+
+
 def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
     anchor = wording.anchor(record["name"], kind)
     facts = {**facts, **origin(origins)}
@@ -98,7 +112,7 @@ def download(record: dict, kind: str = "record") -> str:
     Parameters
     ----------
     record : dict
-    kind : {"record", "oneshot", "starts"}
+    kind : {"record", "oneshot", "starts", "pca"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"

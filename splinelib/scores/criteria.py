@@ -19,6 +19,7 @@ from .context import Context
 from .hyperplanes import RHO, merging_distance, redundancy_order
 from .least_squares import least_damage_order, least_squares_order
 from .removal import prices
+from .truncation import chosen_components
 
 Criterion = Callable[[Context, Group], Tensor | None]
 
@@ -132,7 +133,11 @@ def bend(context: Context, group: Group) -> Tensor:
     source="ours, after You et al., TMLR 2022, whose formula was not released",
 )
 def spline(
-    context: Context, group: Group, rho: float = RHO, components: int | float | None = None
+    context: Context,
+    group: Group,
+    rho: float = RHO,
+    components: int | float | None = None,
+    accuracy: float | None = None,
 ) -> Tensor:
     """Distance at which a unit's hyperplane merges into another's; see `redundancy_order`.
 
@@ -158,6 +163,9 @@ def spline(
     components : int, float in (0, 1], or None
         PCA directions to keep: so many; or as many as hold this share of the squared lengths
         of the unit normals (from the spectrum: `spectrum`); None for `COMPONENTS`.
+    accuracy : float in (0, 1), optional
+        In place of `components`: as many as it takes for no cosine of two units to be wrong by
+        more (`truncation.components_for`, by what is left out of units).
 
     Examples
     --------
@@ -168,7 +176,9 @@ def spline(
     >>> sl.CRITERIA["spline, 90 % of the spectrum"] = half
     >>> del sl.CRITERIA["spline, 90 % of the spectrum"]
     """
-    return merging_distance(*context.hyperplanes(group), rho, components)
+    normals, offsets = context.hyperplanes(group)
+    components = chosen_components(normals, components, accuracy)
+    return merging_distance(normals, offsets, rho, components)
 
 
 @register("codes", looks_at=["incoming", "images"], source="ours")

@@ -94,13 +94,14 @@ def hyperplane_distance(normals: Tensor, offsets: Tensor, rho: float = RHO) -> T
             [0., 0., 1.],
             [1., 1., 0.]])
     """
-    _check_rho(rho)
+    check_rho(rho)
     unit, offset = canonical(normals, offsets)
     distance = _distance_rows(unit, offset, unit, offset, rho)
     return distance.fill_diagonal_(0)
 
 
-def _check_rho(rho: float) -> None:
+def check_rho(rho: float) -> None:
+    """Refuse what is no weight of offsets against angles."""
     if not (np.isfinite(rho) and rho >= 0):
         raise ValueError(f"rho should be a finite number of at least 0, not {rho}")
 
@@ -124,8 +125,8 @@ def pca(normals: Tensor, components: int) -> Tensor:
     mirror image ``-w`` are one hyperplane, and a mean would depend on which of the two is
     given. Hyperplanes that coincide still do so afterwards, whatever the directions. Those that
     do not are compared within the directions only, their parts there brought to length 1 again
-    by `hyperplane_distance`: what many units share weighs more, what one unit has for itself
-    (noise, for the most part) is not looked at, and a distance can fall as well as rise.
+    by `hyperplane_distance`: what many units share weighs more, what one unit has for itself is
+    not looked at, and a distance can fall as well as rise, by how much `truncation` bounds.
 
     Parameters
     ----------
@@ -218,7 +219,7 @@ def redundancy_order(
     Removal
         ``cost`` is the distance of the pair that the removal broke up.
     """
-    _check_rho(rho)
+    check_rho(rho)
     normals, count = wide(normals), len(normals)
     strength = normals.norm(dim=1) if strength is None else strength
     if strength.shape != (count,):

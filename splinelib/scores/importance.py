@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from .hyperplanes import RHO, folded, merging_distance
+from .truncation import chosen_components
 
 _PRODUCES = {
     tp.prune_conv_out_channels,
@@ -32,6 +33,8 @@ class SplineImportance(tp.importance.Importance):
     components : int, float in (0, 1], or None
         PCA directions to keep, or the share of the spectrum that they hold, as in
         `criteria.spline`.
+    accuracy : float in (0, 1), optional
+        In place of `components`: what no cosine of two units may be wrong by.
 
     Notes
     -----
@@ -52,8 +55,13 @@ class SplineImportance(tp.importance.Importance):
     Linear(in_features=2, out_features=4, bias=True)
     """
 
-    def __init__(self, rho: float = RHO, components: int | float | None = None):
-        self.rho, self.components = rho, components
+    def __init__(
+        self,
+        rho: float = RHO,
+        components: int | float | None = None,
+        accuracy: float | None = None,
+    ):
+        self.rho, self.components, self.accuracy = rho, components, accuracy
 
     @torch.no_grad()
     def __call__(self, group) -> Tensor | None:
@@ -74,7 +82,9 @@ class SplineImportance(tp.importance.Importance):
             offsets = offsets + shift
         if not normals:
             return None
-        return merging_distance(torch.cat(normals, 1), offsets, self.rho, self.components)
+        whole = torch.cat(normals, 1)
+        components = chosen_components(whole, self.components, self.accuracy)
+        return merging_distance(whole, offsets, self.rho, components)
 
 
 def _by_root(rows, offset, indices, roots, units: int) -> tuple[Tensor, Tensor]:

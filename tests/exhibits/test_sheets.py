@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from recorded import PROVENANCE, one_shot, record, starts_record, ticket
+from recorded import PROVENANCE, one_shot, pca_record, record, starts_record, ticket
 from shown import Elements, rows
 
 from splinelib import experiments
@@ -53,6 +53,16 @@ def test_a_sheet_of_starts_names_its_file_and_what_was_trained():
     assert "39 small networks in 0 minutes" in seen.text
     [link] = [attributes["href"] for tag, attributes in seen.elements if tag == "a"]
     assert link == "../data/runs/starts/map.json"
+
+
+def test_a_sheet_of_pca_names_its_file_and_what_was_pruned():
+    made = pca_record(metrics=["identity"], ends=[(0.5, "nothing")])
+    seen = Elements(sheets.of_pca(made).markup)
+    assert seen.elements[0] == ("div", {"class": "record", "id": "pca-mlp"})
+    # 2 by lot; 6 numbers of leading directions, 5 of the others; 2 rivals
+    assert "3 networks in 36 ways each, 2 minutes" in seen.text
+    [link] = [attributes["href"] for tag, attributes in seen.elements if tag == "a"]
+    assert link == "../data/runs/pca/mlp.json"
 
 
 @pytest.mark.parametrize("kind", ["run", "oneshot"])

@@ -71,3 +71,18 @@ def test_tied_channels_stand_side_by_side_and_parts_of_a_concatenation_too():
     graph = tp.DependencyGraph().build_dependency(model, inputs)
     group = graph.get_pruning_group(model.stem, tp.prune_conv_out_channels, list(range(4)))
     torch.testing.assert_close(sl.SplineImportance()(group), scores["stem"])
+
+
+def test_components_can_follow_from_an_accuracy():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 12), nn.ReLU(), nn.Linear(12, 2))
+    graph = tp.DependencyGraph().build_dependency(model, torch.zeros(1, 20))
+    group = graph.get_pruning_group(model[0], tp.prune_linear_out_channels, list(range(12)))
+    count = sl.redundancy.components_for(model[0].weight.detach(), 0.2, "units")
+    by_accuracy, by_number = (
+        sl.SplineImportance(**setting)(group)
+        for setting in ({"accuracy": 0.2}, {"components": count})
+    )
+    assert torch.equal(by_accuracy, by_number) and 1 < count < 12
+    with pytest.raises(ValueError, match="give one of them"):
+        sl.SplineImportance(components=2, accuracy=0.2)(group)

@@ -1,0 +1,150 @@
+"""The records of what PCA does to a pruning: their schema, reading, writing and summing up."""
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..schemas import AMOUNT, COUNT, SHARE, Range
+from ..scores.truncation import BY
+from ..text import differences, over_seeds, printable
+from .origin import provenance
+from .run_records import check_file_name
+from .store import PROVENANCE, folders, read_json, write_json
+from .truncated_orders import DIRECTIONS, GOES, LOT, METRICS
+
+SCHEMA = 1
+FOLDER = "pca"
+NOTHING = "nothing"  # makes up for the units that went
+COMPENSATIONS = (NOTHING, "merge", "refit")
+# Criteria beside which the orders stand.
+RIVALS = ("random", "magnitude")
+_ORDER = ("metric", "directions", "components", "goes", "ratio", "compensate")
+
+
+def path_of(name: str, folder: str | os.PathLike | None = None) -> Path:
+    """Where a record lies in a folder (default: ``data/runs`` of the checkout)."""
+    return folders(folder)[0] / FOLDER / f"{name}.json"
+
+
+def read(path: str | os.PathLike) -> dict:
+    """Read a record of this study and check it.
+
+    Raises
+    ------
+    DamagedFile
+        As for `store.read_json`, and if the record is named otherwise than its file.
+    """
+    record = read_json(path, SCHEMA, _RECORD, _inconsistencies)
+    check_file_name(path, record)
+    return record
+
+
+def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
+    """Paths of the records of this study, by name."""
+    return sorted((folders(folder)[0] / FOLDER).glob("*.json"))
+
+
+def records(folder: str | os.PathLike | None = None) -> list[dict]:
+    """Every record of this study in a folder (default: ``data/runs`` of the checkout), by name."""
+    return [read(path) for path in record_files(folder)]
+
+
+def summary(record: dict) -> str:
+    """A record in a few lines: the best number of components of each metric, and its accuracy."""
+    lines = [
+        printable(
+            f"{record['name']}  pruned after PCA, {len(record['dense'])} networks, "
+            f"{len(record['orders'])} orders"
+        )
+    ]
+    best: dict[tuple, dict] = {}
+    for entry in record["orders"]:
+        key = entry["ratio"], entry["compensate"], entry["metric"], entry["directions"]
+        mean = sum(entry["test"])
+        if key not in best or mean > sum(best[key]["test"]):
+            best[key] = entry
+    for (ratio, compensate, metric, directions), entry in best.items():
+        accuracy = over_seeds([100 * share for share in entry["test"]], "{:.1f}")
+        where = metric if directions == LOT else f"{metric}, {directions} {entry['components']}"
+        lines.append(printable(f"  {ratio:.0%}, {compensate:<8} {where:<28} {accuracy}"))
+    return "\n".join(lines)
+
+
+def opened(path: Path, name: str, settings: dict) -> dict | None:
+    """The record that lies there, or None.
+
+    Raises
+    ------
+    ValueError
+        It was made with other settings.
+    """
+    if not path.exists():
+        return None
+    record = read(path)
+    if told := differences(record["settings"], settings):
+        raise ValueError(
+            f"The record {name} was made with {told}. Repeat its settings, or give the new one "
+            "another name (--name)."
+        )
+    return record
+
+
+def write(path: Path, record: dict, words: Sequence[str]) -> None:
+    """Write a record with its origin; `words` are what the command says behind ``pca``."""
+    record["command"] = shlex.join(["python", "-m", "splinelib", "pca", *words])
+    record["provenance"] = provenance()
+    write_json(path, record, SCHEMA, _RECORD, _inconsistencies)
+
+
+def _inconsistencies(record: dict) -> Iterator[str]:
+    seeds = len(record["dense"])
+    if record["settings"].get("seeds") != seeds:
+        yield "the settings name another number of seeds than there are networks"
+    seen = set()
+    for entry in record["orders"]:
+        key = tuple(entry[part] for part in _ORDER)
+        if key in seen:
+            yield f"the order {key} is there twice"
+        seen.add(key)
+        known = entry["metric"] in (*METRICS, LOT) and entry["directions"] in (*DIRECTIONS, LOT)
+        if not known or entry["goes"] not in GOES or entry["compensate"] not in COMPENSATIONS:
+            yield f"the order {key} names no metric, directions, unit of a pair or compensation"
+    for entry in record["rivals"]:
+        if entry["criterion"] not in RIVALS or entry["compensate"] not in COMPENSATIONS:
+            yield "a rival names no criterion or compensation"
+    for entry in (*record["views"], *record["needs"]):
+        if entry["metric"] not in METRICS or entry.get("by", BY[0]) not in BY:
+            yield "what was measured names no metric or way to know"
+    for part in ("orders", "rivals", "views", "needs"):
+        for entry in record[part]:
+            for key, values in entry.items():
+                if isinstance(values, list) and len(values) != seeds:
+                    yield f"one of {part} has not a number of {key} for each seed"
+
+
+# As types and ranges; see `schemas.mismatches`.
+_RECORD = {
+    "schema": int,
+    "kind": str,
+    "name": str,
+    "command": str,
+    "settings": {"network": str, "width": AMOUNT, "epochs": COUNT, "seeds": COUNT},
+    "dense": [SHARE],
+    "orders": [
+        {
+            **{"metric": str, "directions": str, "components": COUNT, "goes": str},
+            **{"ratio": SHARE, "compensate": str, "test": [SHARE]},
+        }
+    ],
+    "rivals": [{"criterion": str, "ratio": SHARE, "compensate": str, "test": [SHARE]}],
+    "views": [
+        {
+            **{"metric": str, "layer": COUNT, "components": COUNT},
+            **{"left_out": [SHARE], "bound": [AMOUNT], "error": [AMOUNT], "loud": [Range(-1, 1)]},
+        }
+    ],
+    "needs": [{"metric": str, "layer": COUNT, "accuracy": SHARE, "by": str, "components": [COUNT]}],
+    "seconds": AMOUNT,
+    "provenance": PROVENANCE,
+}

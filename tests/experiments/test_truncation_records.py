@@ -1,0 +1,91 @@
+"""Records of prunings after a PCA: read as written, and refused where damaged."""
+
+import json
+
+import pytest
+from recorded import PROVENANCE, pca_record
+
+from splinelib.__main__ import main
+from splinelib.errors import DamagedFile
+from splinelib.experiments import truncation_records
+
+
+@pytest.fixture
+def path(tmp_path):
+    made = pca_record(ends=[(0.5, "nothing")])
+    path = truncation_records.path_of(made["name"], tmp_path)
+    truncation_records.write(path, made, ["--name", made["name"]])
+    return path
+
+
+def test_a_record_is_read_as_it_was_written(path):
+    record = truncation_records.read(path)
+    assert record["orders"] == pca_record(ends=[(0.5, "nothing")])["orders"]
+    assert record["command"] == "python -m splinelib pca --name mlp"
+    assert truncation_records.record_files(path.parents[1]) == [path]
+    assert truncation_records.records(path.parents[1]) == [record]
+    assert record["provenance"].keys() == PROVENANCE.keys()
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda text: text[: len(text) // 2], "not JSON"),
+        (lambda text: text.replace('"components": 16', '"components": 17', 1), "digest"),
+        (lambda text: text.replace('"goes": ', '"go": '), "goes is missing"),
+        (lambda text: text.replace('"schema": 1', '"schema": 9'), "schema is 9"),
+    ],
+)
+def test_damage_is_found(path, damage, message, capsys):
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(DamagedFile, match=message):
+        truncation_records.read(path)
+    assert main(["runs", "--folder", f"{path.parents[1]}"]) == 1
+    assert "1 damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "part, changed, message",
+    [
+        ("orders", {"metric": "<b>"}, "names no metric"),
+        ("orders", {"directions": "up"}, "names no metric, directions"),
+        ("orders", {"goes": "both"}, "unit of a pair"),
+        ("orders", {"compensate": "$x$"}, "or compensation"),
+        ("orders", {"test": [0.5]}, "one of orders has not a number of test"),
+        ("rivals", {"criterion": "<i>"}, "a rival names no criterion"),
+        ("views", {"metric": "by lot"}, "what was measured names no metric"),
+        ("needs", {"by": "luck"}, "way to know"),
+        ("views", {"loud": [2.0, 0.0, 0.0]}, "loud"),
+    ],
+)
+def test_what_cannot_be_is_found(path, part, changed, message):
+    record = json.loads(path.read_text())
+    del record["digest"]
+    record[part][0] |= changed
+    path.write_text(json.dumps(record))
+    with pytest.raises(DamagedFile, match=message):
+        truncation_records.read(path)
+
+
+def test_entries_are_there_once_and_networks_are_counted(path):
+    record = json.loads(path.read_text())
+    del record["digest"]
+    path.write_text(json.dumps(record | {"orders": [*record["orders"], record["orders"][0]]}))
+    with pytest.raises(DamagedFile, match="is there twice"):
+        truncation_records.read(path)
+    path.write_text(json.dumps(record | {"settings": record["settings"] | {"seeds": 4}}))
+    with pytest.raises(DamagedFile, match="another number of seeds"):
+        truncation_records.read(path)
+
+
+def test_a_record_of_another_name_is_refused(path):
+    with pytest.raises(DamagedFile, match="named 'mlp' inside"):
+        truncation_records.read(path.rename(path.with_name("other.json")))
+
+
+def test_a_summary_names_the_best_of_each_metric():
+    made = pca_record(lambda order, *_: 0.5 + 0.1 * (order.components == 8))
+    lines = truncation_records.summary(made).splitlines()
+    assert lines[0].startswith("mlp  pruned after PCA, 3 networks")
+    assert sum("identity, leading 8" in line and "60.1" in line for line in lines) == 2
+    assert sum("by lot" in line and "50.1" in line for line in lines) == 2
