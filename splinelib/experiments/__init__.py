@@ -6,8 +6,9 @@ network while a `watch` looks at its region codes, draws tickets, trains them, a
 goes on as one. `oneshot` prunes without training, `earnings` says who earned what, `grids` say
 which runs there are, `sweeps` and their `workers` make them, and `reports` put records side by
 side; figures that `papers` printed stand beside them. `starts` reaches small networks in several
-ways (`start_ways`; of images `start_images`), which `start_records` keep. This package uses
-everything but `plotting` and `exhibits`: it runs where nothing can be drawn.
+ways (`start_ways`; of images `start_images`), which `start_records` keep. `routes` cuts small
+networks for clusters of inputs, which `route_records` keep. This package uses everything but
+`plotting` and `exhibits`: it runs where nothing can be drawn.
 """
 
 from ..files import checkout
