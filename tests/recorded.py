@@ -229,3 +229,31 @@ def starts_record(
         **{"settings": {"seeds": seeds}, "entries": entries, "seconds": 1.0},
         "provenance": PROVENANCE,
     }
+
+
+def routes_record(accuracy=None, ways=("codes 4", "static", "early exit"), seeds: int = 3) -> dict:
+    """A record of routed small networks, as `experiments.routes` makes them.
+
+    Parameters
+    ----------
+    accuracy : callable, optional
+        ``accuracy(way, width)``; the seeds are a hundredth apart.
+    ways : sequence of str
+        Of two widths each, 8 and 16.
+    seeds : int
+    """
+    accuracy = accuracy or (lambda way, width: 0.5)
+    kinds = [("dense", 64), *((way, width) for width in (16, 8) for way in ways)]
+    return {
+        **{"schema": 1, "kind": "routes", "name": "digits"},
+        **{"command": "python -m splinelib routes", "settings": {"dense": 64}, "seconds": 60.0},
+        "entries": [
+            {
+                **{"seed": seed, "way": way, "width": width, "macs": 100.0 * width},
+                **{"test": accuracy(way, width) + 0.01 * seed, "batch": 1e-6, "single": 1e-4},
+            }
+            for seed in range(seeds)
+            for way, width in kinds
+        ],
+        "provenance": PROVENANCE,
+    }

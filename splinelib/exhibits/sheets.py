@@ -16,7 +16,7 @@ from . import wording
 
 @dataclass(frozen=True)
 class Sheet:
-    """One record as a block of a page; see `of_run`, `of_one_shot` and `of_starts`."""
+    """One record as a block of a page; see `of_run`, `of_one_shot`, `of_starts`, `of_routes`."""
 
     markup: str
     name: str
@@ -77,6 +77,22 @@ def of_starts(record: dict) -> Sheet:
     return _sheet(record, "starts", facts, [record["provenance"]])
 
 
+def of_routes(record: dict) -> Sheet:
+    """The sheet of routed small networks.
+
+    Parameters
+    ----------
+    record : dict
+        As `route_records.records` gives them.
+    """
+    seeds = len({entry["seed"] for entry in record["entries"]})
+    facts = {
+        "compared": f"{len(record['entries'])} networks of {seeds} seeds in "
+        f"{record['seconds'] / 60:.0f} minutes"
+    }
+    return _sheet(record, "routes", facts, [record["provenance"]])
+
+
 def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
     anchor = wording.anchor(record["name"], kind)
     facts = {**facts, **origin(origins)}
@@ -98,7 +114,7 @@ def download(record: dict, kind: str = "record") -> str:
     Parameters
     ----------
     record : dict
-    kind : {"record", "oneshot", "starts"}
+    kind : {"record", "oneshot", "starts", "routes"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"

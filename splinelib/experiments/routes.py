@@ -161,8 +161,10 @@ def cost(model: nn.Module, inputs: Tensor) -> float:
     return counter.total / 2 / len(inputs)
 
 
-def _static(dense: nn.Module, width: int, parts: Parts, macs: float, epochs: int, seed: int):
-    """The ticket of least width, at least this, that costs no less."""
+def static(
+    dense: nn.Module, width: int, parts: Parts, macs: float, epochs: int = TUNED, seed: int = 0
+) -> nn.Module:
+    """The ticket of least width, at least this, that costs no less than so many MACs."""
     fan_in, outputs = parts.train[0].shape[1], 10
     while fan_in * width + (HIDDEN - 1) * width**2 + width * outputs < macs:
         width += 1
@@ -195,12 +197,12 @@ def networks(
         many = max(clusters)  # as many steps for each network as the ticket has
         longer = routed(dense, width, groups[f"codes {many}"], parts.train, many * tuned, seed)
         yield f"codes {many} longer", width, longer
-        static = _static(dense, width, parts, most, tuned, seed)
-        yield "static", width, static
+        one = static(dense, width, parts, most, tuned, seed)
+        yield "static", width, one
         twice = 2 * width
         if twice not in wider:
             wider[twice] = ticket(dense, twice, parts.train, tuned, seed)
-        leaving = early_exit(wider[twice], parts, cost(static, parts.test[0]), tuned, seed)
+        leaving = early_exit(wider[twice], parts, cost(one, parts.test[0]), tuned, seed)
         if leaving is not None:
             yield "early exit", width, leaving
 
