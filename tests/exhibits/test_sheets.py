@@ -58,7 +58,7 @@ def test_a_sheet_of_starts_names_its_file_and_what_was_trained():
 def test_a_sheet_of_routes_names_its_file_and_its_seeds():
     seen = Elements(sheets.of_routes(routes_record(seeds=2)).markup)
     assert seen.elements[0] == ("div", {"class": "record", "id": "routes-digits"})
-    assert "14 networks of 2 seeds in 1 minutes" in seen.text
+    assert "24 networks of 2 seeds in 1 minutes" in seen.text
 
 
 @pytest.mark.parametrize("kind", ["run", "oneshot"])

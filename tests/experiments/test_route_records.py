@@ -68,4 +68,4 @@ def test_a_record_of_another_name_is_refused(path):
 def test_a_summary_gives_each_way_and_width():
     lines = route_records.summary(routes_record()).splitlines()
     assert lines[0].startswith("digits") and "static" in "".join(lines)
-    assert any("51.00% at 800 MACs" in line for line in lines)
+    assert any("51.00% at 64 MACs" in line for line in lines)
