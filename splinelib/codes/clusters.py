@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from .regioncodes import RegionCodes
@@ -39,6 +38,8 @@ def code_clusters(
         If `count` is not positive, or there are fewer codes that differ, so that some clusters
         would be without members.
     """
+    from sklearn.cluster import KMeans  # takes a second, which others of this package do not need
+
     if count < 1:
         raise ValueError(f"the number of clusters should be positive, not {count}")
     names = list(codes.layers) if names is None else list(names)
