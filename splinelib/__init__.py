@@ -37,6 +37,7 @@ _HOMES = {
     "pruning.pruner": ["Pruner", "prune"],
     "pruning.scoring": ["common_residual", "score"],
     "pruning.selection": ["select"],
+    "pruning.specialising": ["specialise"],
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
 _PACKAGES = [

@@ -51,6 +51,7 @@ from .pruning.pruner import prune as prune
 from .pruning.scoring import common_residual as common_residual
 from .pruning.scoring import score as score
 from .pruning.selection import select as select
+from .pruning.specialising import specialise as specialise
 from .scores import criteria as criteria
 from .scores import hyperplanes as redundancy
 from .scores.criteria import CRITERIA as CRITERIA

@@ -24,6 +24,8 @@ from . import parallel
 from .errors import SplineError
 from .experiments import (
     oneshot,
+    route_records,
+    routes,
     start_images,
     start_records,
     starts,
@@ -104,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_oneshot(actions)
     _add_starts(actions)
     _add_pca(actions)
+    _add_routes(actions)
     _add_runs(actions)
     return parser
 
@@ -270,6 +273,21 @@ def _add_pca(actions) -> None:
     parser.set_defaults(action=_pca)
 
 
+def _add_routes(actions) -> None:
+    parser = actions.add_parser(
+        "routes",
+        help="small networks for clusters of inputs, against one ticket and an early exit",
+        description="Cut small networks for clusters of digits out of a dense one, choose among "
+        "them by a router, and compare with one ticket of their cost and with an early exit. "
+        "Seeds that are recorded already are not done again.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--seeds", type=int, default=routes.SEEDS, help="dense networks")
+    parser.add_argument("--name", default="digits", help="name of the record")
+    _add_folder(parser)
+    parser.set_defaults(action=_routes)
+
+
 def _add_runs(actions) -> None:
     parser = actions.add_parser(
         "runs",
@@ -334,6 +352,12 @@ def _pca(options: argparse.Namespace) -> int:
     return 0
 
 
+def _routes(options: argparse.Namespace) -> int:
+    record = routes.compare(seeds=options.seeds, name=options.name, folder=options.folder)
+    _show(route_records.summary(record))
+    return 0
+
+
 def _runs(options: argparse.Namespace) -> int:
     files = record_files(options.folder)
     if options.names:
@@ -351,6 +375,7 @@ def _runs(options: argparse.Namespace) -> int:
             truncation_records.read,
             truncation_records.summary,
         ),
+        (route_records.record_files(options.folder), route_records.read, route_records.summary),
     ):
         records, damaged = _read(paths, read)
         for record in records:

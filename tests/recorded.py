@@ -286,3 +286,36 @@ def pca_record(accuracy=None, loud=None, seeds: int = 3, metrics=None, ends=None
         **{"dense": over(0.9), "orders": orders, "rivals": rivals},
         **{"views": views, "needs": needs, "seconds": 90.0, "provenance": PROVENANCE},
     }
+
+
+ROUTES = ("codes 4", "codes 8", "pixels 8", "codes 8 longer", "static", "early exit")
+
+
+def routes_record(accuracy=None, seconds=None, seeds: int = 3) -> dict:
+    """A record of routed small networks, as `experiments.routes` makes them.
+
+    Parameters
+    ----------
+    accuracy : callable, optional
+        ``accuracy(way, width)``; the seeds are a hundredth apart.
+    seconds : callable, optional
+        ``seconds(way, width)`` for an image by itself, of which a hundredth is that of many.
+    seeds : int
+    """
+    accuracy, seconds = accuracy or (lambda *_: 0.5), seconds or (lambda *_: 1e-4)
+    kinds = [("dense", 64), *((way, width) for width in (16, 8) for way in ROUTES)]
+    kinds.remove(("early exit", 8))  # it would cost more than the ticket
+    return {
+        **{"schema": 1, "kind": "routes", "name": "digits"},
+        **{"command": "python -m splinelib routes", "settings": {"dense": 64}, "seconds": 60.0},
+        "entries": [
+            {
+                **{"seed": seed, "way": way, "width": width, "macs": 1.0 * width**2},
+                **{"test": accuracy(way, width) + 0.01 * seed, "single": seconds(way, width)},
+                "batch": seconds(way, width) / 100,
+            }
+            for seed in range(seeds)
+            for way, width in kinds
+        ],
+        "provenance": PROVENANCE,
+    }

@@ -257,16 +257,17 @@ def _pool_back(
 ) -> None:
     o = one.outputs[0]
     taken = [c.pop(o, None) for c in coefficients]
-    z, after = state.compared(one, FIRST), state.compared(two, SECOND)
-    phi, psi = one.activation, two.activation
     if taken[CHANGE] is not None:
+        z, after = state.compared(one, FIRST), state.compared(two, SECOND)
+        phi, psi = one.activation, two.activation
         sure = certain(phi, z) & certain(psi, after)
         sure = sure & (phi.winner(z.low) == psi.winner(after.low))
         c = taken[CHANGE] * sure[:, None]
         _to_input(phi, z, c, coefficients[CHANGE], one)
         _rest(state, tally, taken[CHANGE] - c, state.ranges[CHANGE][o])
-    for kind, pool, x, node in ((FIRST, phi, z, one), (SECOND, psi, after, two)):
+    for kind, node in ((FIRST, one), (SECOND, two)):
         if taken[kind] is not None:
+            pool, x = node.activation, state.compared(node, kind)
             # not below the one whose lower bound is largest; not above it where it wins for certain
             c = torch.where(certain(pool, x)[:, None], taken[kind], taken[kind].clamp(max=0))
             _to_input(pool, x, c, coefficients[kind], node)

@@ -25,6 +25,7 @@ from .maps import AffineMap
 from .pair import CHANGE, FIRST, SECOND, Pair
 from .pooling import pooled_change, pooled_range
 from .ranges import Range, hull
+from .recorded import OVERFLOW
 from .relaxation import change_planes, change_range, lines, value_range
 from .state import State, difference_of
 from .twins import made, pairs
@@ -150,10 +151,7 @@ def _values(state: State, node: Node, kind: int, z: Range) -> Range:
 
 def _finite(low: Tensor, high: Tensor) -> Range:
     if not (low.isfinite().all() and high.isfinite().all()):
-        raise ValueError(
-            "the values of the network overflow on the box, so nothing can be bounded: take a "
-            "smaller box, or look for weights that are far too large"
-        )
+        raise ValueError(OVERFLOW)
     return Range(low, high)
 
 

@@ -10,6 +10,11 @@ from ..network.replica import replica
 from ..network.trace import record
 from .box import Box
 
+OVERFLOW = (
+    "the values of the network overflow on the box, so nothing can be bounded: take a smaller box, "
+    "or look for weights that are far too large"
+)
+
 
 def recorded(model: nn.Module, box: Box) -> Graph:
     """The graph of a float64 copy, on the CPU, checked to be what the model computes.
@@ -43,6 +48,8 @@ def recorded(model: nn.Module, box: Box) -> Graph:
     with torch.no_grad():
         output = graph.replay(x)
         truth = torch.cat([model(row.clone()) for row in x.split(1)])  # each by itself
+    if not truth.isfinite().all():
+        raise ValueError(OVERFLOW)
     if output.shape != truth.shape or not torch.allclose(output, truth):
         raise NotPiecewiseAffine(
             "the network, run again function by function, gives other outputs, or does not keep "

@@ -78,7 +78,7 @@ def lines(phi: Activation, z: Range) -> Planes:
     zero = torch.zeros_like(chord)
     slopes = [*slopes_met(phi, z.low, z.high), chord]
     found = [planes_over(slope, zero, corners) for slope in slopes]
-    slack = _Slack(z.largest(), corners, _steepest(phi), _jumps(phi, z.low))
+    slack = _Slack(z.largest(), corners, steepest(phi), _jumps(phi, z.low))
     return best(found, z.centre(), zero, slack)
 
 
@@ -104,8 +104,8 @@ def change_planes(phi: Activation, psi: Activation, z: Range, after: Range, d: R
         for pair in _slopes_of_change(phi, psi, z, after, d)
     ]
     most = z.largest() + after.largest() + d.largest()
-    steepest = torch.maximum(_steepest(phi), _steepest(psi))
-    slack = _Slack(most, corners, steepest, _jumps(phi, z.low) + _jumps(psi, z.low))
+    steep = torch.maximum(steepest(phi), steepest(psi))
+    slack = _Slack(most, corners, steep, _jumps(phi, z.low) + _jumps(psi, z.low))
     above, below = best(found, z.centre(), d.centre(), slack)
     moves = ~_still(phi, psi, d)
     return above.where(moves), below.where(moves)
@@ -257,7 +257,8 @@ def _still(phi: Activation, psi: Activation, d: Range) -> Tensor:
     return still
 
 
-def _steepest(phi: Activation) -> Tensor:
+def steepest(phi: Activation) -> Tensor:
+    """The largest absolute slope of its pieces."""
     sizes = [torch.as_tensor(s, dtype=torch.float64).abs() for s in phi.slopes]
     return torch.stack(torch.broadcast_tensors(*sizes)).amax(0)
 

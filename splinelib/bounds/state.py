@@ -54,7 +54,11 @@ class State:
 
     def unit_of(self, terms: int) -> float:
         """How far rounding may take sums of so many terms, relative to the terms' sizes."""
-        return (terms + 2 * len(self.pair.nodes) + 64) * EPS * 1.01
+        return self.terms_with(terms) * EPS
+
+    def terms_with(self, terms: int) -> float:
+        """How many roundings sums of so many terms are charged with."""
+        return (terms + 2 * len(self.pair.nodes) + 64) * 1.01
 
     def passes(self, at: int) -> bool:
         """Whether differences go through an affine node as differences."""

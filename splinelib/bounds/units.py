@@ -88,9 +88,14 @@ def unit_bounds(
     >>> layer.on.tolist(), layer.off.tolist()
     ([[True, False]], [[False, True]])
     """
-    box = Box.checked(box)
+    return of_state(bounded(model, Box.checked(box), units), FIRST)
+
+
+def bounded(model: nn.Module, box: Box, units: int) -> State:
+    """Ranges of all values of one network; errors as for `unit_bounds`."""
     graph = recorded(model, box)
-    return of_state(walk(Pair(graph, graph), box, units, (FIRST,)), FIRST)
+    with torch.no_grad():
+        return walk(Pair(graph, graph), box, units, (FIRST,))
 
 
 def of_state(state: State, kind: int) -> tuple[UnitBounds, ...]:

@@ -4,9 +4,11 @@ A model runs on any number of inputs, and the signs of its pre-activations are p
 computed (`extraction` on `packing` and `bits`). The result is a `RegionCodes` (`regioncodes`),
 which counts regions and measures distances, on one process or gathered from several
 (`gathering`). Codes of one epoch after the other say when the partition has settled
-(`early_bird`); `lines` counts the units that tell inputs apart. This package uses `network`.
+(`early_bird`); `lines` counts the units that tell inputs apart, `clusters`
+groups inputs by their codes. This package uses `network`.
 """
 
+from .clusters import code_clusters
 from .early_bird import EarlyBird, MaskEarlyBird
 from .extraction import region_codes
 from .gathering import gather
@@ -17,6 +19,7 @@ __all__ = [
     "EarlyBird",
     "MaskEarlyBird",
     "RegionCodes",
+    "code_clusters",
     "distance_matrix",
     "distinct_lines",
     "gather",

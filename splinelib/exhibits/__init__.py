@@ -9,8 +9,9 @@ package is on top of the library: it may use everything, and no other package im
 Which records: `choosing`; how they are written: `wording`. Early birds: `pace`, `settling`,
 `draws`, `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`.
 Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Ways to a small
-network: `starts`, `start_lines`, of a maximum of lines `fits`. After a PCA: `pca`. Networks of
-others: `networks`. The front page: `verdicts`. How they were made: `runs`, `sheets`.
+network: `starts`, `start_lines`, of a maximum of lines `fits`. After a PCA: `pca`. One of several
+networks for each input: `routes`. Networks of others: `networks`. The front page: `verdicts`. How
+they were made: `runs`, `sheets`.
 """
 
 from . import (
@@ -29,6 +30,7 @@ from . import (
     pca_claims,
     printed,
     rivals,
+    routes,
     runs,
     savings,
     settling,
@@ -60,6 +62,7 @@ __all__ = [
     "pca_claims",
     "printed",
     "rivals",
+    "routes",
     "runs",
     "savings",
     "settling",

@@ -91,6 +91,22 @@ def of_pca(record: dict) -> Sheet:
     return _sheet(record, "pca", facts, [record["provenance"]])
 
 
+def of_routes(record: dict) -> Sheet:
+    """The sheet of routed small networks.
+
+    Parameters
+    ----------
+    record : dict
+        As `route_records.records` gives them.
+    """
+    seeds = len({entry["seed"] for entry in record["entries"]})
+    facts = {
+        "compared": f"{len(record['entries'])} networks of {seeds} seeds in "
+        f"{record['seconds'] / 60:.0f} minutes"
+    }
+    return _sheet(record, "routes", facts, [record["provenance"]])
+
+
 def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
     anchor = wording.anchor(record["name"], kind)
     facts = {**facts, **origin(origins)}
@@ -112,7 +128,7 @@ def download(record: dict, kind: str = "record") -> str:
     Parameters
     ----------
     record : dict
-    kind : {"record", "oneshot", "starts", "pca"}
+    kind : {"record", "oneshot", "starts", "pca", "routes"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"

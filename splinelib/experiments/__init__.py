@@ -7,8 +7,9 @@ goes on as one. `oneshot` prunes without training, `earnings` says who earned wh
 which runs there are, `sweeps` and their `workers` make them, and `reports` put records side by
 side; figures that `papers` printed stand beside them. `starts` reaches small networks in several
 ways (`start_ways`; of images `start_images`), which `start_records` keep. `truncations` prune
-networks whose units were compared after a PCA (`truncated_orders`), for `truncation_records`. This
-package uses everything but `plotting` and `exhibits`: it runs where nothing can be drawn.
+networks whose units were compared after a PCA (`truncated_orders`), for `truncation_records`.
+`routes` cuts small networks for clusters of inputs, which `route_records` keep. This package uses
+everything but `plotting` and `exhibits`: it runs where nothing can be drawn.
 """
 
 from ..files import checkout

@@ -4,7 +4,8 @@ Each is a plain `torch.nn.Module` of standard layers. The convolutional ones fol
 family that the paper builds on (network slimming, then Early-Bird Tickets): convolutions without
 bias before batch norm, global average pooling, and one linear layer at the end. Every function
 takes a `seed` and leaves PyTorch's global generator as it was. One file for each family,
-`building` for a network by its name, and `spread` for a start that puts lines through the data.
+`building` for a network by its name, `spread` for a start that puts lines through the data, and
+`routed` for networks that do not do the same for every input.
 This package uses `data`, for the shape of images and the number of classes. Perceptrons go to the
 playground of the book, and come back, as the text of `interchange`.
 """
@@ -15,6 +16,7 @@ from .interchange import from_json, to_json
 from .perceptron import mlp
 from .preact_resnet import PreActivationBottleneck, PreResNet, preresnet
 from .resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet50
+from .routed import EarlyExit, Routed
 from .spread import spread_lines
 from .vgg import VGG, vgg16
 
@@ -23,9 +25,11 @@ __all__ = [
     "VGG",
     "BasicBlock",
     "Bottleneck",
+    "EarlyExit",
     "PreActivationBottleneck",
     "PreResNet",
     "ResNet",
+    "Routed",
     "build",
     "from_json",
     "mlp",

@@ -7,7 +7,8 @@
 or ``prune(model, 0.5, data=images)`` for all of it, compensation included. `scoring`, `selection`
 and `masking` are the three steps; `compensation` and `distillation` make up for what went;
 `pruner` is the whole; what can be asked for is in `choices`. `bounding` says how much has changed
-at most. This package uses `network`, `channels`, `calibration`, `bounds` and `scores`.
+at most; `specialising` makes smaller what is used in a box of inputs alone, without any change
+there. This package uses `network`, `channels`, `calibration`, `bounds` and `scores`.
 """
 
 from ..scores.criteria import CRITERIA
@@ -17,6 +18,7 @@ from .masking import apply_masks, attach_masks, shrink
 from .pruner import Pruner, prune
 from .scoring import Scores, common_residual, score
 from .selection import Masks, select
+from .specialising import Specialised, specialise
 
 COMPENSATION = COMPENSATIONS  # its former name
 
@@ -28,6 +30,7 @@ __all__ = [
     "Masks",
     "Pruner",
     "Scores",
+    "Specialised",
     "apply_masks",
     "attach_masks",
     "common_residual",
@@ -36,4 +39,5 @@ __all__ = [
     "score",
     "select",
     "shrink",
+    "specialise",
 ]

@@ -1,7 +1,8 @@
 """Units that are proven on or off."""
 
 import torch
-from networks import network, random_network
+from networks import network, random_network, small
+from torch import nn
 
 import splinelib as sl
 from splinelib.bounds import unit_bounds
@@ -38,3 +39,14 @@ def test_few_units_are_bounded_backwards_which_is_tighter():
     for one, two in zip(wide, tight, strict=True):
         assert (two.low >= one.low).all() and (two.high <= one.high).all()
     assert (tight[-1].high - tight[-1].low).sum() < 0.9 * (wide[-1].high - wide[-1].low).sum()
+
+
+def test_units_behind_max_pooling_are_bounded_backwards():
+    net = nn.Sequential(*small().eval(), nn.ReLU(), nn.Linear(3, 1))
+    x = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    wide, tight = (unit_bounds(net, (x - 0.05, x + 0.05), units=u)[-1] for u in (0, 256))
+    assert (tight.high - tight.low < wide.high - wide.low).any()
+    points = x - 0.05 + 0.1 * torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        seen = net[:8](points).double()
+    assert (tight.low <= seen + 1e-6).all() and (seen <= tight.high + 1e-6).all()

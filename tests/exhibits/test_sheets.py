@@ -3,7 +3,15 @@
 import copy
 
 import pytest
-from recorded import PROVENANCE, one_shot, pca_record, record, starts_record, ticket
+from recorded import (
+    PROVENANCE,
+    one_shot,
+    pca_record,
+    record,
+    routes_record,
+    starts_record,
+    ticket,
+)
 from shown import Elements, rows
 
 from splinelib import experiments
@@ -63,6 +71,12 @@ def test_a_sheet_of_pca_names_its_file_and_what_was_pruned():
     assert "3 networks in 36 ways each, 2 minutes" in seen.text
     [link] = [attributes["href"] for tag, attributes in seen.elements if tag == "a"]
     assert link == "../data/runs/pca/mlp.json"
+
+
+def test_a_sheet_of_routes_names_its_file_and_its_seeds():
+    seen = Elements(sheets.of_routes(routes_record(seeds=2)).markup)
+    assert seen.elements[0] == ("div", {"class": "record", "id": "routes-digits"})
+    assert "24 networks of 2 seeds in 1 minutes" in seen.text
 
 
 @pytest.mark.parametrize("kind", ["run", "oneshot"])
