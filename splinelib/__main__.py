@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -22,21 +23,12 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 from . import parallel
 from .errors import SplineError
-from .experiments import (
-    oneshot,
-    route_records,
-    routes,
-    start_images,
-    start_records,
-    starts,
-    sweeps,
-    truncation_records,
-    truncations,
-)
+from .experiments import oneshot, sweeps
 from .experiments.protocol import Protocol
 from .experiments.reports import compare, summary
 from .experiments.run_records import read_record, record_files
 from .experiments.runner import run
+from .experiments.studies import STUDIES, Study
 from .pruning.compensation import METHODS
 from .scores.criteria import CRITERIA
 from .text import printable
@@ -104,9 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(actions)
     _add_sweep(actions)
     _add_oneshot(actions)
-    _add_starts(actions)
-    _add_pca(actions)
-    _add_routes(actions)
+    for study in STUDIES:
+        _add_study(actions, study)
     _add_runs(actions)
     return parser
 
@@ -222,70 +213,16 @@ def _add_oneshot(actions) -> None:
     parser.set_defaults(action=_oneshot)
 
 
-def _add_starts(actions) -> None:
+def _add_study(actions, study: Study) -> None:
     parser = actions.add_parser(
-        "starts",
-        help="reach small networks by good starts and by pruning wide ones, at equal cost",
-        description="Reach networks of some final sizes from several starts and by pruning "
-        "networks that are some factors wider, at equal epochs and at equal training FLOPs, many "
-        "at once. What is recorded already is not done again.",
+        study.name,
+        help=study.help,
+        description=f"{study.description} What is recorded already is not done again.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--data", nargs="+", default=list(starts.DATA), metavar="NAME", help="data sets"
-    )
-    for option, default, what in (
-        ("depths", starts.DEPTHS, "hidden layers of the final network"),
-        ("widths", starts.WIDTHS, "units of each of its hidden layers"),
-        ("factors", starts.FACTORS, "how many times as wide the network is that is pruned"),
-    ):
-        parser.add_argument(
-            f"--{option}", nargs="+", type=int, default=list(default), metavar="N", help=what
-        )
-    parser.add_argument("--seeds", type=int, default=starts.SEEDS, help="networks of each kind")
-    parser.add_argument("--steps", type=int, help="steps at equal epochs; each data set's own")
-    parser.add_argument(
-        "--images",
-        action="store_true",
-        help="one point of the map on images instead: VGG-16 at a sixteenth of its width for "
-        "CIFAR-10, three seeds, minutes",
-    )
-    parser.add_argument("--name", help="name of the record; map, or cifar10 with --images")
+    study.add_arguments(parser)
     _add_folder(parser)
-    parser.set_defaults(action=_starts)
-
-
-def _add_pca(actions) -> None:
-    parser = actions.add_parser(
-        "pca",
-        help="prune digits networks whose units are compared after a PCA, or by lot",
-        description="Train networks on digits and prune them in orders that see some directions of "
-        "a metric, beside lines drawn by lot. What is recorded already is not done again.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    networks = truncations.SETTINGS
-    parser.add_argument("--network", choices=networks, default=next(iter(networks)))
-    parser.add_argument("--seeds", type=int, default=truncations.SEEDS, help="networks")
-    parser.add_argument("--epochs", type=int, help="of training; the network's own")
-    parser.add_argument("--width", type=float, help="of its layers; the network's own")
-    parser.add_argument("--name", help="name of the record; the network's")
-    _add_folder(parser)
-    parser.set_defaults(action=_pca)
-
-
-def _add_routes(actions) -> None:
-    parser = actions.add_parser(
-        "routes",
-        help="small networks for clusters of inputs, against one ticket and an early exit",
-        description="Cut small networks for clusters of digits out of a dense one, choose among "
-        "them by a router, and compare with one ticket of their cost and with an early exit. "
-        "Seeds that are recorded already are not done again.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--seeds", type=int, default=routes.SEEDS, help="dense networks")
-    parser.add_argument("--name", default="digits", help="name of the record")
-    _add_folder(parser)
-    parser.set_defaults(action=_routes)
+    parser.set_defaults(action=partial(_study, study))
 
 
 def _add_runs(actions) -> None:
@@ -335,26 +272,8 @@ def _oneshot(options: argparse.Namespace) -> int:
     return 0
 
 
-def _starts(options: argparse.Namespace) -> int:
-    if options.images:
-        record = start_images.confirm(options.name or "cifar10", folder=options.folder)
-    else:
-        asked = options.data, options.depths, options.widths, options.factors
-        told = {part: getattr(options, part) for part in ("seeds", "steps", "folder")}
-        record = starts.compare(*asked, name=options.name or "map", **told)
-    _show(start_records.summary(record))
-    return 0
-
-
-def _pca(options: argparse.Namespace) -> int:
-    told = {part: getattr(options, part) for part in ("seeds", "epochs", "width", "name", "folder")}
-    _show(truncation_records.summary(truncations.compare(options.network, **told)))
-    return 0
-
-
-def _routes(options: argparse.Namespace) -> int:
-    record = routes.compare(seeds=options.seeds, name=options.name, folder=options.folder)
-    _show(route_records.summary(record))
+def _study(study: Study, options: argparse.Namespace) -> int:
+    _show(study.records.summary(study.make(options)))
     return 0
 
 
@@ -366,17 +285,10 @@ def _runs(options: argparse.Namespace) -> int:
             _show(compare(records))
         return 1 if damaged else 0
     count = total = 0
-    for paths, read, shown in (
-        (files, read_record, summary),
-        (oneshot.record_files(options.folder), oneshot.read, oneshot.summary),
-        (start_records.record_files(options.folder), start_records.read, start_records.summary),
-        (
-            truncation_records.record_files(options.folder),
-            truncation_records.read,
-            truncation_records.summary,
-        ),
-        (route_records.record_files(options.folder), route_records.read, route_records.summary),
-    ):
+    kinds = [(files, read_record, summary)]
+    for kind in (oneshot, *(study.records for study in STUDIES)):
+        kinds.append((kind.record_files(options.folder), kind.read, kind.summary))
+    for paths, read, shown in kinds:
         records, damaged = _read(paths, read)
         for record in records:
             _show(shown(record))

@@ -1,0 +1,131 @@
+"""The studies of single chapters as the command line knows them.
+
+A study makes one record, which has a kind of its own: its module of records says where these lie,
+reads and checks them, and puts one in words.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+from . import (
+    route_records,
+    routes,
+    start_images,
+    start_records,
+    starts,
+    truncation_records,
+    truncations,
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study.
+
+    Attributes
+    ----------
+    name : str
+        Of the command.
+    help, description : str
+        What it does, in a line and in full.
+    add_arguments : callable
+        ``add_arguments(parser)``: its settings; where records lie is asked for elsewhere.
+    make : callable
+        ``make(options)`` gives the record, made or read.
+    records : module
+        With ``record_files(folder)``, ``read(path)`` and ``summary(record)``.
+    """
+
+    name: str
+    help: str
+    description: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    make: Callable[[argparse.Namespace], dict]
+    records: ModuleType
+
+
+def _arguments_of_starts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", nargs="+", default=list(starts.DATA), metavar="NAME", help="data sets"
+    )
+    for option, default, what in (
+        ("depths", starts.DEPTHS, "hidden layers of the final network"),
+        ("widths", starts.WIDTHS, "units of each of its hidden layers"),
+        ("factors", starts.FACTORS, "how many times as wide the network is that is pruned"),
+    ):
+        parser.add_argument(
+            f"--{option}", nargs="+", type=int, default=list(default), metavar="N", help=what
+        )
+    parser.add_argument("--seeds", type=int, default=starts.SEEDS, help="networks of each kind")
+    parser.add_argument("--steps", type=int, help="steps at equal epochs; each data set's own")
+    parser.add_argument(
+        "--images",
+        action="store_true",
+        help="one point of the map on images instead: VGG-16 at a sixteenth of its width for "
+        "CIFAR-10, three seeds, minutes",
+    )
+    parser.add_argument("--name", help="name of the record; map, or cifar10 with --images")
+
+
+def _starts(options: argparse.Namespace) -> dict:
+    if options.images:
+        return start_images.confirm(options.name or "cifar10", folder=options.folder)
+    asked = options.data, options.depths, options.widths, options.factors
+    told = {part: getattr(options, part) for part in ("seeds", "steps", "folder")}
+    return starts.compare(*asked, name=options.name or "map", **told)
+
+
+def _arguments_of_pca(parser: argparse.ArgumentParser) -> None:
+    networks = truncations.SETTINGS
+    parser.add_argument("--network", choices=networks, default=next(iter(networks)))
+    parser.add_argument("--seeds", type=int, default=truncations.SEEDS, help="networks")
+    parser.add_argument("--epochs", type=int, help="of training; the network's own")
+    parser.add_argument("--width", type=float, help="of its layers; the network's own")
+    parser.add_argument("--name", help="name of the record; the network's")
+
+
+def _pca(options: argparse.Namespace) -> dict:
+    told = {part: getattr(options, part) for part in ("seeds", "epochs", "width", "name", "folder")}
+    return truncations.compare(options.network, **told)
+
+
+def _arguments_of_routes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=int, default=routes.SEEDS, help="dense networks")
+    parser.add_argument("--name", default="digits", help="name of the record")
+
+
+def _routes(options: argparse.Namespace) -> dict:
+    return routes.compare(seeds=options.seeds, name=options.name, folder=options.folder)
+
+
+STUDIES = (
+    Study(
+        "starts",
+        "reach small networks by good starts and by pruning wide ones, at equal cost",
+        "Reach networks of some final sizes from several starts and by pruning networks that are "
+        "some factors wider, at equal epochs and at equal training FLOPs, many at once.",
+        _arguments_of_starts,
+        _starts,
+        start_records,
+    ),
+    Study(
+        "pca",
+        "prune digits networks whose units are compared after a PCA, or by lot",
+        "Train networks on digits and prune them in orders that see some directions of a metric, "
+        "beside lines drawn by lot.",
+        _arguments_of_pca,
+        _pca,
+        truncation_records,
+    ),
+    Study(
+        "routes",
+        "small networks for clusters of inputs, against one ticket and an early exit",
+        "Cut small networks for clusters of digits out of a dense one, choose among them by a "
+        "router, and compare with one ticket of their cost and with an early exit.",
+        _arguments_of_routes,
+        _routes,
+        route_records,
+    ),
+)
