@@ -143,6 +143,15 @@ def test_fits_a_phone(opened):
     assert wide == [], "the page scrolls sideways at 390 px"
 
 
+def test_no_line_of_code_is_cut(opened):
+    cut = """() => [...document.querySelectorAll(".cell_input pre")]
+        .filter(e => e.scrollWidth > e.clientWidth + 1)
+        .map(e => e.textContent.slice(0, 80))"""
+    for size in (PHONE, DESKTOP):
+        opened.page.set_viewport_size(size)
+        assert opened.page.evaluate(cut) == [], f"code is wider than its box at {size['width']} px"
+
+
 # Every run of text against the colour that lies behind it (WCAG 2.1, contrast minimum).
 CONTRAST = """() => {
     const parse = c => { const n = c.match(/[\\d.]+/g).map(Number); n[3] ??= 1; return n; };
