@@ -9,8 +9,8 @@ side; figures that `papers` printed stand beside them. `starts` reaches small ne
 ways (`start_ways`; of images `start_images`), which `start_records` keep. `truncations` prune
 networks whose units were compared after a PCA (`truncated_orders`), for `truncation_records`.
 `routes` cuts small networks for clusters of inputs, which `route_records` keep. `studies` are these
-three as the command line knows them. This package uses everything but `plotting` and `exhibits`: it
-runs where nothing can be drawn.
+three as the command line knows them, `study_records` what their records share. This package uses
+everything but `plotting` and `exhibits`: it runs where nothing can be drawn.
 """
 
 from ..files import checkout

@@ -250,7 +250,7 @@ def compare(
     path = path_of(name, folder)
     settings = {"dense": DENSE, "hidden": HIDDEN, "epochs": EPOCHS, "tuned": TUNED}
     with locked(path.parent, name):
-        record = opened(path, name, settings)
+        record = opened(path, name, settings, entries=[])
         done = {entry["seed"] for entry in record["entries"]}
         todo = [seed for seed in range(seeds) if seed not in done]
         with bar(total=len(todo), desc=name, unit="seed", disable=not progress) as shown:

@@ -88,13 +88,13 @@ def confirm(
     settings = {"seeds": seeds, "epochs": epochs, "images": images, "tested": tested}
     settings |= {"channels": channels, "factor": factor}
     with locked(path.parent, name):
-        record = start_records.opened(path, name, settings)
+        record = start_records.opened(path, name, settings, entries=[])
         if record["entries"]:
             return record
         began, found = time.perf_counter(), {}
         data = load(dataset, root).subset(train=images + images // 4, test=tested)
         for seed in range(seeds):
-            kept = checkpoints / f"{start_records.FOLDER}-{name}" / f"seed{seed}"
+            kept = checkpoints / f"{start_records.RECORDS.kind}-{name}" / f"seed{seed}"
             told = (settings | {"dataset": dataset}).items()
             context = {"comparison": ", ".join(f"{key} {value}" for key, value in told)}
             trained = partial(_trained, data, images, seed, kept, context, progress)

@@ -130,7 +130,7 @@ def compare(
     families = [family for family in (planes, ["digits"] if "digits" in data else []) if family]
     todo = [(family, depth, width) for depth in depths for width in widths for family in families]
     with locked(path.parent, name):
-        record = opened(path, name, settings)
+        record = opened(path, name, settings, entries=[])
         with bar(total=len(todo), desc=name, unit="block", disable=not progress) as shown:
             for family, depth, width in todo:
                 shown.set_postfix_str(f"{'+'.join(family)}, depth {depth}, width {width}")

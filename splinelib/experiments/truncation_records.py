@@ -1,53 +1,19 @@
 """The records of what PCA does to a pruning: their schema, reading, writing and summing up."""
 
-import os
-import shlex
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 from ..schemas import AMOUNT, COUNT, SHARE, Range
 from ..scores.truncation import BY
-from ..text import differences, over_seeds, printable
-from .origin import provenance
-from .run_records import check_file_name
-from .store import PROVENANCE, folders, read_json, write_json
+from ..text import over_seeds, printable
+from .store import PROVENANCE
+from .study_records import StudyRecords
 from .truncated_orders import DIRECTIONS, GOES, LOT, METRICS
 
-SCHEMA = 1
-FOLDER = "pca"
 NOTHING = "nothing"  # makes up for the units that went
 COMPENSATIONS = (NOTHING, "merge", "refit")
 # Criteria beside which the orders stand.
 RIVALS = ("random", "magnitude")
 _ORDER = ("metric", "directions", "components", "goes", "ratio", "compensate")
-
-
-def path_of(name: str, folder: str | os.PathLike | None = None) -> Path:
-    """Where a record lies in a folder (default: ``data/runs`` of the checkout)."""
-    return folders(folder)[0] / FOLDER / f"{name}.json"
-
-
-def read(path: str | os.PathLike) -> dict:
-    """Read a record of this study and check it.
-
-    Raises
-    ------
-    DamagedFile
-        As for `store.read_json`, and if the record is named otherwise than its file.
-    """
-    record = read_json(path, SCHEMA, _RECORD, _inconsistencies)
-    check_file_name(path, record)
-    return record
-
-
-def record_files(folder: str | os.PathLike | None = None) -> list[Path]:
-    """Paths of the records of this study, by name."""
-    return sorted((folders(folder)[0] / FOLDER).glob("*.json"))
-
-
-def records(folder: str | os.PathLike | None = None) -> list[dict]:
-    """Every record of this study in a folder (default: ``data/runs`` of the checkout), by name."""
-    return [read(path) for path in record_files(folder)]
 
 
 def summary(record: dict) -> str:
@@ -69,32 +35,6 @@ def summary(record: dict) -> str:
         where = metric if directions == LOT else f"{metric}, {directions} {entry['components']}"
         lines.append(printable(f"  {ratio:.0%}, {compensate:<8} {where:<28} {accuracy}"))
     return "\n".join(lines)
-
-
-def opened(path: Path, name: str, settings: dict) -> dict | None:
-    """The record that lies there, or None.
-
-    Raises
-    ------
-    ValueError
-        It was made with other settings.
-    """
-    if not path.exists():
-        return None
-    record = read(path)
-    if told := differences(record["settings"], settings):
-        raise ValueError(
-            f"The record {name} was made with {told}. Repeat its settings, or give the new one "
-            "another name (--name)."
-        )
-    return record
-
-
-def write(path: Path, record: dict, words: Sequence[str]) -> None:
-    """Write a record with its origin; `words` are what the command says behind ``pca``."""
-    record["command"] = shlex.join(["python", "-m", "splinelib", "pca", *words])
-    record["provenance"] = provenance()
-    write_json(path, record, SCHEMA, _RECORD, _inconsistencies)
 
 
 def _inconsistencies(record: dict) -> Iterator[str]:
@@ -148,3 +88,7 @@ _RECORD = {
     "seconds": AMOUNT,
     "provenance": PROVENANCE,
 }
+
+RECORDS = StudyRecords("pca", _RECORD, _inconsistencies)
+path_of, record_files, records = RECORDS.path_of, RECORDS.record_files, RECORDS.records
+read, opened, write = RECORDS.read, RECORDS.opened, RECORDS.write

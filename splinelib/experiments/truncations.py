@@ -165,11 +165,10 @@ def compare(
     check_name("record", name)
     path = records.path_of(name, folder)
     with locked(path.parent, name):
-        known = records.opened(path, name, settings)
-        if known is not None:
-            return known
-        record = {"schema": records.SCHEMA, "kind": "pca", "name": name, "settings": settings}
-        record |= {part: {} for part in ("orders", "rivals", "views", "needs")} | {"dense": []}
+        parts = {part: {} for part in ("orders", "rivals", "views", "needs")}
+        record = records.opened(path, name, settings, **parts, dense=[])
+        if record["dense"]:
+            return record
         began = time.perf_counter()
         for seed in bar(range(seeds), desc=name, unit="network", disable=not progress):
             trained = Trained(network, seed, settings["width"], settings["epochs"])
@@ -177,7 +176,7 @@ def compare(
             for part, key, values in _found(trained, network):
                 for value, number in values.items():
                     record[part].setdefault(key, {}).setdefault(value, []).append(number)
-        for part in ("orders", "rivals", "views", "needs"):
+        for part in parts:
             record[part] = [dict(key) | values for key, values in record[part].items()]
         record["seconds"] = time.perf_counter() - began
         words = ["--network", network, "--seeds", f"{seeds}", "--epochs", f"{settings['epochs']}"]

@@ -1,0 +1,79 @@
+"""The records of a study: where they lie, and reading and writing them, checked."""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ..text import differences
+from .origin import provenance
+from .run_records import check_file_name
+from .store import folders, read_json, write_json
+
+SCHEMA = 1
+
+
+class StudyRecords:
+    """Records of one kind, each a file of its own in a folder of that kind's name.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the study: of its command, and of the folder in ``data/runs``.
+    types : dict
+        Of a record; see `schemas.mismatches`.
+    inconsistencies : callable
+        ``inconsistencies(record)`` yields what cannot be, in words, of a record of these types.
+    """
+
+    def __init__(self, kind: str, types: dict, inconsistencies: Callable[[dict], Iterator[str]]):
+        self.kind, self._checks = kind, (SCHEMA, types, inconsistencies)
+
+    def path_of(self, name: str, folder: str | os.PathLike | None = None) -> Path:
+        """Where a record lies in a folder (default: ``data/runs`` of the checkout)."""
+        return folders(folder)[0] / self.kind / f"{name}.json"
+
+    def read(self, path: str | os.PathLike) -> dict:
+        """Read a record and check it.
+
+        Raises
+        ------
+        DamagedFile
+            As for `store.read_json`, and if the record is named otherwise than its file.
+        """
+        record = read_json(path, *self._checks)
+        check_file_name(path, record)
+        return record
+
+    def record_files(self, folder: str | os.PathLike | None = None) -> list[Path]:
+        """Paths of the records, by name."""
+        return sorted((folders(folder)[0] / self.kind).glob("*.json"))
+
+    def records(self, folder: str | os.PathLike | None = None) -> list[dict]:
+        """Every record in a folder (default: ``data/runs`` of the checkout), by name."""
+        return [self.read(path) for path in self.record_files(folder)]
+
+    def opened(self, path: Path, name: str, settings: dict, **empty) -> dict:
+        """The record that lies there, or a new one that holds what is ``empty``.
+
+        Raises
+        ------
+        ValueError
+            It was made with other settings.
+        """
+        if not path.exists():
+            new = {"schema": SCHEMA, "kind": self.kind, "name": name, "settings": settings}
+            return new | empty | {"seconds": 0.0}
+        record = self.read(path)
+        if told := differences(record["settings"], settings):
+            raise ValueError(
+                f"The record {name} was made with {told}. Repeat its settings, or give the new one "
+                "another name (--name)."
+            )
+        return record
+
+    def write(self, path: Path, record: dict, words: Sequence[str]) -> None:
+        """Write a record with its origin; `words` are what the command says behind its name."""
+        record["command"] = shlex.join(["python", "-m", "splinelib", self.kind, *words])
+        record["provenance"] = provenance()
+        write_json(path, record, *self._checks)
