@@ -6,7 +6,6 @@ from statistics import mean
 
 from ..schemas import AMOUNT, COUNT, SHARE
 from ..text import printable
-from .store import PROVENANCE
 from .study_records import StudyRecords
 
 # Names of ways are shown on pages, where they should be plain words.
@@ -36,12 +35,8 @@ def _inconsistencies(record: dict) -> Iterator[str]:
             yield f"the entry {key} names no way"
 
 
-# As types and ranges; see `schemas.mismatches`.
+# Beside what all studies record; types and ranges, see `schemas.mismatches`.
 _RECORD = {
-    "schema": int,
-    "kind": str,
-    "name": str,
-    "command": str,
     "settings": {str: COUNT},
     "entries": [
         {
@@ -49,8 +44,6 @@ _RECORD = {
             **{"macs": AMOUNT, "batch": AMOUNT, "single": AMOUNT},
         }
     ],
-    "seconds": AMOUNT,
-    "provenance": PROVENANCE,
 }
 
 RECORDS = StudyRecords("routes", _RECORD, _inconsistencies)

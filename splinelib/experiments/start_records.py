@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from ..schemas import AMOUNT, COUNT, SHARE
 from ..text import printable
-from .store import PROVENANCE
 from .study_records import StudyRecords
 
 BUDGETS = ("epochs", "flops")
@@ -47,12 +46,8 @@ def _inconsistencies(record: dict) -> Iterator[str]:
                 yield f"the entry {key} has not a number of {part} for each seed"
 
 
-# As types and ranges; see `schemas.mismatches`.
+# Beside what all studies record; types and ranges, see `schemas.mismatches`.
 _RECORD = {
-    "schema": int,
-    "kind": str,
-    "name": str,
-    "command": str,
     "settings": {str: COUNT},
     "entries": [
         {
@@ -62,8 +57,6 @@ _RECORD = {
             **{"validation": [SHARE], "test": [SHARE], "lines_before": [COUNT], "lines": [COUNT]},
         }
     ],
-    "seconds": AMOUNT,
-    "provenance": PROVENANCE,
 }
 
 RECORDS = StudyRecords("starts", _RECORD, _inconsistencies)

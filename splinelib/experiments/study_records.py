@@ -5,12 +5,18 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ..schemas import AMOUNT
 from ..text import differences
 from .origin import provenance
 from .run_records import check_file_name
-from .store import folders, read_json, write_json
+from .store import PROVENANCE, folders, read_json, write_json
 
 SCHEMA = 1
+# What every study records; types and ranges, see `schemas.mismatches`.
+_COMMON = {
+    **{"schema": int, "kind": str, "name": str, "command": str},
+    **{"seconds": AMOUNT, "provenance": PROVENANCE},
+}
 
 
 class StudyRecords:
@@ -21,13 +27,13 @@ class StudyRecords:
     kind : str
         Name of the study: of its command, and of the folder in ``data/runs``.
     types : dict
-        Of a record; see `schemas.mismatches`.
+        Of what a record holds beside what all studies record; see `schemas.mismatches`.
     inconsistencies : callable
         ``inconsistencies(record)`` yields what cannot be, in words, of a record of these types.
     """
 
     def __init__(self, kind: str, types: dict, inconsistencies: Callable[[dict], Iterator[str]]):
-        self.kind, self._checks = kind, (SCHEMA, types, inconsistencies)
+        self.kind, self._checks = kind, (SCHEMA, _COMMON | types, inconsistencies)
 
     def path_of(self, name: str, folder: str | os.PathLike | None = None) -> Path:
         """Where a record lies in a folder (default: ``data/runs`` of the checkout)."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from ..schemas import AMOUNT, COUNT, SHARE, Range
 from ..scores.truncation import BY
 from ..text import over_seeds, printable
-from .store import PROVENANCE
 from .study_records import StudyRecords
 from .truncated_orders import DIRECTIONS, GOES, LOT, METRICS
 
@@ -63,12 +62,8 @@ def _inconsistencies(record: dict) -> Iterator[str]:
                     yield f"one of {part} has not a number of {key} for each seed"
 
 
-# As types and ranges; see `schemas.mismatches`.
+# Beside what all studies record; types and ranges, see `schemas.mismatches`.
 _RECORD = {
-    "schema": int,
-    "kind": str,
-    "name": str,
-    "command": str,
     "settings": {"network": str, "width": AMOUNT, "epochs": COUNT, "seeds": COUNT},
     "dense": [SHARE],
     "orders": [
@@ -85,8 +80,6 @@ _RECORD = {
         }
     ],
     "needs": [{"metric": str, "layer": COUNT, "accuracy": SHARE, "by": str, "components": [COUNT]}],
-    "seconds": AMOUNT,
-    "provenance": PROVENANCE,
 }
 
 RECORDS = StudyRecords("pca", _RECORD, _inconsistencies)
