@@ -104,10 +104,10 @@ def fourier_products(layer: nn.Module, inputs: Tensor, rows: Tensor) -> list[Cal
     """For each group of a layer its `FourierPatches.centred_products`.
 
     None where products with the patches themselves take fewer operations: for kernels of one tap,
-    for large strides, for linear layers.
+    for large strides, where few of the rows are asked for, for linear layers.
     """
     groups = getattr(layer, "groups", 1)
-    if not _pays(layer, inputs):
+    if not _pays(layer, inputs, len(rows)):
         return [None] * groups
     inputs = precise(inputs, columns(layer))
     return [
@@ -115,10 +115,10 @@ def fourier_products(layer: nn.Module, inputs: Tensor, rows: Tensor) -> list[Cal
     ]
 
 
-def _pays(layer: nn.Module, inputs: Tensor) -> bool:
+def _pays(layer: nn.Module, inputs: Tensor, rows: int) -> bool:
     if not isinstance(layer, _ConvNd):
         return False
     size = with_padding(layer, inputs[:1]).shape[2:]
     frequencies = math.prod(size[:-1]) * (size[-1] // 2 + 1)
-    # A product of complex numbers takes four of real ones.
-    return math.prod(output_size(layer, size)) * math.prod(layer.kernel_size) > 4 * frequencies
+    # Transforms are of whole inputs, and a product of complex numbers takes four of real ones.
+    return rows * math.prod(layer.kernel_size) > 4 * len(inputs) * frequencies

@@ -53,6 +53,8 @@ def test_each_group_has_its_own_products_and_what_gains_nothing_has_none():
     for product, part in zip((first, second), inputs.chunk(2, dim=1), strict=True):
         alone = FourierPatches(nn.Conv1d(2, 3, 7), part.double(), rows)
         torch.testing.assert_close(product(values, None), alone.centred_products(values.double()))
+    assert fourier_products(grouped, inputs, rows[:40]) == [None, None], "few of 120 rows"
     for layer in (nn.Conv1d(4, 6, 1, groups=2), nn.Conv1d(4, 6, 7, stride=6, groups=2)):
-        assert fourier_products(layer, inputs, torch.arange(5)) == [None, None]
+        every = torch.arange(rows_made(layer, inputs))
+        assert fourier_products(layer, inputs, every) == [None, None]
     assert fourier_products(nn.Linear(30, 2), inputs, torch.arange(5)) == [None]
