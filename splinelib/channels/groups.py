@@ -21,6 +21,7 @@ from ..errors import PruningError, warn
 from ..network.inputs import Inputs, example_inputs, lively
 from ..network.modes import check_weights, evaluating
 from ..network.surroundings import undisturbed
+from .attention import opened
 from .axes import is_layer
 from .following import Followed, follow
 from .layout import Layout
@@ -79,7 +80,7 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     check_weights(model)
     _check_prunable(model)
     inputs = _inputs(model, example)
-    scratch = shell(model)
+    scratch = opened(shell(model))
     with evaluating(scratch), _eagerly():
         followed = _followed(scratch, inputs)
         if followed.emptied:  # more rows may reach what two do not
