@@ -39,7 +39,12 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     Every position of every tensor of a run carries the channel that made it; what moves positions
     moves them, what combines tensors ties them, and what mixes channels fixes the units that it
     mixes. Channels of one block of a grouped convolution form one unit, so that any set of units
-    can go and a ratio can be honoured to the unit. The result is tried out: half of the units of
+    can go and a ratio can be honoured to the unit. So do the queries, keys and values of a head of
+    attention, which go with the columns that read the head: the network has to work out how many
+    heads there are from its weights. `torch.nn.MultiheadAttention`, whose input layer is then
+    called ``in_proj``, and the attention of torchvision's Swin are taken as if they did. Where
+    what is left of one fits its class it comes back as that, else as a module of ours that computes
+    the same (`attention`). The result is tried out: half of the units of
     every group are removed from a copy, and then the others; what does not give what masking
     gives, layer by layer, is left alone. Whatever stays is listed in ``Layout.fixed``, with the
     operation or the reason.
