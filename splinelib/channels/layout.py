@@ -79,8 +79,8 @@ class Layout:
     batch_norms : dict of str to str
         Layer name -> the batch norm that alone reads its output.
     fixed : dict of str to str
-        Layers that are never pruned, and other modules with weights, with the reason. A layer of
-        which only some rows must stay is here and in a group.
+        Layers that are never pruned, and other modules with weights that no group cuts, with the
+        reason. A layer of which only some rows must stay is here and in a group.
     sizes : dict of str to tuple of int
         Shape of each layer's weight, to recognise the model.
     example : Tensor, Inputs or None
