@@ -2,6 +2,7 @@
 
 import copy
 import io
+import warnings
 
 import pytest
 import torch
@@ -250,7 +251,9 @@ def test_attention_that_stays_says_why():
         def forward(self, x):
             return self.down(self.up(self.attention(x, x, x)[0]).relu())
 
-    layout = find_groups(Extra().eval(), tokens(3, 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layout = find_groups(Extra().eval(), tokens(3, 5))
     assert list(layout.groups) == ["up"]
     assert "not called" in layout.fixed["attention.out_proj"]
     assert "MultiheadAttention" in layout.fixed["attention"]
