@@ -1,15 +1,23 @@
 """From ties between channels to groups of units."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from .attention import original_kind
 from .axes import is_layer
 from .following import Block, Followed
 from .layout import Group, Member
+
+# What modules call the number of their heads, and that of the channels of all heads together.
+_COUNTS = (
+    *("num_heads", "n_heads", "heads", "num_attention_heads", "n_head", "nhead"),
+    *("all_head_size", "attn_dim", "inner_dim"),
+)
 
 
 @dataclass(frozen=True)
@@ -22,10 +30,13 @@ class _Kind:
         The channels of each block that each unit owns.
     why : str or None
         Why they must stay, if they must.
+    heads : bool
+        Whether they are heads of attention.
     """
 
     channels: dict[Block, np.ndarray]
     why: str | None
+    heads: bool
 
     @property
     def makers(self) -> list[str]:
@@ -66,10 +77,26 @@ def groups_of(followed: Followed, modules: dict[str, nn.Module]) -> tuple[dict, 
         name, k = group.name, 2
         while name in groups:
             name, k = f"{group.name}#{k}", k + 1
-        groups[name] = Group(name, group.units, group.members)
-    for name, why in _others(followed, modules).items():
+        members = (*group.members, *_counts(group, modules)) if group.heads else group.members
+        groups[name] = replace(group, name=name, members=members)
+    for name, why in _others(followed, modules, groups).items():
         fixed.setdefault(name, why)
     return groups, fixed
+
+
+def _counts(group: Group, modules: dict[str, nn.Module]) -> Iterator[Member]:
+    """Numbers of heads, and of their channels, that the modules around them keep.
+
+    Whether a number so named means these heads, the trial shows.
+    """
+    around = dict.fromkeys(member.module.rpartition(".")[0] for member in group.producers)
+    size = max((member.indices.shape[1] for member in group.consumers), default=1)
+    for name in around:
+        for key in _COUNTS:
+            value = vars(modules[name]).get(key)
+            if type(value) is int and value in (group.units, group.units * size):
+                indices = torch.arange(value).view(group.units, -1)
+                yield Member(name, f"={key}", indices)
 
 
 def _kinds(followed: Followed) -> list[_Kind]:
@@ -79,9 +106,7 @@ def _kinds(followed: Followed) -> list[_Kind]:
     reasons: dict[int, str] = {}
     for channel, why in sorted(ties.barred.items(), key=lambda item: item[0] == 0):
         reasons.setdefault(int(component[channel]), why)
-    read = np.zeros(component.max() + 1, dtype=bool)
-    if ties.read:
-        read[component[np.concatenate(ties.read)]] = True
+    read, heads = (_marked(component, noted) for noted in (ties.read, ties.attending))
     blocks, numbers = list(followed.blocks), [n.numpy() for n in followed.blocks.values()]
     if not blocks:
         return []
@@ -96,14 +121,23 @@ def _kinds(followed: Followed) -> list[_Kind]:
     for at in np.argsort(order[starts]).tolist():
         start, unit = int(starts[at]), int(label[starts[at]])
         why = reasons.get(unit) or (None if read[unit] else "no layer reads it")
-        alike.setdefault((block[start : ends[at]].tobytes(), why), []).append(start)
+        key = block[start : ends[at]].tobytes(), why, bool(heads[unit])
+        alike.setdefault(key, []).append(start)
     kinds = []
-    for (key, why), first in alike.items():
+    for (key, why, attends), first in alike.items():
         owned = np.frombuffer(key, block.dtype)
         rows = index[np.array(first)[:, None] + np.arange(len(owned))]
         parts = {blocks[b]: rows[:, owned == b] for b in np.unique(owned)}
-        kinds.append(_Kind(parts, why))
+        kinds.append(_Kind(parts, why, attends))
     return kinds
+
+
+def _marked(component: np.ndarray, channels: list[np.ndarray]) -> np.ndarray:
+    """Whether some channel of each component is among these."""
+    marked = np.zeros(component.max() + 1, dtype=bool)
+    if channels:
+        marked[component[np.concatenate(channels)]] = True
+    return marked
 
 
 def _unusable(makers: list[str], followed: Followed) -> str | None:
@@ -134,7 +168,7 @@ def _ordered(kinds: list[_Kind], followed: Followed, modules: dict) -> list[Grou
             )
             for block in sorted(kind.channels, key=lambda block: (position[block[0]], block))
         ]
-        groups.append(Group(name, len(order), tuple(members)))
+        groups.append(Group(name, len(order), tuple(members), kind.heads))
     groups.sort(key=lambda g: (position[g.name], g.producers[0].indices[0, 0].item()))
     return groups
 
@@ -148,19 +182,22 @@ def _judged(block: Block, followed: Followed, modules: dict[str, nn.Module]) -> 
     return name in followed.order and not turned
 
 
-def _others(followed: Followed, modules: dict[str, nn.Module]) -> dict[str, str]:
-    """Modules with weights of their own that are no layers, and layers that did not run."""
+def _others(
+    followed: Followed, modules: dict[str, nn.Module], groups: dict[str, Group]
+) -> dict[str, str]:
+    """Modules with weights of their own that no group cuts, and layers that did not run."""
     seen = {name for name, _ in followed.blocks}
+    cut = {(m.module, m.role.split(":")[0]) for group in groups.values() for m in group.members}
     others = {}
     for name, module in modules.items():
-        wide = any(parameter.ndim > 1 for parameter in module.parameters(recurse=False))
-        if not wide:
+        own = module.named_parameters(recurse=False)
+        if not any(tensor.ndim > 1 and (name, key) not in cut for key, tensor in own):
             continue
         if is_layer(module):
             if name not in seen:
                 others[name] = "it does not run"
         else:
-            kind = type(module).__name__
+            kind = original_kind(module).__name__
             others[name or "the model"] = (
                 f"its weights are those of a {kind}: only the rows of convolutions and linear "
                 "layers are pruned"
