@@ -1,15 +1,21 @@
 """Which networks of others can be read and pruned, and does a smaller one compute what it should?
 
-    python -m benchmarks.zoo                # all of torchvision, with torch-pruning beside it
+    python -m benchmarks.zoo                # all of them, with torch-pruning beside it
     python -m benchmarks.zoo --family video --csv out.csv
     python -m benchmarks.zoo --models resnet18 swin_t
 
-Each network is made without weights, its batch norms are given statistics as after training, and it
-is looked at in a process of its own, so that a hang or a lack of memory costs one row. 30 % of the
-units of each group are removed (by norm, an even share), once as a mask and once for good: the
-largest difference between the two, relative to the largest output, is the error. The same share is
-removed by torch-pruning, the rival (magnitude, all layers but those that make the outputs). "left"
-is the share of the parameters that stay. Seconds are those of the processor, on one thread.
+Networks of torchvision, and the small odd ones of tests/strangers.py. Each is made without weights,
+its batch norms are given statistics as after training, and it is looked at in a process of its own,
+so that a hang or a lack of memory costs one row. 30 % of the units of each group are removed (by
+norm, an even share), once as a mask and once for good: the largest difference between the two,
+relative to the largest output, is the error. "refit" is how far the outputs of a refitted network
+are from those of the dense one, as a share of how far they are without a refit, on inputs that the
+refit did not see. The same share is removed by torch-pruning, the rival (magnitude, all layers but
+those that make the outputs). "left" is the share of the parameters that stay. Seconds are those of
+the processor, on one thread.
+
+Of a detector the outputs are what its heads say of each place. What it makes of them, a choice of
+boxes, falls this way or that by rounding.
 """
 
 import argparse
@@ -37,8 +43,13 @@ from splinelib.network.modes import check_weights
 from splinelib.network.outputs import tensors_of
 
 RATIO = 0.3
+SIDE = 128  # of the images that detectors see
+ROWS = 8  # images that a refit sees, and as many that it does not; of small inputs more
+SMALL = 2000  # values
+SEEN_BOXES = ("head", "rpn.head")  # heads of a detector that see all places
+TESTS = Path(__file__).resolve().parent.parent / "tests"
 PACKAGES = ("torch", "torchvision", "torch-pruning")
-FAMILIES = ("classification", "segmentation", "video", "detection")
+FAMILIES = ("classification", "segmentation", "video", "detection", "odd")
 COLUMNS = (
     "network",
     "codes",
@@ -48,10 +59,11 @@ COLUMNS = (
     "units",
     "stay",
     "error",
+    "refit",
     "left",
     "rival",
 )
-FORMATS = ("{}", "{}", "{:.2f}", "{:.0f}", "{}", "{}", "{}", "{:.0e}", "{:.3f}", "{}")
+FORMATS = ("{}", "{}", "{:.2f}", "{:.0f}", "{}", "{}", "{}", "{:.0e}", "{:.2f}", "{:.3f}", "{}")
 # Larger than these, a network and two copies of it do not fit beside each other into 8 GB.
 TOO_LARGE = {"regnet_y_128gf", "vit_h_14", "vit_l_16", "vit_l_32"}
 
@@ -67,16 +79,29 @@ class FirstImage(nn.Module):
         return self.detector(list(x))
 
 
+@functools.cache
+def odd() -> dict[str, tuple]:
+    """The small networks that the tests bring, after public bug reports: maker and input."""
+    sys.path.append(str(TESTS))
+    import strangers
+
+    return {name: row[:2] for name, row in (strangers.PRUNABLE | strangers.FIXED).items()}
+
+
 def names(family: str) -> list[str]:
-    """The networks of a family of torchvision."""
+    """The networks of a family."""
+    if family == "odd":
+        return list(odd())
     package = torchvision.models
     module = package if family == "classification" else getattr(package, family)
     return [n for n in torchvision.models.list_models(module=module) if n not in TOO_LARGE]
 
 
 def family_of(name: str) -> str:
-    """The family that a network of torchvision belongs to."""
-    for family in FAMILIES[1:]:
+    """The family that a network belongs to."""
+    if name in odd():
+        return "odd"
+    for family in FAMILIES[1:-1]:
         if name in torchvision.models.list_models(module=getattr(torchvision.models, family)):
             return family
     return "classification"
@@ -86,11 +111,33 @@ def build(name: str) -> tuple[nn.Module, Tensor]:
     """A network with statistics as after training, and two inputs that it takes."""
     torch.manual_seed(0)
     family, extra = family_of(name), {}
+    if family == "odd":
+        make, x = odd()[name]
+        return prepared(make()), x
     if family in {"segmentation", "detection"}:
         extra["weights_backbone"] = None
+    if family == "detection" and not name.startswith("ssd"):
+        extra |= {"min_size": SIDE, "max_size": SIDE}
     if name in {"googlenet", "inception_v3"}:
         extra["init_weights"] = False
-    model = torchvision.models.get_model(name, weights=None, **extra)
+    model = prepared(torchvision.models.get_model(name, weights=None, **extra))
+    generator = torch.Generator().manual_seed(0)
+    size = 64
+    if name.startswith(("vit_", "maxvit")):
+        size = 224
+    if name == "inception_v3":
+        size = 299
+    if family == "video":
+        frames = 16
+        size = 224 if name.startswith(("mvit", "s3d")) else 112
+        return model, torch.randn(1, 3, frames, size, size, generator=generator)
+    if family == "detection":
+        return FirstImage(model).eval(), torch.rand(2, 3, SIDE, SIDE, generator=generator)
+    return model, torch.randn(2, 3, size, size, generator=generator)
+
+
+def prepared(model: nn.Module) -> nn.Module:
+    """The network with statistics as after training and no heads of zeros, in evaluation mode."""
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -100,18 +147,7 @@ def build(name: str) -> tuple[nn.Module, Tensor]:
     for key, parameter in model.named_parameters():  # heads and branches that start at nothing
         if not key.endswith("bias") and parameter.abs().max() < 1e-3:
             parameter.data.normal_(0, 0.2, generator=generator)
-    size = 64
-    if name.startswith(("vit_", "maxvit")):
-        size = 224
-    if name == "inception_v3":
-        size = 299
-    if family == "video":
-        frames = 16
-        size = 224 if name.startswith(("mvit", "s3d")) else 112
-        return model.eval(), torch.randn(1, 3, frames, size, size, generator=generator)
-    if family == "detection":
-        return FirstImage(model).eval(), torch.rand(2, 3, 96, 96, generator=generator)
-    return model.eval(), torch.randn(2, 3, size, size, generator=generator)
+    return model.eval()
 
 
 def codes_of(model: nn.Module, x: Tensor) -> str:
@@ -141,12 +177,45 @@ def examined(name: str) -> dict:
     row |= {"groups": len(layout.groups), "units": layout.units, "stay": len(layout.fixed)}
     masks = sl.select(sl.score(model, "magnitude", layout=layout), RATIO, "layerwise")
     small = sl.shrink(model, masks, x)
-    with torch.no_grad():
-        expected = tensors_of(sl.apply_masks(model, masks, x)(x))
-        found = tensors_of(small(x))
-    row["error"] = float(f"{error_of(found, expected):.1e}")
+    expected = answers(sl.apply_masks(model, masks, x), x)
+    row["error"] = float(f"{error_of(answers(small, x), expected):.1e}")
+    row["refit"] = refitted(model, masks, small, x)
     row["left"] = round(sum(p.numel() for p in small.parameters()) / parameters, 4)
     return row
+
+
+def answers(model: nn.Module, x: Tensor) -> list[Tensor]:
+    """The outputs of a network; of a detector, what its heads say of all places."""
+    heads = [dict(model.named_modules()).get(f"detector.{name}") for name in SEEN_BOXES]
+    said: list[Tensor] = []
+    handles = [
+        head.register_forward_hook(lambda *call: said.extend(tensors_of(call[2])))
+        for head in heads
+        if isinstance(model, FirstImage) and head is not None
+    ]
+    with torch.no_grad():
+        outputs = tensors_of(model(x))
+    for handle in handles:
+        handle.remove()
+    return said if handles else outputs
+
+
+def refitted(model: nn.Module, masks: dict[str, Tensor], small: nn.Module, x: Tensor) -> float:
+    """Distance from the dense outputs after a refit, as a share of that without; NaN of zero."""
+    generator = torch.Generator().manual_seed(1)
+    if x.is_floating_point():
+        made = torch.randn if x.min() < 0 else torch.rand
+        rows = ROWS if x[0].numel() > SMALL else 16 * ROWS
+        seen, new = (made(rows, *x.shape[1:], generator=generator) for _ in range(2))
+    else:
+        seen = new = x
+    fitted = sl.shrink(model, masks, data=seen, compensate="refit")
+    dense = answers(model, new)
+    with_it, without = (
+        sum(float((o - d).double().square().sum()) for o, d in zip(out, dense, strict=True))
+        for out in (answers(fitted, new), answers(small, new))
+    )
+    return round((with_it / without) ** 0.5, 4) if without else float("nan")
 
 
 def error_of(found: list[Tensor], expected: list[Tensor]) -> float:
@@ -216,8 +285,8 @@ def worker(which: str, name: str) -> None:
 def cells(row: dict) -> list:
     """One line of the table; where there is no number, the reason stands instead of the codes."""
     if "why" in row:
-        blank = [float("nan")] * 8
-        return [row["network"], row["why"][:60], *blank[:7], row.get("rival", "")[:40]]
+        blank = [float("nan")] * (len(COLUMNS) - 3)
+        return [row["network"], row["why"][:60], *blank, row.get("rival", "")[:40]]
     return [row["network"], *(row[column] for column in COLUMNS[1:-1]), row.get("rival", "")[:40]]
 
 

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import splinelib as sl
 from benchmarks import bounds as bounds_benchmark
@@ -152,6 +153,28 @@ def test_the_zoo_looks_at_networks_in_processes_of_their_own(tmp_path, capsys):
     zoo.write(path, [{**first, "codes": "no"}])
     with path.open(newline="") as file:
         assert [row["codes"] for row in csv.DictReader(file)].count("no") == 1
+
+
+def test_the_zoo_knows_small_odd_networks():
+    assert zoo.family_of("glu by chunk") == "odd" and zoo.family_of("resnet18") == "classification"
+    row = zoo.examined("yolo")
+    assert row["codes"] == "smooth" and row["groups"] == 6 and row["error"] < 1e-5
+    assert 0 < row["refit"] < 0.5 and row["left"] < 0.6
+
+
+def test_of_a_detector_the_heads_are_compared():
+    class Detector(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, images):
+            return self.head(torch.stack(images)).argmax(1)  # a choice
+
+    model = zoo.FirstImage(Detector())
+    x = torch.randn(4, 3)
+    assert torch.equal(zoo.answers(model, x)[0], model.detector.head(x))
+    assert torch.equal(zoo.answers(model.detector.head, x)[0], model.detector.head(x))
 
 
 def test_differences_of_outputs():

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ..errors import PruningError
 from .fields import Field, Operand, Ties
+
+# Positions of a tensor whose labels may be laid out one by one, 8 bytes each.
+LARGEST = 2**27
 
 # What users call it, where ATen has a name of its own.
 _NAMES = {"_local_scalar_dense": "item", "native_layer_norm": "layer_norm"}
@@ -102,6 +106,15 @@ class Call:
         for tensor in self.tensors:
             for item in self.of(tensor):
                 self.mixes(item, what)
+
+    def check_memory(self, labels: Tensor) -> None:
+        """Refuse to lay out more labels than a machine has room for, before it is done."""
+        if labels.numel() > LARGEST:
+            raise PruningError(
+                f"{self.said} rearranges a tensor of {labels.numel():,} values, and to follow "
+                f"their channels would take {labels.numel() * 8 / 1e9:.1f} GB; give an example of "
+                "fewer rows or of smaller inputs: the groups of channels are the same"
+            )
 
     def operand(self, tensor: Tensor) -> Operand:
         """A tensor as the algebra of fields takes it."""

@@ -67,8 +67,8 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     ------
     PruningError
         If a layer is run twice or two layers share a weight, if a weight is computed
-        (parametrised), if a module is quantised or compiled by TorchScript, or if nothing can
-        be pruned.
+        (parametrised), if a module is quantised or compiled by TorchScript, if the example is so
+        large that its channels do not fit into memory, or if nothing can be pruned.
     TypeError
         For what torch.export makes.
     ValueError

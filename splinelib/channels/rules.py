@@ -92,6 +92,8 @@ def pad(call: Call) -> None:
 
 def _moved(call: Call, labels: Tensor) -> list[Tensor]:
     values = dict(list(call.given.items())[1:])
+    if call.func._schema.returns[0].alias_info is None:  # no view
+        call.check_memory(labels)
     try:
         moved = call.func(labels, **values)
     except (NotImplementedError, RuntimeError):  # not for whole numbers
@@ -105,7 +107,15 @@ def view(call: Call) -> None:
     if call.results[0].numel() != call.input.numel():  # other bytes, read as another type
         unknown(call)
         return
-    call.give([field(item.labels.reshape(shape)) for item in call.of(call.input)])
+    call.give([field(_viewed(call, item.labels, shape)) for item in call.of(call.input)])
+
+
+def _viewed(call: Call, labels: Tensor, shape: Sequence[int]) -> Tensor:
+    try:
+        return labels.view(shape)
+    except RuntimeError:  # expanded axes become one with others
+        call.check_memory(labels)
+        return labels.reshape(shape)
 
 
 def _axes(call: Call, tensor: Tensor, key: str = "dim") -> set[int]:

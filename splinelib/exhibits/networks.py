@@ -3,6 +3,7 @@
 The rows are those of ``data/published/networks.csv``, which `benchmarks.zoo` wrote.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,10 @@ from .. import plotting
 from ..plotting import Cell, Figure, Table
 from . import wording
 
-_HEADS = ("network", "codes", "s", "groups", "units", "difference", "left", "rival")
-_FORMATS = ("{}", "{}", "{:.1f}", "{}", "{:,}", "{:.0e}", "{:.0%}", "{:.0%}")
+_HEADS = ("network", "codes", "s", "groups", "units", "difference", "refit", "left", "rival")
+_FORMATS = ("{}", "{}", "{:.1f}", "{}", "{:,}", "{:.0e}", "{:.2f}", "{:.0%}", "{:.0%}")
 _LAST = ("slowest (s)", "rival")
-FAMILIES = ("classification", "segmentation", "video")
+FAMILIES = ("classification", "segmentation", "video", "detection", "odd")
 # Summation order alone gives up to a hundredth of this.
 _AGREES = 1e-4
 
@@ -25,7 +26,8 @@ def table(rows: Sequence[dict], family: str) -> Table:
     ----------
     rows : sequence of dict
         From ``published("networks")``.
-    family : {"classification", "segmentation", "video"}
+    family : str
+        One of `FAMILIES`.
     """
     lines = [_line(row) for row in rows if row["family"] == family]
     return wording.table(lines, list(_HEADS), f"{family.capitalize()} networks", list(_FORMATS))
@@ -33,9 +35,12 @@ def table(rows: Sequence[dict], family: str) -> Table:
 
 def _line(row: dict) -> list:
     if row["why"]:
-        return [row["network"], row["why"], *[Cell(None, note="–")] * 5, _rival(row)]
-    measured = [row[key] for key in ("seconds", "groups", "units", "error", "left")]
-    return [row["network"], row["codes"], *measured, _rival(row)]
+        return [row["network"], row["why"], *[Cell(None, note="–")] * 6, _rival(row)]
+    measured = [row[key] for key in ("seconds", "groups", "units", "error")]
+    refit = row["refit"]
+    if refit is None or math.isnan(refit):  # nothing was removed that the outputs depend on
+        refit = Cell(None, note="–")
+    return [row["network"], row["codes"], *measured, refit, row["left"], _rival(row)]
 
 
 def _rival(row: dict) -> Cell:
@@ -102,7 +107,7 @@ def summary(rows: Sequence[dict]) -> Table:
     return wording.table(
         lines,
         ["", "networks", "groups found", "small = masked", *("codes", "smooth"), *_LAST],
-        "Networks of torchvision, by family",
+        "Networks by family",
         ["{}", *["{:d}"] * 5, "{:.1f}", "{:d}"],
     )
 

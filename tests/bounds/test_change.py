@@ -17,7 +17,7 @@ from splinelib.bounds import METHODS, change_bound, found_change
 SQUARE = -torch.ones(1, 2), torch.ones(1, 2)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pairs())
 def test_no_search_finds_a_larger_change(pair):
     """`python tests/bounded.py 10000` looks at more."""

@@ -8,7 +8,9 @@ from strangers import Lambda, maps, rows
 from torch import nn
 
 import splinelib as sl
+from splinelib.channels import calls
 from splinelib.channels.groups import find_groups
+from splinelib.errors import PruningError
 
 WIDTH = 12
 
@@ -132,3 +134,21 @@ def test_between_two_layers(dims, name, case):
         masked, small = (f(model, masks, inputs)(inputs) for f in (sl.apply_masks, sl.shrink))
     assert relative_error(small, masked) < 1e-5
     assert relative_error(masked, model(inputs)) > 1e-3
+
+
+@pytest.mark.parametrize("between", [lambda h: h.flatten(1), lambda h: h.roll(1, 2).flatten(1)])
+def test_an_example_that_is_too_large_to_follow_is_refused(between, monkeypatch):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, WIDTH, 3, padding=1), nn.Linear(WIDTH * 36, 5)
+
+        def forward(self, x):
+            h = F.adaptive_avg_pool2d(F.relu(self.conv(x)).roll(1, 2), 6)
+            return self.head(between(h))
+
+    model = Net().eval()
+    monkeypatch.setattr(calls, "LARGEST", 4 * WIDTH * 64)
+    assert find_groups(model, maps(size=6)).units == WIDTH
+    with pytest.raises(PruningError, match=r"'roll' in the model's own forward rearranges .* GB;"):
+        find_groups(model, maps(size=24))

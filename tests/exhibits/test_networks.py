@@ -9,7 +9,7 @@ from splinelib.experiments import published
 
 def row(name, family="classification", why=None, rival=0.5, **changed):
     measured = {"codes": "yes", "seconds": 0.5, "MB": 80, "groups": 12, "units": 2880, "stay": 1}
-    measured |= {"error": 4e-7, "left": 0.5} | changed
+    measured |= {"error": 4e-7, "refit": 0.2, "left": 0.5} | changed
     origin = {"source": "a command", "how_read": "video" if family == "video" else "measured"}
     if why:
         measured = dict.fromkeys(measured)
@@ -19,7 +19,7 @@ def row(name, family="classification", why=None, rival=0.5, **changed):
 ROWS = [
     row("a"),
     row("b", codes="smooth", seconds=2.5, left=0.6, rival="over 60 s"),
-    row("c", left=0.55),
+    row("c", left=0.55, refit=float("nan")),
     row("d", error=0.3, left=0.45, rival="TypeError: no"),
     row("e", "video", why="ValueError: no such input", rival=None),
 ]
@@ -39,8 +39,8 @@ def test_counts_by_family():
 
 def test_tables_say_what_is_missing():
     table = rows_of(networks.table(ROWS, "classification"))
-    assert table[1] == ["a", "yes", "0.5", "12", "2,880", "4e-07", "50%", "50%"]
-    assert table[2][-1] == "slow" and table[4][-1] == "fails"
+    assert table[1] == ["a", "yes", "0.5", "12", "2,880", "4e-07", "0.20", "50%", "50%"]
+    assert table[2][-1] == "slow" and table[4][-1] == "fails" and table[3][6] == "–"
     assert rows_of(networks.table(ROWS, "video"))[1][1] == "ValueError: no such input"
 
 
