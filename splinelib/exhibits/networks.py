@@ -37,7 +37,7 @@ def _line(row: dict) -> list:
     if row["why"]:
         return [row["network"], row["why"], *[Cell(None, note="–")] * 6, _rival(row)]
     measured = [row[key] for key in ("seconds", "groups", "units", "error")]
-    refit = row["refit"]
+    refit = row.get("refit")
     if refit is None or math.isnan(refit):  # nothing was removed that the outputs depend on
         refit = Cell(None, note="–")
     return [row["network"], row["codes"], *measured, refit, row["left"], _rival(row)]
