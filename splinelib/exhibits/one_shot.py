@@ -21,7 +21,7 @@ from . import wording
 STAGES = {
     "just removed": ("layerwise", False),
     "refitted": ("layerwise", "refit"),
-    "refitted, share by residual": ("residual", "refit"),
+    "refit and share": ("residual", "refit"),
 }
 FIRST, *_, LAST = STAGES
 

@@ -57,7 +57,7 @@ def test_the_fan_says_so_at_every_stage():
     for told in (
         "for each criterion; just removed: 30.0 points apart at 50%.",
         "for each criterion; refitted: 10.0 points apart at 50%.",
-        "for each criterion; refitted, share by residual: 20.0 points apart at 50%.",
+        "for each criterion; refit and share: 20.0 points apart at 50%.",
         "the worst of three criteria are, stage by stage. Mean and range over 2 networks.",
     ):
         assert told in shown.markup
@@ -127,4 +127,4 @@ def test_what_other_images_chose_is_marked():
         ["lsq", "95.0 chosen"],
         ["bn", "75.0"],
     ]
-    assert "refitted, share by residual: mean (least to most) of 2 networks" in shown.caption
+    assert "refit and share: mean (least to most) of 2 networks" in shown.caption
