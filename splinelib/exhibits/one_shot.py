@@ -19,9 +19,9 @@ from . import wording
 
 # What is done beside the cut: scope and compensation of each.
 STAGES = {
-    "units just go": ("layerwise", False),
+    "just removed": ("layerwise", False),
     "refitted": ("layerwise", "refit"),
-    "refitted, share by residual": ("residual", "refit"),
+    "refit and share": ("residual", "refit"),
 }
 FIRST, *_, LAST = STAGES
 
@@ -95,8 +95,11 @@ def fan(
 
     def frame(stage: str) -> Figure:
         return plotting.accuracy_against(
-            curves[stage],
-            xlabel="share of units removed",
+            {
+                name: ([100 * one for one in ratios], accuracy)
+                for name, (ratios, accuracy) in curves[stage].items()
+            },
+            xlabel="units removed (%)",
             dense=dense,
             limits=(0, 1.02),
             strong=strong,
@@ -189,11 +192,11 @@ def earned(runs: Runs, criteria: Sequence[str] | None = None, start: float = 0.5
         frame,
         values=ratios,
         start=ratios.index(start) if start in ratios else 0,
-        label="share of units removed",
+        label="units removed",
         alt=told,
         format="{:.0%}",
-        caption="What order, refit and share earn over a random order, an even share and nothing "
-        "mended. Left of zero: worse than chance.",
+        caption="What order, refit and share earn over units just removed, in a random order and "
+        "an even share. Left of zero: worse than chance.",
     )
 
 
@@ -245,7 +248,7 @@ def _bars(names: Sequence[str], gains: Mapping, lefts: Sequence, limits: tuple) 
 
 
 def lead_of_order(runs: Runs, criteria: Sequence[str] | None = None, ratio: float = 0.5) -> Table:
-    """Points that each order adds to a random one, before anything is mended and after all else.
+    """Points that each order adds to a random one, of units just removed and after all else.
 
     Raises
     ------

@@ -19,7 +19,7 @@ def missed_by_next(losses: Mapping[str, np.ndarray], ratios: Sequence[float], st
     Parameters
     ----------
     losses : mapping of criterion to array, shape (ratios, 2)
-        What is missing if the units just go, and after a refit; ``"random"`` among them, which
+        What is missing if units are just removed, and after a refit; ``"random"`` among them, which
         the others are divided by.
     ratios : sequence of float
         Shares of units removed, a position of the slider each.
@@ -55,11 +55,11 @@ def missed_by_next(losses: Mapping[str, np.ndarray], ratios: Sequence[float], st
         frame,
         values=list(at),
         start=at.get(start, 0),
-        label="share of units removed",
+        label="units removed",
         alt=told,
         format="{:.0%}",
-        caption="Each mark is a criterion. Further left is better with nothing mended, lower is "
-        "better after a refit; right of or above the lines is worse than chance.",
+        caption="Each mark is a criterion. Further left is better for units just removed, "
+        "lower is better after a refit; right of or above the lines is worse than chance.",
     )
 
 
@@ -87,7 +87,7 @@ def _marks(places: Mapping[str, np.ndarray], limits: tuple[float, float]) -> Cal
             axis.set_ticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
         ax.minorticks_off()
         ax.set(xlim=limits, ylim=limits)
-        ax.set(xlabel="missing if the units just go, random = 1")
+        ax.set(xlabel="missing if just removed, random = 1")
         ax.set(ylabel="missing after a refit, random = 1")
         plotting.legend(ax)
 

@@ -107,7 +107,7 @@ def contributions(
 ) -> tuple[list[float], dict[str, dict[str, np.ndarray]]]:
     """What the order, the refit and the share per layer earn over an even cut at random.
 
-    The starting point is a random order, the same share of every layer, and nothing mended. The
+    The starting point is a random order, the same share of every layer, units just removed. The
     three `STEPS` are the criterion's order, the refit, and the share of least residual in place of
     the even share; see `split` for how the gain is shared out.
 

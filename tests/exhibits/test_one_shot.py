@@ -37,7 +37,7 @@ def test_a_stage_has_the_criteria_that_are_asked_for():
 
 
 def test_accuracies_at_a_ratio():
-    found = one_shot.at_stage([network(), network(0.1)], "units just go")
+    found = one_shot.at_stage([network(), network(0.1)], "just removed")
     assert one_shot.at_ratio(found, "lsq", 0.5) == pytest.approx([0.4, 0.5])
     with pytest.raises(ValueError, match=r"lsq at 0.7; known ratios: 0.3, 0.5"):
         one_shot.at_ratio(found, "lsq", 0.7)
@@ -46,7 +46,7 @@ def test_accuracies_at_a_ratio():
 
 
 def test_how_far_apart_the_criteria_are():
-    found = one_shot.at_stage([network(), network(0.1)], "units just go")
+    found = one_shot.at_stage([network(), network(0.1)], "just removed")
     assert one_shot.points_apart(found, 0.5) == pytest.approx(30)
     assert one_shot.points_apart(found, 0.3) == pytest.approx(10)
 
@@ -55,9 +55,9 @@ def test_the_fan_says_so_at_every_stage():
     shown = one_shot.fan([network(), network(0.05)], 0.95)
     assert shown.frames == 3
     for told in (
-        "for each criterion; units just go: 30.0 points apart at 50%.",
+        "for each criterion; just removed: 30.0 points apart at 50%.",
         "for each criterion; refitted: 10.0 points apart at 50%.",
-        "for each criterion; refitted, share by residual: 20.0 points apart at 50%.",
+        "for each criterion; refit and share: 20.0 points apart at 50%.",
         "the worst of three criteria are, stage by stage. Mean and range over 2 networks.",
     ):
         assert told in shown.markup
@@ -106,10 +106,10 @@ def test_what_the_order_adds():
 
 
 def test_ways_beside_each_other():
-    ways = [("units just go", 0.5), ("refitted", 0.3)]
+    ways = [("just removed", 0.5), ("refitted", 0.3)]
     shown = one_shot.side_by_side([network(), network(0.1)], ways, ["lsq", "random"], "Accuracy")
     assert rows(shown) == [
-        ["", "50%, units just go", "30%, refitted"],
+        ["", "50%, just removed", "30%, refitted"],
         ["lsq", "45.0 (40.0 to 50.0)", "85.0 (80.0 to 90.0)"],
         ["random", "25.0 (20.0 to 30.0)", "85.0 (80.0 to 90.0)"],
     ]
@@ -127,4 +127,4 @@ def test_what_other_images_chose_is_marked():
         ["lsq", "95.0 chosen"],
         ["bn", "75.0"],
     ]
-    assert "refitted, share by residual: mean (least to most) of 2 networks" in shown.caption
+    assert "refit and share: mean (least to most) of 2 networks" in shown.caption
