@@ -274,3 +274,73 @@ class Routed(nn.Module):
         for k, expert in enumerate(self.experts):
             y = y.index_add(0, (which == k).nonzero()[:, 0], expert(x[which == k]))
         return self.head(F.relu(y))
+
+
+def by_hand(q, k, v):
+    return (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1) @ v
+
+
+class SelfAttention(nn.Module):
+    """It works out how many heads there are from the width of its weights."""
+
+    def __init__(self, dim, heads, attend=F.scaled_dot_product_attention):
+        super().__init__()
+        self.size, self.attend = dim // heads, attend
+        self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+
+    def queries_keys_values(self, x):
+        return self.qkv(x).unflatten(2, (3, -1, self.size)).permute(2, 0, 3, 1, 4)
+
+    def forward(self, x):
+        y = self.attend(*self.queries_keys_values(x))
+        return self.proj(y.transpose(1, 2).flatten(2))
+
+
+class SplitAttention(SelfAttention):
+    """Queries, keys and values have a layer each."""
+
+    def __init__(self, dim, heads, attend=F.scaled_dot_product_attention):
+        super().__init__(dim, heads, attend)
+        del self.qkv
+        self.q, self.k, self.v = (nn.Linear(dim, dim) for _ in range(3))
+
+    def queries_keys_values(self, x):
+        rows = (layer(x).unflatten(2, (-1, self.size)) for layer in (self.q, self.k, self.v))
+        return [each.transpose(1, 2) for each in rows]
+
+
+class Encoder(nn.Module):
+    """A block of a transformer: attention, and units that bend, each behind a layer norm."""
+
+    def __init__(self, attention, dim, units=32):
+        super().__init__()
+        self.norm1, self.attention, self.norm2 = nn.LayerNorm(dim), attention, nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, units), nn.ReLU(), nn.Linear(units, dim))
+
+    def forward(self, x):
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class Transformer(nn.Module):
+    """A vision transformer for 3 x 8 x 8 images; with a class token, or the mean of all tokens."""
+
+    def __init__(self, attention=SelfAttention, dim=16, heads=4, blocks=2, token=True, **settings):
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches = nn.Conv2d(3, dim, 4, 4)
+        self.token = nn.Parameter(torch.randn(1, 1, dim)) if token else None
+        self.positions = nn.Parameter(torch.randn(1, 4 + token, dim))
+        parts = [Encoder(attention(dim, heads, **settings), dim) for _ in range(blocks)]
+        self.blocks, self.norm = nn.Sequential(*parts), nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, 5)
+        for norm in (module for module in self.modules() if isinstance(module, nn.LayerNorm)):
+            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.normal_(norm.bias)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        if self.token is not None:
+            x = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
+        x = self.norm(self.blocks(x + self.positions))
+        return self.head(x.mean(1) if self.token is None else x[:, 0])

@@ -69,6 +69,7 @@ class Ties:
         # channel -> why it must stay; the first reason stands
         self.barred = {0: "it is joined with channels that no prunable layer makes"}
         self.read: list[np.ndarray] = []  # channels that a product sums over
+        self.attending: list[np.ndarray] = []  # channels of heads of attention
 
     def new(self, size: int) -> Tensor:
         """Numbers for so many new channels, (size,)."""
@@ -111,6 +112,10 @@ class Ties:
     def note_read(self, labels: Tensor) -> None:
         """These are summed over, so that they can go without a trace."""
         self.read.append(_compact(labels).flatten().numpy())
+
+    def note_head(self, labels: Tensor) -> None:
+        """These belong to heads of attention."""
+        self.attending.append(_compact(labels).flatten().numpy())
 
     def components(self) -> np.ndarray:
         """Number of the connected component of each channel."""
@@ -196,13 +201,25 @@ def contract(ties: Ties, one: Operand, other: Operand, axes: tuple[int, int], wh
 
     The units along the two axes are tied: each makes one term of the sum. Axis 0 of two tensors of
     three axes counts the products; along all others the units of a term are tied with each other.
+    Where each product of two such tensors has units of its own, as queries and keys of several
+    heads have, all terms of one product are one unit, and the product itself is what it makes.
     """
+    pairs = list(zip((one, other), axes, strict=True))
+    own = all(
+        len(shape) == 3 and any({0, axis} <= item.axes for item in fields)
+        for (shape, fields), axis in pairs
+    )
     summed, kept = [], []
-    for (shape, fields), axis in zip((one, other), axes, strict=True):
+    for (shape, fields), axis in pairs:
         shared = {0} if len(shape) == 3 else set()
         here = [item for item in fields if axis in item.axes]
-        level = [ties.level(item, set(range(len(shape))) - {axis} - shared) for item in here]
+        stay = shared if own else {axis} | shared
+        level = [ties.level(item, set(range(len(shape))) - stay) for item in here]
         rest = [item for item in fields if axis not in item.axes]
+        if own:
+            rest += level
+            for item in level:
+                ties.note_head(item.labels)
         sizes = tuple(1 if a == axis else size for a, size in enumerate(shape))
         kept.append((sizes, [Field(item.labels.narrow(axis, 0, 1), item.axes) for item in rest]))
         summed.append([_front(item.labels, axis, bool(shared)) for item in level])

@@ -50,6 +50,42 @@ def _columns(sizes: Sequence[int], fields: Sequence[Field], ndim: int) -> Operan
 
 
 def attention(call: Call) -> None:
+    """Queries, keys and values (..., heads, tokens, size): what a head has of them is one unit.
+
+    The scale in front of the softmax follows from the size of a head, which therefore stays.
+    """
+    given = [call.given[key] for key in ("query", "key", "value")]
+    if len({tensor.shape[:-2] for tensor in given}) > 1:
+        call.mixes_all("shares keys and values among several heads")
+        return
+    mask = call.given.get("attn_mask", call.given.get("attn_bias"))
+    operands = [_by_head(call, tensor) for tensor in given]
+    owned = [item for _, fields in operands for item in fields]
+    for item in owned:
+        if not item.axes:
+            call.mixes(item, "has one head only")
+        call.ties.note_head(item.labels)
+        call.ties.tie(owned[0].labels, item.labels)
+    if mask is not None:
+        operands.append(_by_head(call, mask))
+    shape = call.results[0].shape
+    passed = combine(call.ties, (*shape[:-2], 1, 1), operands, call.met)
+    call.give([Field(item.labels.expand(shape), item.axes) for item in passed])
+
+
+def _by_head(call: Call, tensor: Tensor) -> Operand:
+    """What is one unit along the tokens and the size of a head, (..., heads, 1, 1)."""
+    fields = []
+    for item in call.of(tensor):
+        if tensor.ndim - 2 in item.axes:
+            call.mixes(item, "mixes tokens")
+        else:
+            labels = call.ties.level(item, {tensor.ndim - 1}).labels
+            fields.append(field(labels[..., :1, :1]))
+    return (*tensor.shape[:-2], 1, 1), fields
+
+
+def whole_attention(call: Call) -> None:
     call.mixes_all("works on whole heads, which keep their size")
 
 

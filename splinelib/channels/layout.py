@@ -45,11 +45,15 @@ class Group:
     units : int
     members : tuple of Member
         In order of execution.
+    heads : bool
+        Whether the units are heads of attention. A head owns the rows of its queries, keys and
+        values, and draws no line: no activation bends what one of the rows says.
     """
 
     name: str
     units: int
     members: tuple[Member, ...] = field(repr=False)
+    heads: bool = False
 
     @property
     def producers(self) -> tuple[Member, ...]:

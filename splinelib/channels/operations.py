@@ -63,7 +63,8 @@ _TABLES: list[tuple[Callable[[Call], None], str]] = [
     (layer_rules.attention, "_scaled_dot_product_flash_attention_for_cpu"),
     (layer_rules.attention, "_scaled_dot_product_flash_attention"),
     (layer_rules.attention, "_scaled_dot_product_efficient_attention"),
-    (layer_rules.attention, "_scaled_dot_product_cudnn_attention _native_multi_head_attention"),
+    (layer_rules.attention, "_scaled_dot_product_cudnn_attention"),
+    (layer_rules.whole_attention, "_native_multi_head_attention"),
     (layer_rules.bilinear, "_trilinear"),
 ]
 _RULES = {name: rule for rule, names in _TABLES for name in names.split()}

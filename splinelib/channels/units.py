@@ -1,6 +1,6 @@
 """From ties between channels to groups of units."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,10 +22,13 @@ class _Kind:
         The channels of each block that each unit owns.
     why : str or None
         Why they must stay, if they must.
+    heads : bool
+        Whether they are heads of attention.
     """
 
     channels: dict[Block, np.ndarray]
     why: str | None
+    heads: bool
 
     @property
     def makers(self) -> list[str]:
@@ -66,7 +69,7 @@ def groups_of(followed: Followed, modules: dict[str, nn.Module]) -> tuple[dict, 
         name, k = group.name, 2
         while name in groups:
             name, k = f"{group.name}#{k}", k + 1
-        groups[name] = Group(name, group.units, group.members)
+        groups[name] = replace(group, name=name)
     for name, why in _others(followed, modules).items():
         fixed.setdefault(name, why)
     return groups, fixed
@@ -79,9 +82,7 @@ def _kinds(followed: Followed) -> list[_Kind]:
     reasons: dict[int, str] = {}
     for channel, why in sorted(ties.barred.items(), key=lambda item: item[0] == 0):
         reasons.setdefault(int(component[channel]), why)
-    read = np.zeros(component.max() + 1, dtype=bool)
-    if ties.read:
-        read[component[np.concatenate(ties.read)]] = True
+    read, heads = (_marked(component, noted) for noted in (ties.read, ties.attending))
     blocks, numbers = list(followed.blocks), [n.numpy() for n in followed.blocks.values()]
     if not blocks:
         return []
@@ -96,14 +97,23 @@ def _kinds(followed: Followed) -> list[_Kind]:
     for at in np.argsort(order[starts]).tolist():
         start, unit = int(starts[at]), int(label[starts[at]])
         why = reasons.get(unit) or (None if read[unit] else "no layer reads it")
-        alike.setdefault((block[start : ends[at]].tobytes(), why), []).append(start)
+        key = block[start : ends[at]].tobytes(), why, bool(heads[unit])
+        alike.setdefault(key, []).append(start)
     kinds = []
-    for (key, why), first in alike.items():
+    for (key, why, attends), first in alike.items():
         owned = np.frombuffer(key, block.dtype)
         rows = index[np.array(first)[:, None] + np.arange(len(owned))]
         parts = {blocks[b]: rows[:, owned == b] for b in np.unique(owned)}
-        kinds.append(_Kind(parts, why))
+        kinds.append(_Kind(parts, why, attends))
     return kinds
+
+
+def _marked(component: np.ndarray, channels: list[np.ndarray]) -> np.ndarray:
+    """Whether some channel of each component is among these."""
+    marked = np.zeros(component.max() + 1, dtype=bool)
+    if channels:
+        marked[component[np.concatenate(channels)]] = True
+    return marked
 
 
 def _unusable(makers: list[str], followed: Followed) -> str | None:
@@ -134,7 +144,7 @@ def _ordered(kinds: list[_Kind], followed: Followed, modules: dict) -> list[Grou
             )
             for block in sorted(kind.channels, key=lambda block: (position[block[0]], block))
         ]
-        groups.append(Group(name, len(order), tuple(members)))
+        groups.append(Group(name, len(order), tuple(members), kind.heads))
     groups.sort(key=lambda g: (position[g.name], g.producers[0].indices[0, 0].item()))
     return groups
 

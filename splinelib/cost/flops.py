@@ -64,7 +64,8 @@ class FlopsLedger:
 def forward_flops(model: nn.Module, example: Tensor) -> int:
     """FLOPs of one forward pass per input, as PyTorch counts them: 2 per multiply-accumulate.
 
-    Convolutions and matrix products count; batch norm, activations and pooling do not.
+    Convolutions and matrix products count, those of attention too; batch norm, activations,
+    softmax and pooling do not.
 
     Parameters
     ----------
@@ -83,11 +84,43 @@ def forward_flops(model: nn.Module, example: Tensor) -> int:
     return counter.total
 
 
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, embed_dim, num_head, qkv, *rest, **settings
+) -> int:
+    """Of a fused attention with its projections; inputs of shape (N, tokens, channels)."""
+    width = qkv.shape[1]
+    rows = [tensor.shape[:-1].numel() for tensor in (query, key, value, query)]
+    scores = query.shape[:-1].numel() * key.shape[-2] * width
+    return 2 * (sum(rows) * width**2 + 2 * scores)
+
+
+def _encoder_layer(source: Tensor, embed_dim, num_heads, qkv: Tensor, *rest, **settings) -> int:
+    """Of a fused layer of a transformer: attention, and two linear layers."""
+    hidden = rest[10]  # the weight of the first layer behind the attention
+    layers = 2 * 2 * source.shape[:-1].numel() * hidden.numel()
+    return _attention(source, source, source, embed_dim, num_heads, qkv) + layers
+
+
+_ATEN = torch.ops.aten
+# Fused operations of which PyTorch knows no formula, or knows it under another name.
+_ALIKE = {
+    _ATEN._scaled_dot_product_flash_attention_for_cpu: _ATEN._scaled_dot_product_flash_attention,
+    _ATEN._scaled_dot_product_flash_attention_for_cpu_backward: (
+        _ATEN._scaled_dot_product_flash_attention_backward
+    ),
+}
+_FUSED = {
+    _ATEN._native_multi_head_attention: _attention,
+    _ATEN._transformer_encoder_layer_fwd: _encoder_layer,
+}
+
+
 class FlopCounter(TorchDispatchMode):
     """Add up the FLOPs of what runs inside a ``with`` block, by PyTorch's own formulas.
 
     As `torch.utils.flop_counter.FlopCounterMode`, but without its table per module, whose hooks
-    do not allow `torch.autograd.grad` inside the block. Matrix factorisations are not counted.
+    do not allow `torch.autograd.grad` inside the block, and with the fused attention of a CPU and
+    of `torch.nn.MultiheadAttention`. Matrix factorisations are not counted.
 
     Attributes
     ----------
@@ -114,7 +147,9 @@ class FlopCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
+        operation = func._overloadpacket
+        if operation in _FUSED:
+            self.total += _FUSED[operation](*args, **kwargs)
+        elif (formula := flop_registry.get(_ALIKE.get(operation, operation))) is not None:
             self.total += formula(*args, **kwargs, out_val=result)
         return result

@@ -119,8 +119,12 @@ def _checked_labels(labels: Tensor, data: Tensor | None) -> Tensor:
 @torch.no_grad()
 def group_scores(context: Context, criterion: str) -> Scores:
     """`score`, of a context."""
-    scores = Scores(layout=context.layout)
-    for name, group in context.layout.groups.items():
+    scores, known = Scores(layout=context.layout), facts(CRITERIA[criterion])
+    groups = context.layout.groups
+    heads = [name for name, group in groups.items() if group.heads and known.compares_lines]
+    for name, group in groups.items():
+        if name in heads:
+            continue
         values = CRITERIA[criterion](context, group)
         if values is None:
             continue
@@ -132,10 +136,17 @@ def group_scores(context: Context, criterion: str) -> Scores:
         scores[name] = values.detach().cpu()
     if not scores:
         raise ValueError(
-            f"criterion {criterion!r} can judge no layer of this network{_why_none(criterion)}"
+            f"criterion {criterion!r} can judge no layer of this network"
+            f"{_why_none(criterion, bool(heads))}"
         )
-    left = [name for name in context.layout.groups if name not in scores]
-    if left and "images" in facts(CRITERIA[criterion]).looks_at:
+    if heads:
+        warn(
+            f"criterion {criterion!r} compares the lines along which activations bend, and heads "
+            f"of attention draw none: groups {heads} stay whole. Others, such as 'lsq' with data= "
+            "or 'magnitude', judge them"
+        )
+    left = [name for name in groups if name not in scores and name not in heads]
+    if left and "images" in known.looks_at:
         warn(
             f"criterion {criterion!r} cannot look at the layers that make or read groups {left}: "
             "they stay whole. A criterion without data, such as 'spline', judges them"
@@ -143,8 +154,13 @@ def group_scores(context: Context, criterion: str) -> Scores:
     return scores
 
 
-def _why_none(criterion: str) -> str:
+def _why_none(criterion: str, heads: bool) -> str:
     looks_at = facts(CRITERIA[criterion]).looks_at
+    if heads:
+        return (
+            ": it compares the lines along which activations bend, and heads of attention draw "
+            "none; take another criterion, such as 'lsq' with data= or 'magnitude'"
+        )
     if looks_at == {"batch norm"}:
         return (
             ": it looks at the scales of batch norms, and none of the layers that can be pruned "

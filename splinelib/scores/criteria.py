@@ -40,10 +40,14 @@ class Facts:
         Some of `LOOKS_AT`.
     source : str
         Where it is from; empty if nobody said.
+    compares_lines : bool
+        Whether it compares the lines along which activations bend. It is not asked about heads of
+        attention, which draw none.
     """
 
     looks_at: frozenset[str] = frozenset()
     source: str = ""
+    compares_lines: bool = False
 
     @property
     def needs_data(self) -> bool:
@@ -61,13 +65,15 @@ class Facts:
         return {"outgoing", "images"} <= self.looks_at
 
 
-def register(name: str, looks_at: Collection[str], source: str) -> Callable:
+def register(
+    name: str, looks_at: Collection[str], source: str, compares_lines: bool = False
+) -> Callable:
     """Put the criterion that is defined below into `CRITERIA`.
 
     Parameters
     ----------
     name : str
-    looks_at, source
+    looks_at, source, compares_lines
         As in `Facts`.
 
     Raises
@@ -87,7 +93,7 @@ def register(name: str, looks_at: Collection[str], source: str) -> Callable:
         check_choice("thing to look at", one, LOOKS_AT)
 
     def put(criterion: Criterion) -> Criterion:
-        criterion.facts = Facts(frozenset(looks_at), source)
+        criterion.facts = Facts(frozenset(looks_at), source, compares_lines)
         CRITERIA[name] = criterion
         return criterion
 
@@ -123,6 +129,9 @@ def bend(context: Context, group: Group) -> Tensor:
     on moments that the weights imply in place of those of data. So one threshold for the whole
     network takes from each group where least is lost. The compensation ``"merge"`` is how the
     others take over. Like `lsq` it takes of the order of U^3 steps for a group of U units.
+
+    Of units that no activation bends, such as heads of attention, the weights imply how large they
+    are, and not how alike: they go by the length of what makes them times that of what reads them.
     """
     return prices(least_squares_order(context.implied_readers(group), group.units))
 
@@ -131,6 +140,7 @@ def bend(context: Context, group: Group) -> Tensor:
     "spline",
     looks_at=["incoming", "batch norm"],
     source="ours, after You et al., TMLR 2022, whose formula was not released",
+    compares_lines=True,
 )
 def spline(
     context: Context,
@@ -181,7 +191,7 @@ def spline(
     return merging_distance(normals, offsets, rho, components)
 
 
-@register("codes", looks_at=["incoming", "images"], source="ours")
+@register("codes", looks_at=["incoming", "images"], source="ours", compares_lines=True)
 def codes(context: Context, group: Group) -> Tensor | None:
     """Share of the data on which a unit's code differs from its closest unit's.
 
@@ -212,7 +222,8 @@ def lsq(context: Context, group: Group) -> Tensor | None:
     The residual is the part of the next layers' outputs that the kept units cannot reproduce, as
     a share of those outputs (`least_squares_order`). One threshold for the whole network
     makes the sum over its groups least for the number of units that go (`prices`). A group whose
-    next layers read no calibration input is left whole.
+    next layers read no calibration input is left whole. Of a unit that is read in several columns,
+    such as a head of attention, all columns go at once: what can the other heads rebuild?
     """
     readers = context.readers(group)
     return prices(least_squares_order(readers, group.units)) if readers else None

@@ -16,7 +16,7 @@ from ..calibration.im2col import CHUNK, output_rows, patches, pixels, rows_shape
 from ..calibration.layer_maps import LayerMap, has_rows, warn_text
 from ..calibration.observing import Call, Outputs, RowSample, observe, rows_needed
 from ..calibration.regression import Moments
-from ..channels.layout import Layout
+from ..channels.layout import Group, Layout
 from ..errors import warn
 from .removal import Removal
 
@@ -79,7 +79,7 @@ def readers(
         with a warning, is one that does not compute its weight times what it reads: it says nothing
         of the units. Where a layer reads more than `MAX_COLUMNS` columns of a group,
         the columns of one unit are taken as repeated observations of it, which leaves
-        correlations between kernel taps out.
+        correlations between kernel taps out; those of heads of attention are kept apart.
     """
     modules = dict(model.named_modules())
     names = {member.module for group in layout.groups.values() for member in group.consumers}
@@ -87,7 +87,7 @@ def readers(
     watched = {name: watcher for name, watcher in watched.items() if name in names}
     for group in layout.groups.values():
         for member in group.consumers:
-            watched[member.module].follow(group.name, member.indices)
+            watched[member.module].follow(group, member.indices)
     observe(
         model,
         data,
@@ -111,6 +111,7 @@ class _Watch:
     def __init__(self, layer: nn.Module, images: int, seed: int):
         self.layer, self.sample = layer, RowSample(images, rows_needed(layer), seed)
         self.channels: dict[str, Tensor] = {}
+        self.heads: set[str] = set()
         self.moments: dict[str, Moments] = {}
         self.output = Moments(products=False)
         self.map: LayerMap | None = None
@@ -121,9 +122,11 @@ class _Watch:
         """Whether rows were seen, and the layer is a linear map of all of them."""
         return self.map is not None and not self.unknown
 
-    def follow(self, group: str, indices: Tensor) -> None:
-        self.channels[group] = indices.to(self.layer.weight.device)
-        self.moments[group] = Moments()
+    def follow(self, group: Group, indices: Tensor) -> None:
+        self.channels[group.name] = indices.to(self.layer.weight.device)
+        self.moments[group.name] = Moments()
+        if group.heads:
+            self.heads.add(group.name)
 
     def look(self, call: Call) -> None:
         if not has_rows(call.layer, call.output):
@@ -155,7 +158,12 @@ class _Watch:
                     self.moments[group].add(self._columns(patch, group))
 
     def _is_wide(self, group: str) -> bool:
-        """Whether kernel taps and columns of one unit are taken as observations of it."""
+        """Whether kernel taps and columns of one unit are taken as observations of it.
+
+        Those of a head never are: each of its columns says something else.
+        """
+        if group in self.heads:
+            return False
         taps = self.layer.weight[0, 0].numel()
         return self.channels[group].numel() * taps > MAX_COLUMNS
 
