@@ -97,7 +97,7 @@ def vision_transformer(
 ) -> VisionTransformer:
     """Vision transformer (Dosovitskiy et al., ICLR 2021) whose blocks have ReLU instead of GELU.
 
-    At the size of CIFAR: 0.43 M parameters and 7.1 M multiply-accumulates.
+    At the size of CIFAR: 0.43 M parameters and 7.3 M multiply-accumulates.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ def test_published_sizes_at_cifar():
     model = models.vision_transformer()
     assert sum(p.numel() for p in model.parameters()) == 425_994
     macs = cost.forward_flops(model, torch.zeros(1, 3, 32, 32)) / 2
-    assert macs == pytest.approx(7.1e6, rel=0.01)
+    assert macs == pytest.approx(7.3e6, rel=0.01)
 
 
 def test_attention_is_a_softmax_over_the_tokens():
