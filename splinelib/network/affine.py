@@ -83,8 +83,10 @@ def affine_map(model: nn.Module, x: Tensor, smooth: str = "raise") -> tuple[Tens
         output = graph.replay(point * 1, lambda activation, z: activation.linearised(*z)).flatten()
         _check_same(output.detach(), truth)
         rows = [
-            torch.autograd.grad(output[c], point, retain_graph=True, materialize_grads=True)[0]
-            for c in range(len(output))
+            torch.autograd.grad(entry, point, retain_graph=True, materialize_grads=True)[0]
+            if entry.requires_grad  # else everything that it follows from is held
+            else torch.zeros_like(point)
+            for entry in output
         ]
     A = torch.stack(rows).flatten(1).detach()
     return A, output.detach() - A @ point.detach().flatten()
