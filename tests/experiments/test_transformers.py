@@ -90,7 +90,7 @@ def test_a_head_that_another_repeats_is_not_lost(small):
     context = context_for(model, images, None, 0, None)
     (group,) = [g for g in context.layout.groups.values() if g.heads]
     lost = transformers.lost_with_heads(context, group)
-    assert lost[:2].max() < 1e-3 < 1e-2 < lost[2:].min()
+    assert lost[:2].max() < 0.005 and lost[2:].min() > 0.05  # but for the ridge of the fit
 
 
 def test_the_gap_is_that_of_the_jacobian():
