@@ -564,6 +564,7 @@ PRUNABLE = {
         lambda: dense(nn.LayerNorm(32, elementwise_affine=False)),
         *(rows(16), {"0": 32, "2": 12}),
     ),
+    "attention": (Attention, rows(7, 8), {"a": 16, "m.in_proj": 4, "up": 40}),
     "stream behind layer norms": (NormedStream, rows(5, 8), {"a": 16, "up": 40}),
     "blurred row by row": (
         lambda: RowByRow(lambda x: F.conv2d(x, torch.ones(1, 1, 3, 3) / 9, padding=1)),
@@ -635,15 +636,6 @@ FIXED = {
         *("c2.0", "joined with channels that no prunable layer makes"),
     ),
     "gram": (Gram, maps(), {"first": 6}, "a", "tied to each other"),
-    "attention": (
-        *(
-            Attention,
-            rows(7, 8),
-            {"up": 40},
-            "a",
-            "in 'm' (MultiheadAttention) works on whole heads",
-        ),
-    ),
     "recurrent": (Recurrent, rows(5, 8), {"b": 10}, "a", "'r' (LSTM)"),
     "numpy": (ThroughNumpy, rows(8), {"a": 24}, "b", "no layer reads it"),
     "filled in place": (FillsInPlace, rows(8), {"mid": 12}, "a", "to a fixed place"),

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from .attention import closed, opened
 from .axes import tensors_of_role
 from .norms import MIXING
-from .surgery import duplicate
+from .surgery import duplicate, shell
 
 
 @torch.no_grad()
@@ -41,8 +42,8 @@ def filled(small: nn.Module, dense: nn.Module) -> nn.Module:
             f"the pruned network {why}: give what shrink or prune made of this model, or a network "
             "of the same shape"
         )
-    result = duplicate(dense)
-    parts = dict(small.named_modules())
+    result = opened(duplicate(dense))
+    parts = dict(opened(shell(small)).named_modules())
     for name, module in result.named_modules():
         sides = record["kept"].get(name, {})
         if isinstance(module, MIXING) and sides:
@@ -52,7 +53,7 @@ def filled(small: nn.Module, dense: nn.Module) -> nn.Module:
         if name in record["added_biases"]:
             module.bias = nn.Parameter(module.weight.new_zeros(len(module.weight)))
         _fill(module, parts[name], sides)
-    return result
+    return closed(result)
 
 
 def _fill(module: nn.Module, part: nn.Module, sides: Mapping[str, Tensor]) -> None:

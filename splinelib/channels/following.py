@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ..network.inputs import Inputs
 from ..network.outputs import is_wrapped, tensors_of
 from . import rules
+from .attention import original_kind
 from .axes import is_layer, role_of
 from .calls import Call, tensors_among
 from .fields import Field, Ties, along
@@ -162,7 +163,7 @@ class _Follower(TorchDispatchMode):
 
     def _where(self) -> str:
         name, module = self.stack[-1] if self.stack else ("", None)
-        return f"{name!r} ({type(module).__name__})" if name else "the model's own forward"
+        return f"{name!r} ({original_kind(module).__name__})" if name else "the model's own forward"
 
 
 @contextlib.contextmanager

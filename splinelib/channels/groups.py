@@ -21,6 +21,7 @@ from ..errors import PruningError, warn
 from ..network.inputs import Inputs, example_inputs, lively
 from ..network.modes import check_weights, evaluating
 from ..network.surroundings import undisturbed
+from .attention import opened
 from .axes import is_layer
 from .following import Followed, follow
 from .layout import Layout
@@ -38,7 +39,12 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     Every position of every tensor of a run carries the channel that made it; what moves positions
     moves them, what combines tensors ties them, and what mixes channels fixes the units that it
     mixes. Channels of one block of a grouped convolution form one unit, so that any set of units
-    can go and a ratio can be honoured to the unit. The result is tried out: half of the units of
+    can go and a ratio can be honoured to the unit. So do the queries, keys and values of a head of
+    attention, which go with the columns that read the head: the network has to work out how many
+    heads there are from its weights. `torch.nn.MultiheadAttention`, whose input layer is then
+    called ``in_proj``, and the attention of torchvision's Swin are taken as if they did. Where
+    what is left of one fits its class it comes back as that, else as a module of ours that computes
+    the same (`attention`). The result is tried out: half of the units of
     every group are removed from a copy, and then the others; what does not give what masking
     gives, layer by layer, is left alone. Whatever stays is listed in ``Layout.fixed``, with the
     operation or the reason.
@@ -79,7 +85,7 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     check_weights(model)
     _check_prunable(model)
     inputs = _inputs(model, example)
-    scratch = shell(model)
+    scratch = opened(shell(model))
     with evaluating(scratch), _eagerly():
         followed = _followed(scratch, inputs)
         if followed.emptied:  # more rows may reach what two do not

@@ -65,7 +65,11 @@ def nothing(call: Call) -> None:
 
 
 def move(call: Call) -> None:
-    for item in call.of(call.input):
+    _move(call, call.of(call.input))
+
+
+def _move(call: Call, fields: Sequence[Field]) -> None:
+    for item in fields:
         moved = _moved(call, item.labels)
         for index, labels in enumerate(moved):
             call.made.setdefault(index, []).append(field(labels))
@@ -322,12 +326,15 @@ def index(call: Call) -> None:
             width = index.ndim if index is not None and index.dtype == torch.bool else 1
             axes |= set(range(axis, axis + width)) if index is not None else set()
             axis += width
+    passed = []
     for item in call.of(call.input):
-        if item.axes & axes:
+        if item.axes & axes:  # where they go to, any of them may stand beside others: no unit does
             call.mixes(item, "picks its channels by their number")
+        else:
+            passed.append(item)
     for item in (f for t in call.tensors[1:] for f in call.of(t)):
         call.mixes(item)
-    move(call)
+    _move(call, passed)
 
 
 def copy(call: Call) -> None:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ..archives import read_tensors, write_tensors
 from ..errors import DamagedFile
 from ..schemas import mismatches
-from .surgery import cut_copy
+from .attention import closed, opened
+from .surgery import cut_copy, shell
 
 _FORMAT, _VERSION = "splinelib pruned network", 1
 _REMEDY = "Prune and save the network again."
@@ -44,7 +45,7 @@ def remembered(
     """
     before = getattr(model, "pruning_record", None)
     if before is None:
-        state = model.state_dict(keep_vars=True)
+        state = closed(shell(model)).state_dict(keep_vars=True)
         shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
         return {"kept": kept, "shapes": shapes, "added_biases": [*added_biases]}
     merged = {name: dict(sides) for name, sides in before["kept"].items()}
@@ -123,12 +124,12 @@ def from_pruned_state(make_dense_model: Callable[[], nn.Module], saved: object, 
     _check_dense(model, saved["shapes"], "make_dense_model() does not make", path)
     _check_dtypes(model, saved["state"], path)
     try:
-        model = cut_copy(model, saved["kept"])
+        model = cut_copy(opened(shell(model)), saved["kept"])
         modules = dict(model.named_modules())
         for name in saved["added_biases"]:
             weight = modules[name].weight
             modules[name].bias = nn.Parameter(weight.new_zeros(len(weight)))
-        model.load_state_dict(saved["state"])
+        closed(model).load_state_dict(saved["state"])
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise DamagedFile(
             f"{path} does not fit together ({str(error).splitlines()[0]}). {_REMEDY}"
@@ -169,7 +170,7 @@ def rewind(pruned: nn.Module, dense: nn.Module) -> nn.Module:
     """
     record = _record_of(pruned, "rewind")
     _check_dense(dense, record["shapes"], "dense is not", "the pruned network")
-    ticket = cut_copy(dense, record["kept"])
+    ticket = closed(cut_copy(opened(shell(dense)), record["kept"]))
     ticket.pruning_record = {**record, "added_biases": []}
     return ticket
 

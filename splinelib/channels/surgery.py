@@ -27,6 +27,8 @@ _REGISTERED = ("_parameters", "_buffers", "_modules")
 # What is never copied, and what is copied by making another one where it is empty.
 _ATOMS = frozenset({type(None), bool, int, float, str, torch.dtype, torch.Size})
 _CONTAINERS = frozenset({dict, OrderedDict, list, set})
+# What modules call the number of channels that parameters of their own have.
+_WIDTHS = ("hidden_dim", "embed_dim", "dim")
 
 
 def dropped_channels(layout: Layout, masks: dict[str, Tensor]) -> dict[tuple[str, str], Tensor]:
@@ -158,10 +160,12 @@ def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
     _resize_all(model, kept, before)
 
 
-def _sides(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict[str, int]:
-    """How many channels these modules have."""
+def _sides(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, int]]:
+    """How many channels these sides of modules have."""
     modules = dict(model.named_modules())
-    return {name: side(modules[name], next(iter(sides))) for name, sides in kept.items()}
+    return {
+        name: {role: side(modules[name], role) for role in sides} for name, sides in kept.items()
+    }
 
 
 @torch.no_grad()
@@ -176,7 +180,7 @@ def _cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> dict[int, Tens
 
 
 def _resize_all(
-    model: nn.Module, kept: dict[str, dict[str, Tensor]], before: dict[str, int]
+    model: nn.Module, kept: dict[str, dict[str, Tensor]], before: dict[str, dict[str, int]]
 ) -> None:
     modules = dict(model.named_modules())
     for name, sides in kept.items():
@@ -312,17 +316,20 @@ def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Te
     return result
 
 
-def _resize(module: nn.Module, sides: dict[str, Tensor], before: int) -> None:
+def _resize(module: nn.Module, sides: dict[str, Tensor], before: dict[str, int]) -> None:
     """Bring a module's own record of its size up to date; it had so many channels before."""
     if isinstance(module, MIXING) and "channel" in sides:
-        resize(module, sides["channel"], before)
+        resize(module, sides["channel"], before["channel"])
         return
     for role, indices in sides.items():
-        _resize_side(module, role, len(indices))
+        _resize_side(module, role, len(indices), before[role])
 
 
-def _resize_side(module: nn.Module, role: str, size: int) -> None:
-    if ":" in role:  # a parameter of its own, of which nobody knows who else counts it
+def _resize_side(module: nn.Module, role: str, size: int, before: int) -> None:
+    if ":" in role:  # a parameter of its own: that a width so named means it, the trial shows
+        for key in _WIDTHS:
+            if vars(module).get(key) == before:
+                setattr(module, key, size)
         return
     if isinstance(module, nn.Linear):
         setattr(module, "in_features" if role == "in" else "out_features", size)

@@ -86,10 +86,10 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
 
 
 def _stays(group: Group, why: str, fixed: dict[str, str]) -> None:
-    """All layers that make the group's units are fixed; a first reason stands."""
+    """All whose parameters make the group's units are fixed; a first reason stands."""
     for member in group.members:
-        if member.role == "out":
-            fixed.setdefault(member.module, why)
+        if member.role == "out" or ":" in member.role:
+            fixed.setdefault(member.module or "the model", why)
 
 
 def is_random(model: nn.Module, inputs: Inputs) -> bool:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from .attention import original_kind
 from .axes import is_layer
 from .following import Block, Followed
 from .layout import Group, Member
@@ -70,7 +71,7 @@ def groups_of(followed: Followed, modules: dict[str, nn.Module]) -> tuple[dict, 
         while name in groups:
             name, k = f"{group.name}#{k}", k + 1
         groups[name] = replace(group, name=name)
-    for name, why in _others(followed, modules).items():
+    for name, why in _others(followed, modules, groups).items():
         fixed.setdefault(name, why)
     return groups, fixed
 
@@ -158,19 +159,22 @@ def _judged(block: Block, followed: Followed, modules: dict[str, nn.Module]) -> 
     return name in followed.order and not turned
 
 
-def _others(followed: Followed, modules: dict[str, nn.Module]) -> dict[str, str]:
-    """Modules with weights of their own that are no layers, and layers that did not run."""
+def _others(
+    followed: Followed, modules: dict[str, nn.Module], groups: dict[str, Group]
+) -> dict[str, str]:
+    """Modules with weights of their own that no group cuts, and layers that did not run."""
     seen = {name for name, _ in followed.blocks}
+    cut = {(m.module, m.role.split(":")[0]) for group in groups.values() for m in group.members}
     others = {}
     for name, module in modules.items():
-        wide = any(parameter.ndim > 1 for parameter in module.parameters(recurse=False))
-        if not wide:
+        own = module.named_parameters(recurse=False)
+        if not any(tensor.ndim > 1 and (name, key) not in cut for key, tensor in own):
             continue
         if is_layer(module):
             if name not in seen:
                 others[name] = "it does not run"
         else:
-            kind = type(module).__name__
+            kind = original_kind(module).__name__
             others[name or "the model"] = (
                 f"its weights are those of a {kind}: only the rows of convolutions and linear "
                 "layers are pruned"

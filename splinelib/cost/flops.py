@@ -101,17 +101,16 @@ def _encoder_layer(source: Tensor, embed_dim, num_heads, qkv: Tensor, *rest, **s
     return _attention(source, source, source, embed_dim, num_heads, qkv) + layers
 
 
-_ATEN = torch.ops.aten
-# Fused operations of which PyTorch knows no formula, or knows it under another name.
+# Operations of ATen of which PyTorch knows no formula, or knows it under another name.
 _ALIKE = {
-    _ATEN._scaled_dot_product_flash_attention_for_cpu: _ATEN._scaled_dot_product_flash_attention,
-    _ATEN._scaled_dot_product_flash_attention_for_cpu_backward: (
-        _ATEN._scaled_dot_product_flash_attention_backward
+    "_scaled_dot_product_flash_attention_for_cpu": "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_flash_attention_for_cpu_backward": (
+        "_scaled_dot_product_flash_attention_backward"
     ),
 }
 _FUSED = {
-    _ATEN._native_multi_head_attention: _attention,
-    _ATEN._transformer_encoder_layer_fwd: _encoder_layer,
+    "_native_multi_head_attention": _attention,
+    "_transformer_encoder_layer_fwd": _encoder_layer,
 }
 
 
@@ -148,8 +147,11 @@ class FlopCounter(TorchDispatchMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         operation = func._overloadpacket
-        if operation in _FUSED:
-            self.total += _FUSED[operation](*args, **kwargs)
-        elif (formula := flop_registry.get(_ALIKE.get(operation, operation))) is not None:
+        name = operation.__name__
+        if name in _ALIKE:
+            operation = getattr(torch.ops.aten, _ALIKE[name])
+        if name in _FUSED:
+            self.total += _FUSED[name](*args, **kwargs)
+        elif (formula := flop_registry.get(operation)) is not None:
             self.total += formula(*args, **kwargs, out_val=result)
         return result

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..bounds.change import ChangeBound, change_bound
 from ..bounds.units import UNITS
+from ..channels.attention import opened
 from ..channels.filling import filled
 from ..channels.surgery import silenced
 from ..network.surroundings import undisturbed
@@ -83,7 +84,7 @@ def pruning_bound(
     if isinstance(masks, nn.Module):
         second = masks if _shapes(masks) == _shapes(model) else filled(masks, model)
     else:
-        layout = layout_for(model, masks, example)
+        layout = layout_for(opened(model), masks, example)
         second = silenced(model, layout, checked_masks(layout, masks))
     with torch.no_grad():
         return change_bound(

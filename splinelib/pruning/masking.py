@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..calibration.observing import Answers
+from ..channels.attention import closed, opened
 from ..channels.layout import Layout
 from ..channels.saving import remembered
 from ..channels.surgery import cut_copy, dropped_channels, held, kept_channels, silenced
@@ -43,8 +44,8 @@ def apply_masks(
     ValueError
         For masks with unknown names, wrong lengths or an emptied group, or of another model.
     """
-    layout = layout_for(model, masks, example)
-    return silenced(model, layout, checked_masks(layout, masks))
+    layout = layout_for(opened(model), masks, example)
+    return closed(silenced(model, layout, checked_masks(layout, masks)))
 
 
 @undisturbed("model")
@@ -82,8 +83,8 @@ def attach_masks(
     >>> sl.attach_masks(net, masks)[0].weight_mask.sum(1)
     tensor([...])
     """
-    layout = layout_for(model, masks, example)
-    return held(model, layout, checked_masks(layout, masks))
+    layout = layout_for(opened(model), masks, example)
+    return closed(held(model, layout, checked_masks(layout, masks)))
 
 
 @undisturbed("model")
@@ -126,7 +127,7 @@ def shrink(
         for a compensation without the data that it needs.
     """
     compensate = checked_compensation(compensate, data)
-    layout = layout_for(model, masks, example)
+    layout = layout_for(opened(model), masks, example)
     masks = checked_masks(layout, masks)
     data = None if data is None else check_inputs(model, data)
     return compensated(model, layout, masks, data, compensate, seed)
@@ -159,7 +160,7 @@ def compensated(
                 model, layout, kept, made, answers, data, compensate, seed, known
             )
     small.pruning_record = remembered(model, kept, biased)
-    return small
+    return closed(small)
 
 
 def _checked(

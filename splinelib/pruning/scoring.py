@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ..channels.attention import opened
 from ..channels.groups import find_groups
 from ..channels.layout import Layout
 from ..errors import warn
@@ -98,6 +99,7 @@ def context_for(
         check_dtype(model, data)
     if labels is not None:
         labels = _checked_labels(labels, data)
+    model = opened(model)
     if layout is None:
         layout = find_groups(model, data if example is None else example)
     else:
@@ -196,7 +198,7 @@ def common_residual(model: nn.Module, scores: Scores, data: Tensor, seed: int = 
     -------
     Scores
     """
-    layout = layout_for(model, scores, data)
+    layout = layout_for(opened(model), scores, data)
     return residual_scores(Context(model, layout, check_inputs(model, data), seed), scores)
 
 

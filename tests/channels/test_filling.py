@@ -20,6 +20,16 @@ def test_it_computes_what_the_small_one_does(compensate):
     torch.testing.assert_close(whole(x), small(x), atol=1e-4, rtol=1e-4)
 
 
+def test_attention_is_filled_with_silent_heads():
+    torch.manual_seed(0)
+    model = torch.nn.TransformerEncoderLayer(16, 4, 40, batch_first=True).eval()
+    x = torch.randn(3, 5, 16)
+    small = sl.shrink(model, {"self_attn.in_proj": torch.tensor([True, False, False, True])}, x)
+    whole = filled(small, model)
+    assert whole.state_dict().keys() == model.state_dict().keys()
+    torch.testing.assert_close(whole(x), small(x))
+
+
 def test_pruned_twice():
     model = random_network([8, 8])
     once = sl.prune(model, 0.5, "magnitude", example=torch.zeros(1, 2), compensate=False)

@@ -176,7 +176,8 @@ def test_a_zero_head_hides_nothing():
     assert not model[2].weight.any()  # the trial puts values there in a copy
     model = torchvision.models.vit_b_32(weights=None, image_size=32).eval()  # its head is zero
     layout = find_groups(model, images(2, 32))
-    assert all(group.units == 3072 for group in layout.groups.values())
+    units = [group.units for group in layout.groups.values()]
+    assert units == [768, *[12, 3072] * 12]  # the residual stream; heads and units of each block
 
 
 def test_networks_that_cannot_be_copied_name_the_attribute():
