@@ -25,12 +25,19 @@ class Attention(nn.Module):
         self.proj = nn.Linear(heads * size, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        mixed = F.scaled_dot_product_attention(*self._heads(tokens))
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+    def weights(self, tokens: Tensor) -> Tensor:
+        """How much each token reads of each other one, (N, heads, T, T): rows add up to 1."""
+        q, k, _ = self._heads(tokens)
+        return (q @ k.transpose(-1, -2) / self.size**0.5).softmax(-1)
+
+    def _heads(self, tokens: Tensor) -> Tensor:
+        """Queries, keys and values, (3, N, heads, T, size)."""
         rows, length, _ = tokens.shape
         heads = self.qkv.out_features // (3 * self.size)
-        qkv = self.qkv(tokens).view(rows, length, 3, heads, self.size)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(mixed.transpose(1, 2).reshape(rows, length, heads * self.size))
+        return self.qkv(tokens).view(rows, length, 3, heads, self.size).permute(2, 0, 3, 1, 4)
 
 
 class TransformerBlock(nn.Module):

@@ -26,6 +26,7 @@ def test_attention_is_a_softmax_over_the_tokens():
         heads.append(weights @ v[..., head])
     expected = attention.proj(torch.cat(heads, 2))
     torch.testing.assert_close(attention(tokens), expected)
+    torch.testing.assert_close(attention.weights(tokens)[:, 1], weights)
 
 
 def test_heads_are_counted_in_the_weights():
