@@ -20,7 +20,8 @@ class OpenAttention(nn.MultiheadAttention):
     """`torch.nn.MultiheadAttention` of as many heads as its weights have.
 
     It is not made anew: `opened` puts it in the place of torch's. What it computes, and its
-    arguments, are those of torch's.
+    arguments, are those of torch's; the weight and the bias of its input layer are called
+    ``in_proj.weight`` and ``in_proj.bias`` in a state dict.
 
     Attributes
     ----------
@@ -130,7 +131,7 @@ def _can_open(module: nn.Module) -> bool:
     return (
         type(module) is nn.MultiheadAttention
         and "forward" not in vars(module)
-        and module._parameters["in_proj_weight"] is not None
+        and module._parameters.get("in_proj_weight") is not None
         and module.bias_k is None
         and not module.add_zero_attn
     )

@@ -1,8 +1,8 @@
 """Where the channels of a module lie in its tensors.
 
 A role names one side of a module: the rows that make channels (``out``), the columns that read them
-(``in``), the channels of a norm or PReLU (``channel``), or one axis of any other parameter or
-buffer (``scale:0``).
+(``in``), the channels of a norm or PReLU (``channel``), one axis of any other parameter or buffer
+(``scale:0``), or a number by which a module counts heads or their channels (``=num_heads``).
 """
 
 from torch import Tensor, nn
@@ -35,6 +35,8 @@ def role_of(module: nn.Module, key: str, axis: int) -> str | None:
 
 def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:
     """The tensors that a side has a part in, (name, axis) each."""
+    if role[0] == "=":
+        return []
     if ":" in role:
         key, axis = role.rsplit(":", 1)
         return [(key, int(axis))]
@@ -49,6 +51,8 @@ def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:
 
 def side(module: nn.Module, role: str) -> int:
     """Number of channels on one side of a module."""
+    if role[0] == "=":
+        return getattr(module, role[1:])
     for key, axis in tensors_of_role(module, role):
         return getattr(module, key).shape[axis]
     return channels_of(module) if isinstance(module, MIXING) else module.num_features

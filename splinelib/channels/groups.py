@@ -41,7 +41,8 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     mixes. Channels of one block of a grouped convolution form one unit, so that any set of units
     can go and a ratio can be honoured to the unit. So do the queries, keys and values of a head of
     attention, which go with the columns that read the head: the network has to work out how many
-    heads there are from its weights. `torch.nn.MultiheadAttention`, whose input layer is then
+    heads there are from its weights, or to keep their number by a usual name (``num_heads``),
+    which is brought up to date. `torch.nn.MultiheadAttention`, whose input layer is then
     called ``in_proj``, and the attention of torchvision's Swin are taken as if they did. Where
     what is left of one fits its class it comes back as that, else as a module of ours that computes
     the same (`attention`). The result is tried out: half of the units of

@@ -19,7 +19,8 @@ class Member:
         ``"out"``: rows of a convolution or linear layer (for a grouped convolution the
         inputs of the same blocks go with them); ``"in"``: columns of the layer that reads
         the units; ``"channel"``: the channels of a normalisation or PReLU; ``"scale:0"``: axis 0
-        of the module's parameter or buffer ``scale``, and so on for any other.
+        of the module's parameter or buffer ``scale``, and so on for any other; ``"=num_heads"``: a
+        number of the module that counts the units.
     indices : Tensor, shape (U, m), int64
         Row u: the channels of this module that unit u owns.
     judged : bool
@@ -79,8 +80,8 @@ class Layout:
     batch_norms : dict of str to str
         Layer name -> the batch norm that alone reads its output.
     fixed : dict of str to str
-        Layers that are never pruned, and other modules with weights, with the reason. A layer of
-        which only some rows must stay is here and in a group.
+        Layers that are never pruned, and other modules with weights that no group cuts, with the
+        reason. A layer of which only some rows must stay is here and in a group.
     sizes : dict of str to tuple of int
         Shape of each layer's weight, to recognise the model.
     example : Tensor, Inputs or None

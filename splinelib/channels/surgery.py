@@ -326,9 +326,13 @@ def _resize(module: nn.Module, sides: dict[str, Tensor], before: dict[str, int])
 
 
 def _resize_side(module: nn.Module, role: str, size: int, before: int) -> None:
+    if role[0] == "=":
+        setattr(module, role[1:], size)
+        return
     if ":" in role:  # a parameter of its own: that a width so named means it, the trial shows
         for key in _WIDTHS:
-            if vars(module).get(key) == before:
+            value = vars(module).get(key)
+            if type(value) is int and value == before:
                 setattr(module, key, size)
         return
     if isinstance(module, nn.Linear):

@@ -1,5 +1,6 @@
 """From ties between channels to groups of units."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,12 @@ from .attention import original_kind
 from .axes import is_layer
 from .following import Block, Followed
 from .layout import Group, Member
+
+# What modules call the number of their heads, and that of the channels of all heads together.
+_COUNTS = (
+    *("num_heads", "n_heads", "heads", "num_attention_heads", "n_head", "nhead"),
+    *("all_head_size", "attn_dim", "inner_dim"),
+)
 
 
 @dataclass(frozen=True)
@@ -70,10 +77,26 @@ def groups_of(followed: Followed, modules: dict[str, nn.Module]) -> tuple[dict, 
         name, k = group.name, 2
         while name in groups:
             name, k = f"{group.name}#{k}", k + 1
-        groups[name] = replace(group, name=name)
+        members = (*group.members, *_counts(group, modules)) if group.heads else group.members
+        groups[name] = replace(group, name=name, members=members)
     for name, why in _others(followed, modules, groups).items():
         fixed.setdefault(name, why)
     return groups, fixed
+
+
+def _counts(group: Group, modules: dict[str, nn.Module]) -> Iterator[Member]:
+    """Numbers of heads, and of their channels, that the modules around them keep.
+
+    Whether a number so named means these heads, the trial shows.
+    """
+    around = dict.fromkeys(member.module.rpartition(".")[0] for member in group.producers)
+    size = max((member.indices.shape[1] for member in group.consumers), default=1)
+    for name in around:
+        for key in _COUNTS:
+            value = vars(modules[name]).get(key)
+            if type(value) is int and value in (group.units, group.units * size):
+                indices = torch.arange(value).view(group.units, -1)
+                yield Member(name, f"={key}", indices)
 
 
 def _kinds(followed: Followed) -> list[_Kind]:

@@ -2,11 +2,13 @@
 
 import copy
 import io
+import warnings
 
 import pytest
 import torch
 from networks import images, relative_error
 from torch import nn
+from torch.nn.utils import prune
 from torchvision.models import VisionTransformer
 
 import splinelib as sl
@@ -100,6 +102,11 @@ def test_attention_of_another_kind_stays_closed(settings):
     assert type(opened(shell(model))) is nn.MultiheadAttention
 
 
+def test_a_weight_that_a_mask_makes_is_left_to_it():
+    model = prune.random_unstructured(attention(), "in_proj_weight", 0.5)
+    assert type(opened(shell(model))) is nn.MultiheadAttention
+
+
 def test_subclasses_stay_closed():
     class Own(nn.MultiheadAttention):
         pass
@@ -183,6 +190,8 @@ def test_pruned_attention_comes_back_from_a_file_and_is_pruned_again(tmp_path, c
     assert torch.equal(torch.load(io.BytesIO(buffer.getvalue()), weights_only=False)(x), small(x))
     twice = sl.prune(small, 0.5, "magnitude", "layerwise", example=x)
     assert twice.encoder.layers[0].self_attention.num_heads == 1
+    sl.save_pruned(twice, tmp_path / "twice.pt")
+    assert torch.equal(sl.load_pruned(vision_transformer, tmp_path / "twice.pt")(x), twice(x))
 
 
 def test_units_alone_leave_torchs_attention_as_it_is():
@@ -242,7 +251,9 @@ def test_attention_that_stays_says_why():
         def forward(self, x):
             return self.down(self.up(self.attention(x, x, x)[0]).relu())
 
-    layout = find_groups(Extra().eval(), tokens(3, 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layout = find_groups(Extra().eval(), tokens(3, 5))
     assert list(layout.groups) == ["up"]
     assert "not called" in layout.fixed["attention.out_proj"]
     assert "MultiheadAttention" in layout.fixed["attention"]

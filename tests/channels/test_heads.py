@@ -133,6 +133,48 @@ def test_a_number_of_heads_that_is_written_down_keeps_them():
     assert "does not do what masking" in layout.fixed["blocks.0.attention.qkv"]
 
 
+class Counted(SelfAttention):
+    """It keeps numbers, as most attention that people write does."""
+
+    def __init__(self, dim, heads):
+        super().__init__(dim, heads)
+        self.num_heads, self.attn_dim = heads, dim
+
+    def queries_keys_values(self, x):
+        return self.qkv(x).view(*x.shape[:2], 3, self.num_heads, self.size).permute(2, 0, 3, 1, 4)
+
+    def forward(self, x):
+        y = self.attend(*self.queries_keys_values(x)).transpose(1, 2)
+        return self.proj(y.reshape(*x.shape[:2], self.attn_dim))
+
+
+def test_numbers_of_heads_that_a_module_keeps_are_brought_up_to_date(tmp_path):
+    model, x = Transformer(Counted).eval().double(), images(3).double()
+    layout = find_groups(model, x)
+    heads = [name for name, group in layout.groups.items() if group.heads]
+    assert heads == [f"blocks.{b}.attention.qkv" for b in (0, 1)]
+    masks = {name: torch.arange(4) > 0 for name in heads}
+    check_agreement(model, layout, masks, x)
+    small = sl.shrink(model, Masks(masks, layout))
+    assert small.blocks[0].attention.num_heads == 3 and small.blocks[0].attention.attn_dim == 12
+    assert model.blocks[0].attention.num_heads == 4
+    sl.save_pruned(small, tmp_path / "small.pt")
+    again = sl.load_pruned(lambda: Transformer(Counted).double(), tmp_path / "small.pt")
+    assert torch.equal(again.eval()(x), small(x))
+    twice = sl.prune(again, 0.5, "magnitude", "layerwise", example=x)
+    assert twice.blocks[0].attention.num_heads in {1, 2} and twice(x).shape == (3, 5)
+
+
+def test_numbers_that_count_something_else_keep_the_heads():
+    class Scaled(Counted):
+        def forward(self, x):
+            return super().forward(x) * self.num_heads
+
+    layout = find_groups(Transformer(Scaled).eval(), images(2))
+    assert not any(group.heads for group in layout.groups.values())
+    assert "does not do what masking" in layout.fixed["blocks.0.attention.qkv"]
+
+
 def test_a_scale_that_counts_heads_keeps_them():
     class Counting(SelfAttention):
         def forward(self, x):

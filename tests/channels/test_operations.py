@@ -10,6 +10,16 @@ aten = torch.ops.aten
 NAMES = [name for _, names in _TABLES for name in names.split()]
 
 
+def test_fused_attention_of_every_device_has_the_rule_of_heads():
+    names = ("flash_attention", "flash_attention_for_cpu", "efficient_attention")
+    for name in (*names, "cudnn_attention"):
+        operation = getattr(aten, f"_scaled_dot_product_{name}").default
+        assert rule_of(operation) is layer_rules.attention
+        given = {argument.name for argument in operation._schema.arguments}
+        assert given >= {"query", "key", "value"}
+        assert given & {"attn_mask", "attn_bias", "is_causal"}
+
+
 def test_no_operation_has_two_rules():
     assert len(NAMES) == len(set(NAMES))
 

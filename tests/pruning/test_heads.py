@@ -97,16 +97,15 @@ def test_a_ratio_is_honoured_to_the_unit_and_compensation_never_harms(criterion,
     model, x = transformer(), images(128)
     pruner = sl.Pruner(model, data=x)
     for ratio in (0.25, 0.6):
-        smaller = [
-            pruner.prune(ratio, criterion, scope, compensate) for compensate in (False, "refit")
-        ]
+        ways = (False, "refit", "fold")
+        smaller = [pruner.prune(ratio, criterion, scope, compensate) for compensate in ways]
         for small in smaller:
             block = small.blocks[0]
             left = small.positions.shape[2] + block.mlp[0].out_features
             left += block.attention.qkv.out_features // (3 * SIZE)
             assert left == 52 - int(ratio * 52 + 0.5)
-        without, refit = (error(small, model, x) for small in smaller)
-        assert refit <= without
+        without, refit, fold = (error(small, model, x) for small in smaller)
+        assert max(refit, fold) <= without * (1 + 1e-6)
 
 
 def test_layerwise_takes_its_share_of_the_heads():
