@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .. import plotting
+from ..experiments import Ticket
 from ..experiments.transformer_records import NOTHING, PARTS
 from ..plotting import widgets
 from ..plotting.tables import Table
@@ -74,7 +75,7 @@ def against_ratio(study: Study):
         ratios = study.ratios(part)
         series = {
             f"{order}{how}": (ratios, np.transpose([study.test(part, order, r, c) for r in ratios]))
-            for c, how in ((NOTHING, ""), ("refit", " (refit)"))
+            for c, how in ((NOTHING, ""), ("refit", ", refitted"))
             for order in shown(part, c)
         }
         return plotting.accuracy_against(
@@ -147,6 +148,29 @@ def heads_table(study: Study) -> Table:
         ["layer", "best rebuilt", "mean", "worst rebuilt"],
         "What is lost of the attention's output, in % of its square, when a head goes and the "
         f"others are refitted. Mean (least to most) of {len(study.dense)} seeds",
+    )
+
+
+def one_shot_table(record: dict) -> Table:
+    """Accuracy of the dense network of a run after each cut of all its parts at once.
+
+    Parameters
+    ----------
+    record : dict
+        As `experiments.oneshot.read` gives it.
+    """
+    tests = {(Ticket.of(e).method, e["ratio"]): e["test_accuracy"] for e in record["entries"]}
+    ratios = sorted({ratio for _, ratio in tests})
+    rows = [
+        [wording.in_tables(method), *(100 * tests[method, ratio] for ratio in ratios)]
+        for method in dict.fromkeys(method for method, _ in tests)
+    ]
+    return wording.table(
+        rows,
+        ["method", *(f"{ratio:.0%} gone" for ratio in ratios)],
+        f"Test accuracy in % of {record['name']}, {100 * record['dense_accuracy']:.1f} before; "
+        "units, heads and stream under one threshold, nothing trained afterwards. One seed",
+        format=["{}", *["{:.1f}"] * len(ratios)],
     )
 
 

@@ -1,7 +1,7 @@
 """Pruned transformers as the chapter shows them."""
 
 import pytest
-from recorded import vit_record
+from recorded import one_shot, record, vit_record
 from shown import rows
 
 from splinelib.exhibits import transformers
@@ -30,6 +30,14 @@ def test_tables_have_a_row_for_each_order_and_for_each_layer():
     assert found[2][1] == "3" and found[2][3] == "12"
 
 
+def test_cuts_of_a_run_have_a_row_for_each_method_and_a_column_for_each_share():
+    cuts = [("lsq", 0.3, 0.5), ("lsq", 0.5, 0.4), ("random+refit", 0.3, 0.2)]
+    made = one_shot(record(), *cuts, ("random+refit", 0.5, 0.1))
+    head, *found = rows(transformers.one_shot_table(made))
+    assert head[1:] == ["30% gone", "50% gone"]
+    assert [row[1:] for row in found] == [["50.0", "40.0"], ["20.0", "10.0"]]
+
+
 def test_a_slider_goes_through_the_parts():
     shown = transformers.against_ratio(Study(vit_record()))
     assert shown.frames == 3
@@ -50,10 +58,10 @@ def told(**change) -> dict[str, bool]:
         kind = part if compensate == "nothing" else f"{part} {compensate}"
         return 0.9 - (points[kind] + more.get((part, order, compensate), 0.0)) / 100
 
-    record = vit_record(accuracy, change.pop("lost", lambda layer, head: 0.19 - 0.04 * layer))
-    for entry in record["maps"]:
+    made = vit_record(accuracy, change.pop("lost", lambda layer, head: 0.19 - 0.04 * layer))
+    for entry in made["maps"]:
         entry["gap"] = [change.get("gap", 0.85)] * 3
-    return dict(transformers.claims(Study(record)))
+    return dict(transformers.claims(Study(made)))
 
 
 def test_claims_hold_of_a_record_like_the_real_one():
