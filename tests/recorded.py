@@ -9,7 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from splinelib import experiments
-from splinelib.experiments import truncated_orders, truncation_records, truncations
+from splinelib.experiments import (
+    transformer_records,
+    transformers,
+    truncated_orders,
+    truncation_records,
+    truncations,
+)
 from splinelib.scores.truncation import BY
 
 ACCURACY, COST, SECONDS = 0.9, 1.0, 60.0
@@ -318,4 +324,47 @@ def routes_record(accuracy=None, seconds=None, seeds: int = 3) -> dict:
             for way, width in kinds
         ],
         "provenance": PROVENANCE,
+    }
+
+
+def vit_record(accuracy=None, lost=None, seeds: int = 3, settled: int | None = 12) -> dict:
+    """A record of pruned transformers, as `experiments.transformers` makes them.
+
+    Parameters
+    ----------
+    accuracy : callable, optional
+        ``accuracy(part, order, ratio, compensate)``; the seeds are a thousandth apart.
+    lost : callable, optional
+        ``lost(layer, head)``.
+    seeds : int
+    settled : int or None
+        Epoch at which the codes of each settled.
+    """
+    accuracy, lost = accuracy or (lambda *_: 0.5), lost or (lambda *_: 0.3)
+
+    def over(value: float) -> list[float]:
+        return [value + 0.001 * seed for seed in range(seeds)]
+
+    about = [
+        (part, order, ratio, compensate)
+        for part, (orders, ratios) in transformers.ORDERS.items()
+        for order in orders
+        for ratio in ratios
+        for compensate in transformer_records.COMPENSATIONS
+    ]
+    keys = ("part", "order", "ratio", "compensate")
+    return {
+        **{"schema": 1, "kind": "vit", "name": "digits", "command": "python -m splinelib vit"},
+        "settings": {"width": 0.25, "epochs": 20, "seeds": seeds},
+        **{"dense": over(0.9), "settled": [settled] * seeds},
+        "entries": [
+            dict(zip(keys, key, strict=True)) | {"test": over(accuracy(*key))} for key in about
+        ],
+        "maps": [{"when": when, "gap": over(0.8)} for when in transformer_records.WHEN],
+        "heads": [
+            {"layer": layer, "head": head, "lost": over(lost(layer, head))}
+            for layer in (1, 2, 3)
+            for head in (1, 2, 3, 4)
+        ],
+        **{"seconds": 900.0, "provenance": PROVENANCE},
     }

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NotPiecewiseAffine
+from ..network.frozen import check_smooth
 from ..network.layers import layers_of
 from ..network.modes import check_weights, evaluating
 from ..network.overflow import holds_nan, overflow
@@ -101,8 +102,7 @@ class _Run:
 
     def __init__(self, model: nn.Module, example: Tensor, smooth: str, autocast):
         graph = record(model, example, smooth)
-        if smooth == "raise":
-            graph.check_piecewise_affine()
+        check_smooth(graph, smooth)
         layers = layers_of(graph)
         if not layers:
             raise ValueError(
@@ -127,7 +127,7 @@ class _Run:
         self._rows = [rows / graph.rows for (rows,) in leading]
         # what was left out may look at other inputs, and low precision rounds a batch otherwise
         low = autocast is not None or example.dtype in {torch.float16, torch.bfloat16}
-        self._checked = smooth != "raise" or low
+        self._checked = smooth in {"sign", "ignore"} or low
         self._pools = [
             n is not None and n.activation.pool is not None and not n.several for n in nodes
         ]
@@ -340,8 +340,10 @@ def region_codes(
         moved to the model's device.
     batch_size : int
         Inputs per forward pass.
-    smooth : {"raise", "sign", "ignore"}
-        As in `spline_layers`.
+    smooth : {"raise", "freeze", "sign", "ignore"}
+        As in `spline_layers`. With ``"freeze"`` a code names a region of the map that the network
+        is when attention, norms and gates are held where that input puts them: two inputs of one
+        code may still have other weights of attention, and so other maps.
     autocast : torch.dtype, optional
         Run the model in this precision, ``torch.bfloat16`` say; its weights stay as they are.
 
@@ -352,7 +354,7 @@ def region_codes(
     Raises
     ------
     NotPiecewiseAffine
-        If the model is not piecewise affine and ``smooth="raise"``, or may not be: a number
+        If the model is not piecewise affine, in a way that `smooth` allows, or may not be: a number
         leaves torch, a branch or a mask depends on the input, inputs of a batch look at each
         other. The message names module, operation and remedy.
     TypeError

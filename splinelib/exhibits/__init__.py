@@ -10,11 +10,12 @@ Which records: `choosing`; how they are written: `wording`. Early birds: `pace`,
 `draws`, `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`.
 Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Ways to a small
 network: `starts`, `start_lines`, of a maximum of lines `fits`. After a PCA: `pca`. One of several
-networks for each input: `routes`. Networks of others: `networks`. The front page: `verdicts`. How
-they were made: `runs`, `sheets`.
+networks for each input: `routes`. Of transformers: `attention`, `transformers`. Networks of
+others: `networks`. The front page: `verdicts`. How they were made: `runs`, `sheets`.
 """
 
 from . import (
+    attention,
     bargains,
     choosing,
     claims,
@@ -40,6 +41,7 @@ from . import (
     starts,
     streams,
     tickets,
+    transformers,
     units,
     verdicts,
     watching,
@@ -47,6 +49,7 @@ from . import (
 )
 
 __all__ = [
+    "attention",
     "bargains",
     "choosing",
     "claims",
@@ -72,6 +75,7 @@ __all__ = [
     "starts",
     "streams",
     "tickets",
+    "transformers",
     "units",
     "verdicts",
     "watching",

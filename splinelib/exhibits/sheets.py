@@ -107,6 +107,20 @@ def of_routes(record: dict) -> Sheet:
     return _sheet(record, "routes", facts, [record["provenance"]])
 
 
+def of_vit(record: dict) -> Sheet:
+    """The sheet of pruned transformers.
+
+    Parameters
+    ----------
+    record : dict
+        As `transformer_records.records` gives them.
+    """
+    networks, ways = len(record["dense"]), len(record["entries"])
+    minutes = record["seconds"] / 60
+    facts = {"pruned": f"{networks} transformers in {ways} ways each, {minutes:.0f} minutes"}
+    return _sheet(record, "vit", facts, [record["provenance"]])
+
+
 def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
     anchor = wording.anchor(record["name"], kind)
     facts = {**facts, **origin(origins)}
@@ -128,7 +142,7 @@ def download(record: dict, kind: str = "record") -> str:
     Parameters
     ----------
     record : dict
-    kind : {"record", "oneshot", "starts", "pca", "routes"}
+    kind : {"record", "oneshot", "starts", "pca", "routes", "vit"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"

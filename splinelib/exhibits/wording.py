@@ -21,6 +21,7 @@ _PROPER = {
     "preresnet20": "PreResNet-20",
     "resnet18": "ResNet-18",
     "resnet50": "ResNet-50",
+    "vit": "ViT",
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
     "imagenet": "ImageNet",

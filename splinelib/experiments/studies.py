@@ -15,6 +15,8 @@ from . import (
     start_images,
     start_records,
     starts,
+    transformer_records,
+    transformers,
     truncation_records,
     truncations,
 )
@@ -100,6 +102,18 @@ def _routes(options: argparse.Namespace) -> dict:
     return routes.compare(seeds=options.seeds, name=options.name, folder=options.folder)
 
 
+def _arguments_of_vit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=int, default=transformers.SEEDS, help="networks")
+    parser.add_argument("--width", type=float, default=transformers.WIDTH, help="of their tokens")
+    parser.add_argument("--epochs", type=int, default=transformers.EPOCHS, help="of training")
+    parser.add_argument("--name", default="digits", help="name of the record")
+
+
+def _vit(options: argparse.Namespace) -> dict:
+    told = {part: getattr(options, part) for part in ("seeds", "width", "epochs", "name", "folder")}
+    return transformers.compare(**told)
+
+
 STUDIES = (
     Study(
         "starts",
@@ -127,5 +141,14 @@ STUDIES = (
         _arguments_of_routes,
         _routes,
         route_records,
+    ),
+    Study(
+        "vit",
+        "prune units, heads and the residual stream of transformers for digits",
+        "Train small vision transformers on digits and prune each of their parts in the orders of "
+        "several criteria, with a refit and without.",
+        _arguments_of_vit,
+        _vit,
+        transformer_records,
     ),
 )

@@ -69,7 +69,7 @@ class Watch:
 
     def __call__(self, epoch: int, model: nn.Module) -> dict:
         began = time.perf_counter()
-        codes = region_codes(model, self.probe)
+        codes = region_codes(model, self.probe, smooth="freeze")
         settled = self.detector.update(codes)
         detection = time.perf_counter() - began
         codes.save(self._file(epoch))

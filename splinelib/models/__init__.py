@@ -1,4 +1,4 @@
-"""The networks of the paper, for small images, at any width, and multi-layer perceptrons.
+"""The networks of the paper, for small images, at any width, transformers and perceptrons.
 
 Each is a plain `torch.nn.Module` of standard layers. The convolutional ones follow the code
 family that the paper builds on (network slimming, then Early-Bird Tickets): convolutions without
@@ -19,10 +19,12 @@ from .resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet50
 from .routed import EarlyExit, Routed
 from .spread import spread_lines
 from .vgg import VGG, vgg16
+from .vit import Attention, TransformerBlock, VisionTransformer, vision_transformer
 
 __all__ = [
     "BATCH_NORM_SCALE",
     "VGG",
+    "Attention",
     "BasicBlock",
     "Bottleneck",
     "EarlyExit",
@@ -30,6 +32,8 @@ __all__ = [
     "PreResNet",
     "ResNet",
     "Routed",
+    "TransformerBlock",
+    "VisionTransformer",
     "build",
     "from_json",
     "mlp",
@@ -39,4 +43,5 @@ __all__ = [
     "spread_lines",
     "to_json",
     "vgg16",
+    "vision_transformer",
 ]

@@ -10,6 +10,7 @@ from .perceptron import mlp
 from .preact_resnet import preresnet
 from .resnet import resnet18, resnet50
 from .vgg import vgg16
+from .vit import vision_transformer
 
 
 def build(name: str, dataset: Dataset, width: float = 1.0, seed: int = 0) -> nn.Module:
@@ -19,7 +20,7 @@ def build(name: str, dataset: Dataset, width: float = 1.0, seed: int = 0) -> nn.
     ----------
     name : str
         ``"mlp"`` (two hidden layers of 128 x width), ``"vgg16"``, ``"resnet18"``,
-        ``"resnet50"``, or ``"preresnetDEPTH"`` such as ``"preresnet101"``.
+        ``"resnet50"``, ``"vit"``, or ``"preresnetDEPTH"`` such as ``"preresnet101"``.
     dataset : Dataset
         Gives image shape and classes.
     width : float
@@ -62,4 +63,5 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "vgg16": vgg16,
     "resnet18": resnet18,
     "resnet50": resnet50,
+    "vit": vision_transformer,
 }

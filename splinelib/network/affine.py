@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NotPiecewiseAffine
+from .frozen import frozen
 from .modes import check_weights, evaluating
 from .overflow import overflow
 from .surroundings import undisturbed
@@ -11,7 +12,7 @@ from .trace import record
 
 
 @undisturbed("model")
-def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+def affine_map(model: nn.Module, x: Tensor, smooth: str = "raise") -> tuple[Tensor, Tensor]:
     """The affine map that the network applies to every input of x's region.
 
     With every activation held to its piece at ``x``, the network is affine:
@@ -23,6 +24,10 @@ def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         Any piecewise affine network; run in evaluation mode, given back unchanged.
     x : Tensor, shape (...) or (1, ...)
         One input, with or without a batch dimension of 1, on the model's device.
+    smooth : {"raise", "freeze"}
+        What to do with attention, layer norm, GELU and SiLU: refuse them, or hold at ``x`` the
+        softmax weights, the standard deviations and the gates. Then ``A @ x + b == model(x)``
+        holds at ``x``, and everywhere else for the network with these factors held.
 
     Returns
     -------
@@ -54,6 +59,8 @@ def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     >>> torch.allclose(A @ x + b, net(x[None])[0], atol=1e-5)
     True
     """
+    if smooth not in {"raise", "freeze"}:
+        raise ValueError(f"smooth must be 'raise' or 'freeze', not {smooth!r}")
     check_weights(model)
     parameter = next(model.parameters(), None)
     if not isinstance(x, Tensor) or not x.is_floating_point():
@@ -66,6 +73,7 @@ def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         )
     with evaluating(model), torch.enable_grad():
         point, graph = _record_one(model, x.detach())
+        graph = frozen(graph) if smooth == "freeze" else graph
         graph.check_output()
         truth = _value(model, point)
         if not truth.isfinite().all():
@@ -75,8 +83,10 @@ def affine_map(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         output = graph.replay(point * 1, lambda activation, z: activation.linearised(*z)).flatten()
         _check_same(output.detach(), truth)
         rows = [
-            torch.autograd.grad(output[c], point, retain_graph=True, materialize_grads=True)[0]
-            for c in range(len(output))
+            torch.autograd.grad(entry, point, retain_graph=True, materialize_grads=True)[0]
+            if entry.requires_grad  # else everything that it follows from is held
+            else torch.zeros_like(point)
+            for entry in output
         ]
     A = torch.stack(rows).flatten(1).detach()
     return A, output.detach() - A @ point.detach().flatten()

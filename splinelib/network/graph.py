@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ..errors import NotPiecewiseAffine
 from .activations import Activation
@@ -93,6 +93,7 @@ class Node:
                 args = _with_rows(args, self.rows, rows)
             result = functional(self.func)(*args, **tree_map(fill, self.kwargs))
         results = result if self.several else (result,)
+        results = [value for value in tree_leaves(results) if isinstance(value, Tensor)]
         for index, value in zip(self.outputs, results, strict=True):
             env[index] = value
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .affine_parts import affine_parts, maker_name
+from .frozen import check_smooth
 from .graph import Graph, Node, Value
 from .modes import check_weights
 from .surroundings import undisturbed
@@ -109,10 +110,13 @@ def spline_layers(model: nn.Module, example: Tensor, smooth: str = "raise") -> l
     model : torch.nn.Module
     example : Tensor, shape (N, ...)
         Inputs of the shape, dtype and device that the model takes.
-    smooth : {"raise", "sign", "ignore"}
+    smooth : {"raise", "freeze", "sign", "ignore"}
         What to do with operations that are not piecewise affine (GELU, softmax, a product
-        of two activations): raise, read smooth activations as a cut where their input
-        changes sign, or leave them out.
+        of two activations). ``"raise"``: refuse them. ``"freeze"``: leave out attention, layer
+        norm, GELU and SiLU, with whose factors held at an input the network is piecewise affine
+        (as in `affine_map`), and refuse the rest. ``"sign"``: read smooth activations as a cut
+        where their input changes sign, and leave out the rest with a warning. ``"ignore"``: leave
+        them out.
 
     Returns
     -------
@@ -121,8 +125,8 @@ def spline_layers(model: nn.Module, example: Tensor, smooth: str = "raise") -> l
     Raises
     ------
     NotPiecewiseAffine
-        If ``smooth="raise"`` and an operation is not piecewise affine, or numbers that depend on
-        the input leave torch; it names the module.
+        If an operation is not piecewise affine, or numbers that depend on the input leave torch,
+        and ``smooth`` does not say how to treat it; it names the module.
     TypeError
         For a model whose operations cannot be seen (TorchScript, torch.export).
     ValueError
@@ -137,6 +141,5 @@ def spline_layers(model: nn.Module, example: Tensor, smooth: str = "raise") -> l
     """
     check_weights(model)
     graph = record(model, example, smooth)
-    if smooth == "raise":
-        graph.check_piecewise_affine()
+    check_smooth(graph, smooth)
     return layers_of(graph)

@@ -26,11 +26,11 @@ _AFFINE = _LAYERS | {
     *("half", "bfloat16", "nan_to_num", "alias"),
 }
 # Affine as long as only one operand depends on the input.
-_PRODUCTS = {
+PRODUCTS = {
     *("mul", "rmul", "multiply", "matmul", "rmatmul", "mm", "bmm", "addmm", "einsum", "dot"),
     "baddbmm",
 }
-_QUOTIENTS = {"div", "truediv", "divide", "true_divide"}
+QUOTIENTS = {"div", "truediv", "divide", "true_divide"}
 _DROPOUTS = {
     *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"),
     "feature_alpha_dropout",
@@ -78,6 +78,13 @@ _SIGN = (
     "Pass smooth='sign' to read smooth activations as a cut where their input changes "
     "sign, or smooth='ignore' to leave such operations out of the code."
 )
+
+_FREEZE = "Pass smooth='freeze' to hold what it multiplies by where the input puts it. "
+# Operations of which `frozen` knows what to hold.
+HELD = {
+    *("softmax", "scaled_dot_product_attention", "multi_head_attention_forward", "layer_norm"),
+    *("gelu", "silu"),
+}
 
 
 def where(module: str) -> str:
@@ -172,11 +179,11 @@ def why_not_affine(name: str, module: str, args, kwargs, inputs, depends) -> str
         return not_affine(f"{name!r} with weights that depend on the input", module)
     if name in _AFFINE or name in _DROPOUTS:
         return ""
-    if name in _PRODUCTS and len(inputs) == 1:
+    if name in PRODUCTS and len(inputs) == 1:
         return ""
     rounds = bool(kwargs.get("rounding_mode"))
     divisor = argument(args, kwargs, 1, "other")
-    if name in _QUOTIENTS and len(inputs) == 1 and not rounds and not depends(divisor):
+    if name in QUOTIENTS and len(inputs) == 1 and not rounds and not depends(divisor):
         return ""
     if name in _PLACED:
         names = {"gather": "index", "take_along_dim": "indices", "where": "condition"}
@@ -186,14 +193,14 @@ def why_not_affine(name: str, module: str, args, kwargs, inputs, depends) -> str
             return ""
     if name == "repeat_interleave" and _rows_kept(args, kwargs, depends):
         return ""
-    why = "a product of two values of the network" if name in _PRODUCTS else f"{name!r}"
-    return not_affine(why, module, name in SMOOTH)
+    why = "a product of two values of the network" if name in PRODUCTS else f"{name!r}"
+    remedy = (_FREEZE if name in HELD else "") + (_SIGN if name in SMOOTH else _IGNORE)
+    return not_affine(why, module, remedy)
 
 
-def not_affine(what: str, module: str, smooth: bool = False) -> str:
+def not_affine(what: str, module: str, remedy: str = _IGNORE) -> str:
     """What is said of an operation that is not piecewise affine, or not known to be."""
-    sign = _SIGN if smooth else _IGNORE
-    return f"{where(module)}: {what} is not a piecewise affine operation. {sign}"
+    return f"{where(module)}: {what} is not a piecewise affine operation. {remedy}"
 
 
 def why_no_assignment(module: str, args: tuple, depends) -> str:

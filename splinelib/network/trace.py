@@ -23,6 +23,9 @@ from .modes import evaluating
 from .outputs import tensors_of
 from .recording import Recorder, cutting
 
+# What a caller can say of operations that are not piecewise affine.
+SMOOTHS = ("raise", "freeze", "sign", "ignore")
+
 __all__ = ["Graph", "Interceptor", "Node", "Value", "record"]
 
 
@@ -34,7 +37,7 @@ class Interceptor(TorchFunctionMode):
     handle : callable
         ``handle(activation, inputs)``. Unless it returns None, its result takes the place of the
         call's own.
-    smooth : {"raise", "sign", "ignore"}
+    smooth : {"raise", "freeze", "sign", "ignore"}
         ``"sign"``: smooth activations are handed on too, as a cut at zero.
     """
 
@@ -80,9 +83,9 @@ def record(model: nn.Module, example: Tensor, smooth: str = "raise", rows: int =
         Taken as it is; it comes back in the mode it was in.
     example : Tensor, shape (N, ...)
         One input or more; only the first is used.
-    smooth : {"raise", "sign", "ignore"}
-        What to do with operations that are not piecewise affine: refuse (when a caller
-        checks), read smooth activations as a cut at zero, or leave them out.
+    smooth : {"raise", "freeze", "sign", "ignore"}
+        What to do with operations that are not piecewise affine: ``"sign"`` reads smooth
+        activations as a cut at zero; all others are said to be a problem, for a caller to check.
     rows : int
         How many copies of the input are run. More than one, unless the graph will be run again
         on as many only.
@@ -99,8 +102,8 @@ def record(model: nn.Module, example: Tensor, smooth: str = "raise", rows: int =
         If the model is a script or takes something else than one tensor, or if no tensor that
         it returns was computed from the input.
     """
-    if smooth not in {"raise", "sign", "ignore"}:
-        raise ValueError(f"smooth must be 'raise', 'sign' or 'ignore', not {smooth!r}")
+    if smooth not in SMOOTHS:
+        raise ValueError(f"smooth must be one of {', '.join(map(repr, SMOOTHS))}, not {smooth!r}")
     if not isinstance(example, Tensor) or example.dim() == 0 or example.shape[0] == 0:
         raise ValueError(
             "example must be a tensor of at least one input, shape (N, ...). For a model that "

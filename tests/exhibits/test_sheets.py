@@ -11,6 +11,7 @@ from recorded import (
     routes_record,
     starts_record,
     ticket,
+    vit_record,
 )
 from shown import Elements, rows
 
@@ -124,3 +125,12 @@ def test_other_tables_name_their_sources():
 
 def test_nothing_is_said_in_words():
     assert sheets.nothing()._repr_html_() == "<p>Nothing has been recorded yet.</p>"
+
+
+def test_a_sheet_of_transformers_names_its_file_and_how_many_ways():
+    record = vit_record()
+    seen = Elements(sheets.of_vit(record).markup)
+    assert seen.elements[0] == ("div", {"class": "record", "id": "vit-digits"})
+    assert f"3 transformers in {len(record['entries'])} ways each, 15 minutes" in (
+        sheets.of_vit(record).markup
+    )

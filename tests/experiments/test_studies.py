@@ -3,12 +3,12 @@
 import argparse
 
 import pytest
-from recorded import pca_record, routes_record, starts_record
+from recorded import pca_record, routes_record, starts_record, vit_record
 
 from splinelib.__main__ import main
 from splinelib.experiments.studies import STUDIES
 
-MADE = {"starts": starts_record, "pca": pca_record, "routes": routes_record}
+MADE = {"starts": starts_record, "pca": pca_record, "routes": routes_record, "vit": vit_record}
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
@@ -20,7 +20,8 @@ def test_a_study_puts_its_record_in_words(study, monkeypatch, capsys, tmp_path):
         asked.update(told, folder=folder)
         return MADE[study.name]()
 
-    module = study.make.__globals__[{"pca": "truncations"}.get(study.name, study.name)]
+    makers = {"pca": "truncations", "vit": "transformers"}
+    module = study.make.__globals__[makers.get(study.name, study.name)]
     monkeypatch.setattr(module, "compare", make)
     assert main([study.name, "--seeds", "2", "--folder", str(tmp_path)]) == 0
     assert asked["seeds"] == 2

@@ -7,7 +7,7 @@ import splinelib as sl
 from splinelib import data, models
 
 
-@pytest.mark.parametrize("name", ["mlp", "vgg16", "preresnet20", "resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["mlp", "vgg16", "preresnet20", "resnet18", "resnet50", "vit"])
 @pytest.mark.parametrize("width", [0.05, 0.25, 1.0])
 def test_every_network_takes_digits(name, width):
     digits = data.load("digits")
@@ -16,11 +16,11 @@ def test_every_network_takes_digits(name, width):
     assert outputs.shape == (4, 10) and outputs.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["mlp", "vgg16", "preresnet20", "resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["mlp", "vgg16", "preresnet20", "resnet18", "resnet50", "vit"])
 def test_the_library_finds_the_spline_layers_of_each_network(name):
     digits = data.load("digits")
     model = models.build(name, digits, width=0.25)
-    layers = sl.spline_layers(model, digits.to_float(digits.train_images[:1]))
+    layers = sl.spline_layers(model, digits.to_float(digits.train_images[:1]), smooth="freeze")
     rectifiers = sum(isinstance(module, nn.ReLU) for module in model.modules())
     found = sum(layer.kind == "relu" for layer in layers)
     # A pre-activation block uses its one ReLU module three times.
