@@ -107,6 +107,21 @@ def of_routes(record: dict) -> Sheet:
     return _sheet(record, "routes", facts, [record["provenance"]])
 
 
+def of_slices(record: dict) -> Sheet:
+    """The sheet of local complexity over training.
+
+    Parameters
+    ----------
+    record : dict
+        As `slice_records.records` gives them.
+    """
+    facts = {
+        "counted": f"{len(record['entries'])} times around {record['settings']['points']} points, "
+        f"{len(record['birds'])} seeds in {record['seconds'] / 60:.0f} minutes"
+    }
+    return _sheet(record, "slices", facts, [record["provenance"]])
+
+
 def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
     anchor = wording.anchor(record["name"], kind)
     facts = {**facts, **origin(origins)}
@@ -128,7 +143,7 @@ def download(record: dict, kind: str = "record") -> str:
     Parameters
     ----------
     record : dict
-    kind : {"record", "oneshot", "starts", "pca", "routes"}
+    kind : {"record", "oneshot", "starts", "pca", "routes", "slices"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"

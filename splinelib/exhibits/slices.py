@@ -1,5 +1,7 @@
 """Local complexity over training, dense and pruned at the early bird: figures, tables, claims."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.stats import spearmanr
 
@@ -50,7 +52,7 @@ class Study:
         return np.array([self._entries[s, network, *last]["accuracy"] for s in self.seeds])
 
     def logs(self, network: str, when: str | int, kind: str, radius: float) -> np.ndarray:
-        """Logarithms of the counts of all seeds at an epoch, the early bird or the end, (seeds,)."""
+        """Logarithms of all seeds' counts at an epoch, at the early bird or the end, (seeds,)."""
         at = {BIRD: self.birds, END: dict.fromkeys(self.seeds, self.epochs)}
         epochs = at[when] if when in at else dict.fromkeys(self.seeds, when)
         counts = [self.count(seed, network, epochs[seed], kind, radius) for seed in self.seeds]
@@ -171,4 +173,12 @@ def answers(study: Study, radius: float) -> Table:
         ["points", "dense, bird to end", "by the cut", "pruned, cut to end", "pruned over dense"],
         f"Changes of the regions within {radius:g}, in percent, with 95 % intervals over "
         f"{len(study.seeds)} seeds. The last column divides the third by the first",
+    )
+
+
+def claims(study: Study) -> Iterator[tuple[str, bool]]:
+    """What chapter 17 says in words, and whether the record carries it."""
+    yield (
+        "the early bird comes before the rate falls or with it",
+        all(epoch <= study.falls for epoch in study.birds.values()),
     )
