@@ -26,6 +26,7 @@ _HOMES = {
     "codes.early_bird": ["EarlyBird", "MaskEarlyBird"],
     "geometry.plane": ["Plane"],
     "geometry.partition": ["Partition", "partition"],
+    "geometry.segments": ["Segment", "segment"],
     "geometry.difference": ["Difference", "difference"],
     "channels.groups": ["find_groups"],
     "channels.saving": ["load_pruned", "rewind", "save_pruned"],

@@ -38,6 +38,8 @@ from .geometry.difference import difference as difference
 from .geometry.partition import Partition as Partition
 from .geometry.partition import partition as partition
 from .geometry.plane import Plane as Plane
+from .geometry.segments import Segment as Segment
+from .geometry.segments import segment as segment
 from .network.affine import affine_map as affine_map
 from .network.layers import SplineLayer as SplineLayer
 from .network.layers import spline_layers as spline_layers

@@ -1,4 +1,4 @@
-"""The command line: ``python -m splinelib run``, ``sweep``, ``oneshot`` and ``runs``."""
+"""The command line: ``python -m splinelib run``, ``sweep``, ``oneshot``, ``slice`` and ``runs``."""
 
 import argparse
 import os
@@ -22,8 +22,10 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, leave)
 
 from . import parallel
+from .data.pictures import load_pictures, normalised
 from .errors import SplineError
 from .experiments import oneshot, sweeps
+from .experiments.given import given_network
 from .experiments.protocol import Protocol
 from .experiments.reports import compare, summary
 from .experiments.run_records import read_record, record_files
@@ -98,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_oneshot(actions)
     for study in STUDIES:
         _add_study(actions, study)
+    _add_slice(actions)
     _add_runs(actions)
     return parser
 
@@ -225,6 +228,40 @@ def _add_study(actions, study: Study) -> None:
     parser.set_defaults(action=partial(_study, study))
 
 
+def _add_slice(actions) -> None:
+    parser = actions.add_parser(
+        "slice",
+        help="a page with exact slices through a network, on planes of three images each",
+        description="Make one page with the exact partition of planes through three images each, "
+        "the decision boundary, and what lies on the ways between them.",
+    )
+    parser.add_argument(
+        "network",
+        help="MODULE:FUNCTION that makes it without arguments, such as "
+        "torchvision.models:resnet18, or a .json file of the playground",
+    )
+    parser.add_argument("images", help="a folder of images, or an .npy file whose rows are inputs")
+    parser.add_argument("--out", required=True, help="folder for index.html")
+    parser.add_argument(
+        "--weights", help="a checkpoint, a pruned network or a state_dict; random if not given"
+    )
+    parser.add_argument("--image-size", type=int, help="pixels of a side, for a folder of images")
+    parser.add_argument("--grey", action="store_true", help="one channel in place of three")
+    for option, default in (("mean", 0.0), ("std", 1.0)):
+        parser.add_argument(
+            f"--{option}",
+            type=float,
+            nargs="+",
+            default=[default],
+            help=f"{option} of each channel, for images in 0 .. 1 (default: {default:g})",
+        )
+    parser.add_argument("--slices", type=int, default=3, help="planes at most (default: 3)")
+    parser.add_argument(
+        "--max-regions", type=int, default=250_000, help="of a plane (default: 250000)"
+    )
+    parser.set_defaults(action=_slice)
+
+
 def _add_runs(actions) -> None:
     parser = actions.add_parser(
         "runs",
@@ -274,6 +311,19 @@ def _oneshot(options: argparse.Namespace) -> int:
 
 def _study(study: Study, options: argparse.Namespace) -> int:
     _show(study.records.summary(study.make(options)))
+    return 0
+
+
+def _slice(options: argparse.Namespace) -> int:
+    from .exhibits.galleries import save_gallery  # loads matplotlib
+
+    images, names = load_pictures(options.images, options.image_size, options.grey)
+    model = given_network(options.network, options.weights)
+    page = Path(options.out) / "index.html"
+    normalise = partial(normalised, mean=options.mean, std=options.std)
+    found = save_gallery(page, model, images, names, options.slices, options.max_regions, normalise)
+    counts = ", ".join(f"{len(one.part):,}" for one in found)
+    _show(f"{page}: {len(found)} slices of {counts} regions")
     return 0
 
 

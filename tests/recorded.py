@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from splinelib import experiments
 from splinelib.experiments import (
+    slice_records,
     transformer_records,
     transformers,
     truncated_orders,
@@ -291,6 +292,34 @@ def pca_record(accuracy=None, loud=None, seeds: int = 3, metrics=None, ends=None
         "settings": {"network": "mlp", "width": 1.0, "epochs": 1, "seeds": seeds},
         **{"dense": over(0.9), "orders": orders, "rivals": rivals},
         **{"views": views, "needs": needs, "seconds": 90.0, "provenance": PROVENANCE},
+    }
+
+
+def slices_record(factor=None, seeds: int = 3) -> dict:
+    """A record of local complexity over training, as `experiments.slices` makes them.
+
+    Parameters
+    ----------
+    factor : callable, optional
+        ``factor(network, epoch, kind)`` times 100 regions. Default: one.
+    seeds : int
+    """
+    entries = []
+    for seed in range(seeds):
+        for network, epochs in (("dense", range(5)), ("pruned", range(2, 5))):
+            for epoch in epochs:
+                for kind in slice_records.KINDS:
+                    regions = round(100 * (factor(network, epoch, kind) if factor else 1))
+                    head = {"seed": seed, "network": network, "epoch": epoch, "kind": kind}
+                    head |= {"radius": 0.5, "accuracy": 0.9}
+                    counts = {"regions": [regions, regions + seed], "units": [10, 11]}
+                    entries.append(head | counts)
+    settings = {"points": 2, "epochs": 4, "milestones": [3], "network": "vgg16"}
+    return {
+        **{"schema": 1, "kind": "slices", "name": "digits"},
+        **{"command": "python -m splinelib slices", "settings": settings, "seconds": 60.0},
+        **{"provenance": PROVENANCE, "entries": entries},
+        "birds": [{"seed": s, "epoch": 2, "settled": True} for s in range(seeds)],
     }
 
 

@@ -4,8 +4,8 @@ A model runs on any number of inputs, and the signs of its pre-activations are p
 computed (`extraction` on `packing` and `bits`). The result is a `RegionCodes` (`regioncodes`),
 which counts regions and measures distances, on one process or gathered from several
 (`gathering`). Codes of one epoch after the other say when the partition has settled
-(`early_bird`); `lines` counts the units that tell inputs apart, `clusters`
-groups inputs by their codes. This package uses `network`.
+(`early_bird`); `lines` counts the units that tell inputs apart, `neighbourhoods` those that cut
+the surroundings of an input, `clusters` groups inputs by their codes. This package uses `network`.
 """
 
 from .clusters import code_clusters
@@ -13,6 +13,7 @@ from .early_bird import EarlyBird, MaskEarlyBird
 from .extraction import region_codes
 from .gathering import gather
 from .lines import distinct_lines
+from .neighbourhoods import cutting_units
 from .regioncodes import RegionCodes, distance_matrix
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MaskEarlyBird",
     "RegionCodes",
     "code_clusters",
+    "cutting_units",
     "distance_matrix",
     "distinct_lines",
     "gather",

@@ -88,14 +88,14 @@ def _entries(folder: Path) -> list[Path]:
         ) from error
 
 
-def _image_files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+def image_files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     """The images of a class folder and of the folders in it, also behind links, by name."""
     place = folder.resolve()
     if place in above:
         raise ValueError(f"{folder} is a link to a folder that it lies in. Remove it.")
     for entry in _entries(folder):
         if entry.is_dir():
-            yield from _image_files(entry, (*above, place))
+            yield from image_files(entry, (*above, place))
         elif entry.suffix.lower() in _IMAGE_SUFFIXES:
             yield entry
 
@@ -109,7 +109,7 @@ def _files_by_class(folder: Path, classes: list[str]) -> list[list[Path]]:
     ):
         if wrong:
             raise ValueError(f"{folder} {what}: {_first(wrong)}.")
-    files = [list(_image_files(folder / name)) for name in classes]
+    files = [list(image_files(folder / name)) for name in classes]
     if empty := [name for name, found in zip(classes, files, strict=True) if not found]:
         raise FileNotFoundError(
             f"{folder} holds no images ({', '.join(sorted(_IMAGE_SUFFIXES))}) of {_first(empty)}. "

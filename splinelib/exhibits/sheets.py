@@ -121,6 +121,21 @@ def of_vit(record: dict) -> Sheet:
     return _sheet(record, "vit", facts, [record["provenance"]])
 
 
+def of_slices(record: dict) -> Sheet:
+    """The sheet of local complexity over training.
+
+    Parameters
+    ----------
+    record : dict
+        As `slice_records.records` gives them.
+    """
+    facts = {
+        "counted": f"{len(record['entries'])} times around {record['settings']['points']} points, "
+        f"{len(record['birds'])} seeds in {record['seconds'] / 60:.0f} minutes"
+    }
+    return _sheet(record, "slices", facts, [record["provenance"]])
+
+
 def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
     anchor = wording.anchor(record["name"], kind)
     facts = {**facts, **origin(origins)}
@@ -142,7 +157,7 @@ def download(record: dict, kind: str = "record") -> str:
     Parameters
     ----------
     record : dict
-    kind : {"record", "oneshot", "starts", "pca", "routes", "vit"}
+    kind : {"record", "oneshot", "starts", "pca", "routes", "vit", "slices"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"

@@ -12,6 +12,8 @@ from types import ModuleType
 from . import (
     route_records,
     routes,
+    slice_records,
+    slices,
     start_images,
     start_records,
     starts,
@@ -114,6 +116,15 @@ def _vit(options: argparse.Namespace) -> dict:
     return transformers.compare(**told)
 
 
+def _arguments_of_slices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=int, default=slices.SEEDS, help="networks")
+    parser.add_argument("--name", default="digits", help="name of the record")
+
+
+def _slices(options: argparse.Namespace) -> dict:
+    return slices.compare(seeds=options.seeds, name=options.name, folder=options.folder)
+
+
 STUDIES = (
     Study(
         "starts",
@@ -150,5 +161,14 @@ STUDIES = (
         _arguments_of_vit,
         _vit,
         transformer_records,
+    ),
+    Study(
+        "slices",
+        "count regions around inputs over training, dense and pruned at the early bird",
+        "Train narrow networks on digits, prune a copy of each at the early bird, and count after "
+        "every epoch the regions that discs around training points, test points and noise meet.",
+        _arguments_of_slices,
+        _slices,
+        slice_records,
     ),
 )

@@ -3,10 +3,10 @@
 import numpy as np
 
 from .cutting import cut
-from .indexing import connected
+from .indexing import connected, offsets
 from .interpolation import extended
 from .mesh import Mesh
-from .rounding import tolerance_of, vertex_signs
+from .rounding import UNSURE, tolerance_of, vertex_signs
 from .signs import Signs
 
 
@@ -39,8 +39,11 @@ def decision_segments(
     """
     count = outputs.shape[1]
     if isinstance(classes, str) and classes == "top" and count > 1:
+        mesh, outputs = _undecided(mesh, outputs, sizes)
+        if not len(mesh):
+            return np.empty((0, 2, 2))
         pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
-        return np.concatenate([_top_segments(mesh, outputs, sizes, i, j) for i, j in pairs])
+        return np.concatenate([top_segments(mesh, outputs, sizes, i, j) for i, j in pairs])
     if classes is None and count > 2:
         raise ValueError(
             f"the network has {count} outputs: say which two, classes=(i, j), or 'top'"
@@ -53,7 +56,76 @@ def decision_segments(
     return zero_lines(mesh, outputs, sizes, (i, j))[0]
 
 
-def _top_segments(mesh: Mesh, outputs, sizes, i: int, j: int) -> np.ndarray:
+def _undecided(mesh: Mesh, outputs, sizes) -> tuple[Mesh, np.ndarray]:
+    """The cells on which no output is the largest all over, and the outputs at their vertices."""
+    corners, ptr = mesh.corners(), mesh.ptr
+    cell, mean = mesh.cell_of_entry(), np.add.reduceat(outputs[corners], ptr[:-1], axis=0)
+    at, top = outputs[corners], mean.argmax(1)[cell]
+    lead = at[np.arange(len(at)), top].copy()
+    at[np.arange(len(at)), top] = -np.inf
+    lead -= at.max(1)
+    kept = np.minimum.reduceat(lead, ptr[:-1]) <= UNSURE * tolerance_of(2 * sizes.max())
+    loops, sizes_of = mesh.loops[kept[cell]], np.diff(ptr)[kept]
+    edges, place = np.unique(loops >> 1, return_inverse=True)
+    # the corners of the rectangle stay the first four vertices
+    vertices = np.union1d(np.arange(4), mesh.edges[edges])
+    part = Mesh(
+        mesh.xy[vertices],
+        mesh.drift[vertices],
+        np.searchsorted(vertices, mesh.edges[edges]),
+        mesh.source[edges],
+        2 * place + (loops & 1),
+        offsets(sizes_of),
+    )
+    return part, outputs[vertices]
+
+
+def crossed_edges(part) -> np.ndarray:
+    """Edges over which the decision boundary passes from one region to the next.
+
+    Parameters
+    ----------
+    part : Partition
+
+    Returns
+    -------
+    ndarray of int, shape (K,)
+        Edges at whose ends another output is the largest; of one output, has another sign.
+    """
+    outputs = part.outputs
+    top = outputs.argmax(1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
+    ends = top[part.edges]
+    return np.flatnonzero((ends[:, 0] != ends[:, 1]) & (part.neighbours >= 0).all(1))
+
+
+def turns(part, edges: np.ndarray) -> np.ndarray:
+    """By how much the decision boundary turns at edges over which it passes.
+
+    Parameters
+    ----------
+    part : Partition
+        On a plane with orthonormal coordinates, so that angles are those of the input space.
+    edges : ndarray of int, shape (K,)
+        As `crossed_edges` gives them.
+
+    Returns
+    -------
+    ndarray of float64, shape (K,)
+        In radians, from 0 to pi: between the boundary's normals in the two regions, the normal
+        being the gradient of one of the two largest outputs minus the other.
+    """
+    slopes = part.affine_maps()[0]
+    ends, sides = part.edges[edges], part.neighbours[edges]
+    if slopes.shape[1] == 1:
+        normals = [slopes[side, 0] for side in sides.T]
+    else:
+        one, two = part.outputs[ends].argmax(2).T
+        normals = [slopes[side, one] - slopes[side, two] for side in sides.T]
+    (x0, y0), (x1, y1) = (normal.T for normal in normals)
+    return np.abs(np.arctan2(x0 * y1 - y0 * x1, x0 * x1 + y0 * y1))
+
+
+def top_segments(mesh: Mesh, outputs, sizes, i: int, j: int) -> np.ndarray:
     """Where outputs i and j are equal and no other is larger, (S, 2, 2)."""
     segments, values = zero_lines(mesh, outputs, sizes, (i, j))
     lead = values[:, :, [i]] - np.delete(values, [i, j], axis=2)  # (S, 2, others)

@@ -11,6 +11,10 @@ from .svg import Figure, figure
 
 # Beyond this many regions a partition's fills and lines are pixels inside the SVG.
 _RASTER_REGIONS = 6000
+# Beyond this many their lines would cover everything: a pixel has the colour of the region that
+# its middle lies in.
+_PIXEL_REGIONS = 15_000
+_PIXELS = 640  # along the longer side
 
 
 def partition(
@@ -58,8 +62,10 @@ def draw_partition(
     vertices, edges = np.asarray(part.vertices), np.asarray(part.edges)
     layer_of = np.asarray(part.edge_source)[:, 0]
     raster = len(part) > _RASTER_REGIONS
-    fills = _region_colours(part, color)
-    if fills is not None:
+    fills, pixels = _region_colours(part, color), len(part) > _PIXEL_REGIONS
+    if fills is not None and pixels:
+        _draw_pixels(ax, part, fills)
+    elif fills is not None:
         for fill in np.unique(fills, axis=0):  # one path per colour keeps the file small
             loops = [part.regions[r] for r in np.flatnonzero((fills == fill).all(1))]
             outline = Outline.make_compound_path(
@@ -69,7 +75,7 @@ def draw_partition(
     layers = len(part.layers)
     for layer in range(-1, layers):
         drawn = edges[layer_of == layer]
-        if not len(drawn):
+        if not len(drawn) or (pixels and fills is not None and layer >= 0):
             continue
         style = {"color": palette.muted, "linewidth": 1.0}
         if layer >= 0:
@@ -102,6 +108,19 @@ def draw_partition(
     ax.spines[:].set_visible(False)
     ax.locator_params(nbins=5)
     legend(ax)
+
+
+def _draw_pixels(ax: Axes, part, fills: np.ndarray) -> None:
+    """Every pixel in the colour of the region that its middle lies in."""
+    low, high = np.array(part.domain).T
+    counts = np.ceil(_PIXELS * (high - low) / (high - low).max()).astype(int)
+    x, y = (
+        a + (b - a) * (np.arange(n) + 0.5) / n for a, b, n in zip(low, high, counts, strict=True)
+    )
+    at = part.locate(np.stack(np.meshgrid(x, y), -1).reshape(-1, 2))
+    picture = fills[at].reshape(len(y), len(x), 4)
+    extent = (low[0], high[0], low[1], high[1])
+    ax.imshow(picture, extent=extent, origin="lower", interpolation="none", aspect="equal")
 
 
 def _broken(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from recorded import (
     pca_record,
     record,
     routes_record,
+    slices_record,
     starts_record,
     ticket,
     vit_record,
@@ -78,6 +79,12 @@ def test_a_sheet_of_routes_names_its_file_and_its_seeds():
     seen = Elements(sheets.of_routes(routes_record(seeds=2)).markup)
     assert seen.elements[0] == ("div", {"class": "record", "id": "routes-digits"})
     assert "24 networks of 2 seeds in 1 minutes" in seen.text
+
+
+def test_a_sheet_of_slices_names_its_file_and_its_seeds():
+    seen = Elements(sheets.of_slices(slices_record(seeds=2)).markup)
+    assert seen.elements[0] == ("div", {"class": "record", "id": "slices-digits"})
+    assert "48 times around 2 points, 2 seeds in 1 minutes" in seen.text
 
 
 @pytest.mark.parametrize("kind", ["run", "oneshot"])

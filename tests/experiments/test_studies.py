@@ -3,12 +3,18 @@
 import argparse
 
 import pytest
-from recorded import pca_record, routes_record, starts_record, vit_record
+from recorded import pca_record, routes_record, slices_record, starts_record, vit_record
 
 from splinelib.__main__ import main
 from splinelib.experiments.studies import STUDIES
 
-MADE = {"starts": starts_record, "pca": pca_record, "routes": routes_record, "vit": vit_record}
+MADE = {
+    "starts": starts_record,
+    "pca": pca_record,
+    "routes": routes_record,
+    "vit": vit_record,
+    "slices": slices_record,
+}
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)

@@ -1,13 +1,18 @@
 """Records of studies: read as written, and refused where damaged, whatever the study."""
 
 import pytest
-from recorded import PROVENANCE, pca_record, routes_record, starts_record
+from recorded import PROVENANCE, pca_record, routes_record, slices_record, starts_record
 
 from splinelib.__main__ import main
 from splinelib.errors import DamagedFile
-from splinelib.experiments import route_records, start_records, truncation_records
+from splinelib.experiments import route_records, slice_records, start_records, truncation_records
 
-MADE = {start_records: starts_record, truncation_records: pca_record, route_records: routes_record}
+MADE = {
+    start_records: starts_record,
+    truncation_records: pca_record,
+    route_records: routes_record,
+    slice_records: slices_record,
+}
 
 
 @pytest.fixture(params=MADE, ids=lambda module: module.RECORDS.kind)

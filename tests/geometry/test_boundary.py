@@ -7,10 +7,11 @@ from geometry.checks import OUT, UNIT
 from geometry.oracle import boundary_length
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from networks import integer_networks, network, random_network, whole
+from networks import gaussian, integer_networks, network, random_network, whole
+from torch import nn
 
 import splinelib as sl
-from splinelib.geometry.boundary import join_segments
+from splinelib.geometry.boundary import crossed_edges, join_segments, top_segments, turns
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
@@ -119,3 +120,57 @@ def test_segments_are_joined_at_ends_that_nearly_agree_and_not_at_forks():
     fork = np.array([*path, [(1, 0), (1, 1)]], float)
     assert [len(line) for line in join_segments(fork, 1e-12)] == [2, 2, 2]
     assert join_segments(np.empty((0, 2, 2)), 1e-12) == []
+
+
+def three_classes():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 12), nn.ReLU(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
+    net = net.double()
+    with torch.no_grad():  # near the middle no class leads
+        net[4].weight *= 5
+        net[4].bias -= net(gaussian(200, 2)).mean(0)
+    return net
+
+
+def test_the_top_boundary_is_that_of_all_cells():
+    """Leaving out cells that are decided takes nothing away."""
+    part = sl.partition(three_classes(), ((-4, 4), (-4, 4)))
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    whole = [top_segments(part.mesh, part.outputs, part.output_sizes, *pair) for pair in pairs]
+    found = part.decision_boundary("top")
+    expected = np.concatenate(whole)
+    assert len(found) == len(expected) > 10
+    order = [np.lexsort(s.reshape(len(s), 4).round(9).T) for s in (found, expected)]
+    np.testing.assert_allclose(found[order[0]], expected[order[1]], atol=1e-9)
+
+
+def test_the_boundary_turns_at_edges_that_it_crosses():
+    """|x| - y - 0.5 is zero on a V, which turns by a right angle where x is zero."""
+    first = nn.Linear(2, 3, bias=False)
+    first.weight.data[:] = torch.tensor([[1.0, 0], [-1.0, 0], [0, 1.0]])
+    net = nn.Sequential(first, nn.ReLU(), nn.Linear(3, 1))
+    net[2].weight.data[:] = torch.tensor([[1.0, 1.0, -1.0]])
+    net[2].bias.data[:] = 0.25
+    part = sl.partition(net, ((-1, 1), (0.1, 1)))  # |x| + 0.25 = y
+    edges = crossed_edges(part)
+    assert part.edge_source[edges].tolist() == [[0, 0]]
+    assert turns(part, edges) == pytest.approx([np.pi / 2])
+
+
+def test_every_crossed_edge_has_a_bend_of_the_boundary_on_it():
+    part = sl.partition(three_classes(), ((-4, 4), (-4, 4)))
+    edges, ends = crossed_edges(part), part.decision_boundary("top").reshape(-1, 2)
+    a, b = part.vertices[part.edges[edges]].transpose(1, 0, 2)
+    along = b - a
+    for start, step in zip(a, along, strict=True):
+        off = ends - start
+        t = off @ step / (step @ step)
+        distance = np.hypot(*(off - t[:, None] * step).T)
+        assert ((distance < 1e-9) & (t > 0) & (t < 1)).sum() >= 2  # one segment on either side
+
+
+def test_where_one_class_leads_everywhere_there_is_no_boundary():
+    net = three_classes()
+    net[4].bias.data[0] += 1e4
+    part = sl.partition(net)
+    assert part.decision_boundary("top").shape == (0, 2, 2) and len(crossed_edges(part)) == 0

@@ -63,6 +63,7 @@ CALLS: dict[str, tuple[Callable, Callable]] = {
     "layers": (make, lambda m: [layer.name for layer in sl.spline_layers(m, IMAGES)]),
     "map": (make, lambda m: [*sl.affine_map(m, ONE)]),
     "partition": (flat, lambda m: [sl.partition(m).vertices]),
+    "segment": (flat, lambda m: [sl.segment(m, -FLAT_BOX[0], FLAT_BOX[0]).breakpoints]),
     "difference": (
         flat,
         lambda m: [sl.difference(m, OTHER_FLAT).largest],
