@@ -54,6 +54,7 @@ _PACKAGES = [
     "network",
     "plotting",
     "pruning",
+    "rivals",
     "scores",
     "training",
 ]
