@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from . import (
+    rival_records,
+    rivals,
     route_records,
     routes,
     start_images,
@@ -100,6 +102,18 @@ def _routes(options: argparse.Namespace) -> dict:
     return routes.compare(seeds=options.seeds, name=options.name, folder=options.folder)
 
 
+def _arguments_of_rivals(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--network", choices=truncations.SETTINGS, default="mlp")
+    parser.add_argument("--run", help="take the dense network of this recorded run instead")
+    parser.add_argument("--seeds", type=int, default=rivals.SEEDS, help="networks on digits")
+    parser.add_argument("--name", help="name of the record; the run's, or that of the network")
+
+
+def _rivals(options: argparse.Namespace) -> dict:
+    told = {part: getattr(options, part) for part in ("seeds", "name", "folder")}
+    return rivals.compare(options.network, options.run, **told)
+
+
 STUDIES = (
     Study(
         "starts",
@@ -127,5 +141,14 @@ STUDIES = (
         _arguments_of_routes,
         _routes,
         route_records,
+    ),
+    Study(
+        "rivals",
+        "prune without training as others do and as we do, on the same dense networks",
+        "Prune networks trained on digits, or that of a recorded run, by model folding, neuron "
+        "merging, Gram matrices and our own ways, with batch-norm statistics renewed and without.",
+        _arguments_of_rivals,
+        _rivals,
+        rival_records,
     ),
 )
