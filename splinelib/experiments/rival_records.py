@@ -9,7 +9,7 @@ from .study_records import StudyRecords
 
 DENSE = "dense"
 # Those of others, on the L1 order but for folding, which has none; and ours.
-THEIRS = ("magnitude", "folding", "neuron merging", "GRAIL")
+THEIRS = ("magnitude", "folding", "neuron merging", "neuron merging as coded", "GRAIL")
 OURS = ("bend merged", "lsq refitted", "default without data", "default with data")
 # Those behind which statistics of batch norms are renewed as well.
 RENEWED = (*THEIRS, "bend merged")
@@ -28,7 +28,7 @@ def summary(record: dict) -> str:
         lines[0] += f", dense {mean(dense):.1%}"
     for (way, renewed), by_ratio in found.items():
         told = ", ".join(f"{ratio:.0%}: {mean(right):.1%}" for ratio, right in by_ratio.items())
-        lines.append(printable(f"  {way + (' + renewed' if renewed else ''):<24} {told}"))
+        lines.append(printable(f"  {way + (' + renewed' if renewed else ''):<33} {told}"))
     return "\n".join(lines)
 
 

@@ -86,12 +86,17 @@ def networks(subject: Subject) -> Iterator[tuple[str, bool, float, nn.Module]]:
             "magnitude": lambda masks=masks: shrink(model, masks),
             "folding": lambda ratio=ratio: folding(model, ratio, example, subject.seed),
             "neuron merging": lambda masks=masks: neuron_merging(model, masks),
+            "neuron merging as coded": lambda masks=masks: neuron_merging(
+                model, masks, formula="code"
+            ),
             "GRAIL": lambda masks=masks: gram(model, masks, data),
             "bend merged": lambda ratio=ratio: blind.prune(ratio, "bend", "layerwise", "merge"),
             "lsq refitted": lambda ratio=ratio: seeing.prune(ratio, "lsq", "layerwise", "refit"),
             "default without data": lambda ratio=ratio: blind.prune(ratio),
             "default with data": lambda ratio=ratio: seeing.prune(ratio),
         }
+        if not normed:  # the formula is of batch norms
+            del made["neuron merging as coded"]
         for way, make in made.items():
             small = make()
             yield way, False, ratio, small

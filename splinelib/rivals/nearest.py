@@ -15,17 +15,22 @@ from ..network.surroundings import undisturbed
 from ..pruning.masking import checked_masks, shrink
 from ..pruning.scoring import layout_for
 from ..pruning.selection import Masks
+from ..text import check_choice
 
 # Least cosine at which two units are merged, with a batch norm behind them and without, and the
 # weight of the cosine beside that of the constant that is lost: as the public code runs the paper's
 # experiments.
 COSINE_WITH_NORM, COSINE, WEIGHT = 0.1, 0.45, 0.85
+FORMULAS = ("exact", "code")
 
 
 @undisturbed("model")
 @torch.no_grad()
 def neuron_merging(
-    model: nn.Module, masks: Mapping[str, Tensor], example: Tensor | None = None
+    model: nn.Module,
+    masks: Mapping[str, Tensor],
+    example: Tensor | None = None,
+    formula: str = "exact",
 ) -> nn.Module:
     """Give each dropped unit to one kept unit, without any data.
 
@@ -44,10 +49,11 @@ def neuron_merging(
     (Kim et al., Neuron merging: compensating for pruned neurons, NeurIPS 2020; public code:
     github.com/friendshipkim/neuron-merging.)
 
-    Where ours differs: the public code has d and k exchanged in gamma and sigma but not in s, and
-    takes the running variance for sigma, for which the equation above does not hold; here it does.
-    Kept units for which S is not positive are no candidates, since a ReLU does not pass that on.
-    As in the paper, units of several layers together, such as a residual stream, are only dropped.
+    The public code has d and k exchanged in all but s, and takes the running variance for sigma.
+    The first equation does not hold then, but where filters are not quite parallel, S is often
+    smaller and less harm is done: ``formula="code"`` does as the code does. Kept units for which S
+    is not positive are no candidates here, since a ReLU does not pass that on. As in the paper,
+    units that several layers make together, such as those of a residual stream, are only dropped.
 
     Parameters
     ----------
@@ -58,6 +64,8 @@ def neuron_merging(
         criterion ``"magnitude"``.
     example : Tensor, shape (1, ...), optional
         Needed for a plain dict of masks.
+    formula : {"exact", "code"}
+        Of S and B behind a batch norm.
 
     Returns
     -------
@@ -67,7 +75,7 @@ def neuron_merging(
     Raises
     ------
     ValueError
-        As for `shrink`.
+        As for `shrink`; for an unknown formula.
 
     Examples
     --------
@@ -79,6 +87,7 @@ def neuron_merging(
     >>> small[2].weight.item()  # 1 + 3 * 2
     7.0
     """
+    check_choice("formula", formula, FORMULAS)
     layout = layout_for(model, masks, example)
     masks = Masks(checked_masks(layout, masks), layout)
     merged = duplicate(model)
@@ -86,7 +95,7 @@ def neuron_merging(
     for name, mask in masks.items():
         if mask.all():
             continue
-        shares = _shares(modules, layout, layout.groups[name], mask)
+        shares = _shares(modules, layout, layout.groups[name], mask, formula)
         if shares is None:
             left.append(name)
             continue
@@ -97,7 +106,7 @@ def neuron_merging(
 
 
 def _shares(
-    modules: dict[str, nn.Module], layout: Layout, group: Group, mask: Tensor
+    modules: dict[str, nn.Module], layout: Layout, group: Group, mask: Tensor, formula: str
 ) -> Tensor | None:
     """What each kept unit takes of each dropped one, (kept, dropped); None if that is unknown."""
     makers = [m for m in group.members if m.role not in ("in", "channel")]
@@ -123,7 +132,9 @@ def _shares(
         tensor.detach().double().cpu()[places]
         for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
     )
-    return _normed_shares(rows, mask, scale, shift, mean - bias, (variance + norm.eps).sqrt())
+    sigma = (variance + norm.eps).sqrt() if formula == "exact" else variance
+    said = scale / sigma, shift, mean - bias
+    return _normed_shares(rows, mask, said, formula)
 
 
 def _compared(rows: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,18 +156,16 @@ def _plain_shares(rows: Tensor, mask: Tensor) -> Tensor:
     return _chosen(1 - cosine, cosine, COSINE, ratio)
 
 
-def _normed_shares(
-    rows: Tensor, mask: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, deviation: Tensor
-) -> Tensor:
+def _normed_shares(rows: Tensor, mask: Tensor, said: tuple[Tensor, ...], formula: str) -> Tensor:
+    """By the slopes, shifts and means of batch norms, (U,) each."""
     cosine, ratio = _compared(rows, mask)
-    slope = scale / deviation
-    kept_slope = slope[mask][:, None]
-    possible = (kept_slope * slope[~mask] > 0) & (ratio > 0)
-    kept_slope = torch.where(kept_slope == 0, torch.inf, kept_slope)
-    factor = ratio * slope[~mask] / kept_slope
-    constant = ratio * (mean[mask][:, None] - shift[mask][:, None] / kept_slope) - mean[~mask]
-    lost = ((slope[~mask] * constant + shift[~mask]) / factor).abs()
-    lost = torch.where(possible, lost, torch.nan)
+    kept, dropped = [part[mask][:, None] for part in said], [part[~mask] for part in said]
+    source, target = (kept, dropped) if formula == "exact" else (dropped, kept)
+    possible = (kept[0] * dropped[0] > 0) & (ratio > 0)
+    slope = torch.where(source[0] == 0, torch.inf, source[0])
+    factor = ratio * target[0] / slope
+    constant = target[0] * (ratio * (source[2] - source[1] / slope) - target[2]) + target[1]
+    lost = torch.where(possible, (constant / factor).abs(), torch.nan)
     low = lost.nan_to_num(torch.inf).amin(0)
     span = lost.nan_to_num(-torch.inf).amax(0) - low
     lost = torch.where(span > 0, (lost - low) / span, 0)

@@ -69,6 +69,23 @@ def test_the_constant_that_is_lost_decides_between_equal_filters():
     assert small[3].weight.flatten().tolist() == [1.0, 110.0]
 
 
+def test_the_formula_of_the_code():
+    """By hand: s = 2; gamma 3 and 6, variance 4 and 8, the dropped unit second."""
+    model = nn.Sequential(
+        nn.Conv1d(1, 2, 1, bias=False), nn.BatchNorm1d(2), nn.ReLU(), nn.Conv1d(2, 1, 1, bias=False)
+    ).eval()
+    filled([[[1.0]], [[2.0]]], model[0].weight)
+    filled([3.0, 6.0], model[1].weight)
+    filled([4.0, 8.0], model[1].running_var)
+    filled([[[1.0], [10.0]]], model[3].weight)
+    for formula, scale in (
+        ("code", 2 * (3 / 6) * (8 / 4)),
+        ("exact", 2 * (6 / 3) * (4 / 8) ** 0.5),
+    ):
+        small = neuron_merging(model, {"0": kept(1, 0)}, torch.zeros(1, 1, 4), formula)
+        assert small[3].weight.item() == pytest.approx(1 + 10 * scale, rel=1e-4)
+
+
 def test_what_a_relu_does_not_pass_on_is_no_candidate():
     model = parallel()
     with torch.no_grad():
@@ -97,5 +114,7 @@ def test_nothing_changes_where_nothing_goes_and_bad_masks_are_refused():
     assert torch.equal(same(example), model(example))
     with pytest.raises(ValueError, match="pass example="):
         neuron_merging(model, {"0": kept(1, 0, 1, 1, 1, 1)})
+    with pytest.raises(ValueError, match="formula"):
+        neuron_merging(model, {"0": kept(1, 0, 1, 1, 1, 1)}, example, "paper")
     with pytest.raises(ValueError, match="leaves no unit"):
         neuron_merging(model, {"0": torch.zeros(6, dtype=torch.bool)}, example)
