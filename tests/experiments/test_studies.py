@@ -3,12 +3,17 @@
 import argparse
 
 import pytest
-from recorded import pca_record, routes_record, starts_record
+from recorded import pca_record, rivals_record, routes_record, starts_record
 
 from splinelib.__main__ import main
 from splinelib.experiments.studies import STUDIES
 
-MADE = {"starts": starts_record, "pca": pca_record, "routes": routes_record}
+MADE = {
+    "starts": starts_record,
+    "pca": pca_record,
+    "routes": routes_record,
+    "rivals": rivals_record,
+}
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
