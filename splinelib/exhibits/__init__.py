@@ -7,11 +7,11 @@ was not recorded is said to be missing, in the table or as a ValueError, and nev
 package is on top of the library: it may use everything, and no other package imports it.
 
 Which records: `choosing`; how they are written: `wording`. Early birds: `pace`, `settling`,
-`draws`, `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`.
-Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Ways to a small
-network: `starts`, `start_lines`, of a maximum of lines `fits`. After a PCA: `pca`. One of several
-networks for each input: `routes`. Networks of others: `networks`. The front page: `verdicts`. How
-they were made: `runs`, `sheets`.
+`draws`, `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`, by
+other people `others`. Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`,
+`printed`. Ways to a small network: `starts`, `start_lines`, of a maximum of lines `fits`. After a
+PCA: `pca`. One of several networks for each input: `routes`. Networks of others: `networks`. The
+front page: `verdicts`. How they were made: `runs`, `sheets`.
 """
 
 from . import (
@@ -25,6 +25,7 @@ from . import (
     moments,
     networks,
     one_shot,
+    others,
     pace,
     pca,
     pca_claims,
@@ -57,6 +58,7 @@ __all__ = [
     "moments",
     "networks",
     "one_shot",
+    "others",
     "pace",
     "pca",
     "pca_claims",

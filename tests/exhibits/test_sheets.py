@@ -8,6 +8,7 @@ from recorded import (
     one_shot,
     pca_record,
     record,
+    rivals_record,
     routes_record,
     starts_record,
     ticket,
@@ -124,3 +125,11 @@ def test_other_tables_name_their_sources():
 
 def test_nothing_is_said_in_words():
     assert sheets.nothing()._repr_html_() == "<p>Nothing has been recorded yet.</p>"
+
+
+def test_a_sheet_of_rivals_names_its_file_and_its_networks():
+    made = rivals_record(seeds=2)
+    seen = Elements(sheets.of_rivals(made).markup)
+    assert seen.elements[0] == ("div", {"class": "record", "id": "rivals-digits-vgg16"})
+    pruned = len(made["entries"]) - 2
+    assert f"{pruned} pruned networks of 2 dense in 1 minutes" in seen.text

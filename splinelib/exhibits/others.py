@@ -1,0 +1,125 @@
+"""Rivals without training, beside ours on the same dense networks: tables, and what they say."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .. import plotting
+from ..experiments import rival_records
+from ..plotting import Cell
+from ..plotting.tables import Table
+from ..text import over_seeds
+from . import wording
+
+# Ways that look at images even before statistics are renewed on them.
+_SEEING = ("GRAIL", "lsq refitted", "default with data")
+_SIZES = ("channels", "parameters", "macs")
+
+
+class Study:
+    """A record of `experiments.rivals`, with its entries at hand.
+
+    Attributes
+    ----------
+    title : str
+        Network and data, in words.
+    seeds : list of int
+    ratios : list of float
+        The mildest first.
+    ways : list of (str, bool)
+        But the dense network, in the order of the record; the bool says that statistics of batch
+        norms were renewed.
+    """
+
+    def __init__(self, record: dict):
+        parts = ("way", "renewed", "ratio", "seed")
+        self._entries = {tuple(e[part] for part in parts): e for e in record["entries"]}
+        self.seeds = sorted({seed for *_, seed in self._entries})
+        dense = rival_records.DENSE
+        self.ratios = sorted({ratio for way, _, ratio, _ in self._entries if way != dense})
+        self.ways = list(dict.fromkeys(key[:2] for key in self._entries if key[0] != dense))
+        settings = record["settings"]
+        self.judged_on = settings["judged_on"]
+        self.title = (
+            f"{wording.proper(settings['network'])} at width {settings['width']:g} on "
+            f"{wording.proper(settings['data'])}"
+        )
+
+    def values(
+        self, way: str, renewed: bool, ratio: float, part: str = "accuracy"
+    ) -> np.ndarray | None:
+        """What each seed has of a way, (seeds,), or None where one has nothing."""
+        found = [self._entries.get((way, renewed, ratio, seed)) for seed in self.seeds]
+        return None if None in found else np.array([entry[part] for entry in found])
+
+    def mean(self, way: str, ratio: float, renewed: bool = False) -> float:
+        """Mean accuracy of a way over seeds, in per cent."""
+        return 100 * float(self.values(way, renewed, ratio).mean())
+
+    def best(self, ways: Sequence[str], ratio: float) -> float:
+        """The best mean accuracy among some ways, renewed or not, in per cent."""
+        return max(self.mean(way, ratio, new) for way, new in self.ways if way in ways)
+
+
+def table(study: Study, ratio: float = 0.5) -> Table:
+    """Accuracy of every way at every ratio, and what is left of the network at one of them."""
+    rows = [_row(study, rival_records.DENSE, False, ratio)]
+    rows += [_row(study, way, renewed, ratio) for way, renewed in study.ways]
+    many = len(study.seeds)
+    seeds = f"mean (least to most) of {many} networks" if many > 1 else "one network"
+    return wording.table(
+        rows,
+        [
+            *("", "sees images", *(f"{r:.0%} removed" for r in study.ratios)),
+            *("channels, %", "parameters, %", "MACs, %"),
+        ],
+        f"{study.title}, pruned without training: right on {study.judged_on}, in %, {seeds}; "
+        f"and what is left of the dense network with {ratio:.0%} removed",
+        format=["{}"] * (2 + len(study.ratios)) + ["{:.0f}"] * len(_SIZES),
+    )
+
+
+def _row(study: Study, way: str, renewed: bool, ratio: float) -> list:
+    dense = way == rival_records.DENSE
+    found = [study.values(way, renewed, 0.0 if dense else r) for r in study.ratios]
+    cells = [Cell(None) if f is None else over_seeds(list(100 * f), "{:.1f}") for f in found]
+    left = [
+        100
+        * np.mean(study.values(way, renewed, 0.0 if dense else ratio, part))
+        / np.mean(study.values(rival_records.DENSE, False, 0.0, part))
+        for part in _SIZES
+    ]
+    sees = "yes" if renewed or way in _SEEING else ""
+    return [way + (", renewed" if renewed else ""), sees, *cells, *map(float, left)]
+
+
+def printed(rows: Sequence[dict]) -> Table:
+    """What others printed of their ways, on dense networks of their own.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        The published table ``rivals``.
+    """
+    sources = dict.fromkeys(f"{row['source']} ({row['how_read']})" for row in rows)
+    return plotting.table(
+        [
+            [
+                row["method"],
+                ", ".join(filter(None, (wording.proper(row["network"]), row["training"]))),
+                Cell(row["dense_percent"], "published"),
+                row["removed"],
+                Cell(row["accuracy_percent"], "published"),
+            ]
+            for row in rows
+        ],
+        columns=["", "network", "dense, %", "removed", "left, %"],
+        caption="What others printed, on CIFAR-10 and dense networks of their own, without "
+        f"training afterwards. {'; '.join(sources)}",
+        format=["{}", "{}", "{:.1f}", "{}", "{:.1f}"],
+    )
+
+
+def claims(mlp: Study, vgg: Study, cifar: Study) -> Iterator[tuple[str, bool]]:
+    """What chapter 10 says in words of three networks, and whether the records carry it."""
+    yield from ()
