@@ -12,7 +12,7 @@ from ..text import over_seeds
 from . import wording
 
 # Ways that look at images even before statistics are renewed on them.
-_SEEING = ("GRAIL", "lsq refitted", "default with data")
+_SEEING = ("GRAIL", "magnitude refitted", "lsq refitted", "default with data")
 _SIZES = ("channels", "parameters", "macs")
 
 

@@ -10,7 +10,10 @@ from .study_records import StudyRecords
 DENSE = "dense"
 # Those of others, on the L1 order but for folding, which has none; and ours.
 THEIRS = ("magnitude", "folding", "neuron merging", "neuron merging as coded", "GRAIL")
-OURS = ("bend merged", "lsq refitted", "default without data", "default with data")
+OURS = (
+    *("bend merged", "magnitude refitted", "lsq refitted"),
+    *("default without data", "default with data"),
+)
 # Those behind which statistics of batch norms are renewed as well.
 RENEWED = (*THEIRS, "bend merged")
 _KEY = ("seed", "way", "renewed", "ratio")

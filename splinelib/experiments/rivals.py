@@ -91,6 +91,9 @@ def networks(subject: Subject) -> Iterator[tuple[str, bool, float, nn.Module]]:
             ),
             "GRAIL": lambda masks=masks: gram(model, masks, data),
             "bend merged": lambda ratio=ratio: blind.prune(ratio, "bend", "layerwise", "merge"),
+            "magnitude refitted": lambda ratio=ratio: seeing.prune(
+                ratio, "magnitude", "layerwise", "refit"
+            ),
             "lsq refitted": lambda ratio=ratio: seeing.prune(ratio, "lsq", "layerwise", "refit"),
             "default without data": lambda ratio=ratio: blind.prune(ratio),
             "default with data": lambda ratio=ratio: seeing.prune(ratio),

@@ -54,6 +54,8 @@ def test_each_network_is_what_its_way_gives(made, subject):
     assert same(made["GRAIL", True, 0.5], renewed_statistics(compensated, data))
     bend = sl.prune(model, 0.5, "bend", "layerwise", example=data[:1], compensate="merge")
     assert same(made["bend merged", False, 0.5], bend)
+    refitted = sl.shrink(model, masks, data=data, compensate="refit")
+    assert same(made["magnitude refitted", False, 0.5], refitted)
     assert same(made["default with data", False, 0.5], sl.prune(model, 0.5, data=data))
     assert same(made["default without data", False, 0.5], sl.prune(model, 0.5, example=data[:1]))
 
