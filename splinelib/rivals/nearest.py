@@ -49,11 +49,11 @@ def neuron_merging(
     (Kim et al., Neuron merging: compensating for pruned neurons, NeurIPS 2020; public code:
     github.com/friendshipkim/neuron-merging.)
 
-    The public code has d and k exchanged in all but s, and takes the running variance for sigma.
-    The first equation does not hold then, but where filters are not quite parallel, S is often
-    smaller and less harm is done: ``formula="code"`` does as the code does. Kept units for which S
-    is not positive are no candidates here, since a ReLU does not pass that on. As in the paper,
-    units that several layers make together, such as those of a residual stream, are only dropped.
+    The public code has d and k exchanged in all but s, and takes the running variance for sigma,
+    so that the first equation does not hold: ``formula="code"`` does as the code does. Kept units
+    for which S is not positive are no candidates here, since a ReLU does not pass that on. Units
+    that several layers make together, such as those of a residual stream, are only dropped; the
+    paper leaves them whole.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def neuron_merging(
             continue
         _add_columns(modules, layout.groups[name], mask, shares)
     if left:
-        warn(f"the units of {left} are not made by one plain layer: they are dropped, not merged")
+        warn(f"the units of {left} are not rows of one plain layer: they are dropped, not merged")
     return shrink(merged, masks)
 
 
@@ -113,7 +113,8 @@ def _shares(
     norms = {m.module for m in group.members if m.role == "channel"}
     maker = makers[0]
     layer = modules[maker.module]
-    if len(makers) > 1 or getattr(layer, "groups", 1) > 1 or isinstance(layer, _ConvTransposeNd):
+    blocks = getattr(layer, "groups", 1) > 1 or maker.indices.shape[1] > 1
+    if len(makers) > 1 or blocks or isinstance(layer, _ConvTransposeNd):
         return None
     places = maker.indices.flatten()
     rows = layer.weight.detach().double().cpu()[places].flatten(1)

@@ -108,6 +108,14 @@ def test_a_residual_stream_is_only_dropped_and_said_to_be():
     assert not torch.equal(small(example), cut(example))  # the inner layers are merged
 
 
+def test_units_of_several_rows_are_only_dropped():
+    model = nn.Sequential(nn.Conv2d(1, 12, 1), nn.PixelShuffle(2), nn.ReLU(), nn.Conv2d(3, 1, 1))
+    masks, example = {"0": kept(1, 0, 1)}, torch.randn(1, 1, 2, 2)
+    with pytest.warns(UserWarning, match="dropped, not merged"):
+        small = neuron_merging(model, masks, example)
+    assert torch.equal(small(example), sl.shrink(model, masks, example)(example))
+
+
 def test_nothing_changes_where_nothing_goes_and_bad_masks_are_refused():
     model, example = convnet(), images(3)
     same = neuron_merging(model, {"0": torch.ones(6, dtype=torch.bool)}, example)
