@@ -30,10 +30,10 @@ def folding(model: nn.Module, ratio: float, example: Tensor, seed: int = 0) -> n
     holds no others. (Wang et al., Forget the data and fine-tuning! Just fold the network to
     compress, ICLR 2025; public code: github.com/osaukh/folding_as_projection.)
 
-    The definition is the paper's. The public code (commit 6946915) begins k-means once, where here
-    the best of ten starts is taken; for networks with batch norm it adds rows up and averages the
-    columns, which is the same only where nothing but ReLUs lies between them. Corrections of the
-    scales without data are left out; `renewed_statistics` corrects with data.
+    The public code (commit 6946915) begins k-means once, where here the best of ten starts is
+    taken. It adds the rows up and averages the columns, which is the same where there are ReLUs
+    alone, and not behind a batch norm. Corrections of the scales without data are left out;
+    `renewed_statistics` corrects with data.
 
     Parameters
     ----------
