@@ -120,17 +120,22 @@ def printed(rows: Sequence[dict]) -> Table:
     )
 
 
-def claims(mlp: Study, *normed: Study) -> Iterator[tuple[str, bool]]:
+def claims(mlp: Study, vgg: Study, cifar: Study) -> Iterator[tuple[str, bool]]:
     """What chapter 10 says of a perceptron and of networks with batch norms, and if it holds."""
+    normed, mildest = (vgg, cifar), cifar.ratios[0]
+    yield (
+        "on CIFAR-100 folding is ahead of our merge at the mildest cut, both renewed",
+        cifar.mean("folding", mildest, True) > cifar.mean("bend merged", mildest, True) + 1,
+    )
     yield from _rivals_ahead(mlp, normed)
     yield from _same_units(mlp, normed)
     yield from _without_images((mlp, *normed), normed)
     renewed = [
-        s.mean(way, s.ratios[0], True) > s.mean(way, s.ratios[0]) + 30
+        s.mean(way, s.ratios[0], True) > s.mean(way, s.ratios[0]) + 10
         for s in normed
         for way in ("magnitude", "folding")
     ]
-    yield "at the mildest cut renewed statistics bring back a good part", all(renewed)
+    yield "at the mildest cut renewed statistics bring back ten points", all(renewed)
     merging = ("neuron merging", "neuron merging as coded")
     less = [
         s.mean(way, s.ratios[0], True) < s.mean("magnitude", s.ratios[0], True)
@@ -162,7 +167,7 @@ def _same_units(mlp: Study, normed: Sequence[Study]) -> Iterator[tuple[str, bool
     far = [
         s.mean("magnitude refitted", r) - s.best(("GRAIL",), r) for s in normed for r in s.ratios
     ]
-    yield "on the others the refit is ahead at every ratio", all(points > 5 for points in far)
+    yield "on the others the refit is ahead at every ratio", all(points > 3 for points in far)
     best = [
         s.mean(way, r) - s.best(rival_records.THEIRS, r)
         for s in normed
