@@ -55,6 +55,7 @@ _PACKAGES = [
     "network",
     "plotting",
     "pruning",
+    "rivals",
     "scores",
     "training",
 ]

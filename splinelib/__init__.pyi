@@ -13,6 +13,7 @@ from . import models as models
 from . import network as network
 from . import plotting as plotting
 from . import pruning as pruning
+from . import rivals as rivals
 from . import scores as scores
 from . import training as training
 from .channels.groups import find_groups as find_groups

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from splinelib import experiments
 from splinelib.experiments import (
+    rival_records,
     slice_records,
     transformer_records,
     transformers,
@@ -396,4 +397,42 @@ def vit_record(accuracy=None, lost=None, seeds: int = 3, settled: int | None = 1
             for head in (1, 2, 3, 4)
         ],
         **{"seconds": 900.0, "provenance": PROVENANCE},
+    }
+
+
+def rivals_record(accuracy=None, seeds: int = 3, normed: bool = True, **settings) -> dict:
+    """A record of rivals without training, as `experiments.rivals` makes them.
+
+    Parameters
+    ----------
+    accuracy : callable, optional
+        ``accuracy(way, renewed, ratio)``; the seeds are a hundredth apart.
+    seeds : int
+    normed : bool
+        Whether the network has batch norms.
+    **settings
+        Of the record.
+    """
+    accuracy = accuracy or (lambda *_: 0.5)
+    ways = [(way, False) for way in (*rival_records.THEIRS, *rival_records.OURS)]
+    if normed:
+        ways += [(way, True) for way in rival_records.RENEWED]
+    else:
+        ways.remove(("neuron merging as coded", False))
+    kinds = [("dense", False, 0.0), *((*way, ratio) for ratio in (0.3, 0.5, 0.7) for way in ways)]
+    known = {"data": "digits", "network": "vgg16", "width": 0.25, "epochs": 12}
+    known |= {"calibration": 1000, "judged_on": "held-out training images"}
+    return {
+        **{"schema": 1, "kind": "rivals", "name": "digits-vgg16", "settings": known | settings},
+        **{"command": "python -m splinelib rivals", "seconds": 60.0, "provenance": PROVENANCE},
+        "entries": [
+            {
+                **{"seed": seed, "way": way, "renewed": renewed, "ratio": ratio},
+                "accuracy": accuracy(way, renewed, ratio) + 0.01 * seed,
+                **{"channels": round(100 * (1 - ratio)), "parameters": round(1000 * (1 - ratio))},
+                "macs": round(10_000 * (1 - ratio)),
+            }
+            for seed in range(seeds)
+            for way, renewed, ratio in kinds
+        ],
     }

@@ -7,11 +7,12 @@ was not recorded is said to be missing, in the table or as a ValueError, and nev
 package is on top of the library: it may use everything, and no other package imports it.
 
 Which records: `choosing`; how they are written: `wording`. Early birds: `pace`, `settling`,
-`draws`, `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`.
-Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`, `printed`. Ways to a small
-network: `starts`, `start_lines`, of a maximum of lines `fits`. After a PCA: `pca`. One of several
-networks for each input: `routes`. Of transformers: `attention`, `transformers`. Networks of
-others: `networks`. The front page: `verdicts`. How they were made: `runs`, `sheets`.
+`draws`, `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`, by
+other people `others`. Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`,
+`printed`. Ways to a small network: `starts`, `start_lines`, of a maximum of lines `fits`. After a
+PCA: `pca`. One of several networks for each input: `routes`. Of transformers: `attention`,
+`transformers`. Slices: `slices`, `galleries`. Networks of others: `networks`. The front page:
+`verdicts`. How they were made: `runs`, `sheets`.
 """
 
 from . import (
@@ -27,6 +28,7 @@ from . import (
     moments,
     networks,
     one_shot,
+    others,
     pace,
     pca,
     pca_claims,
@@ -63,6 +65,7 @@ __all__ = [
     "moments",
     "networks",
     "one_shot",
+    "others",
     "pace",
     "pca",
     "pca_claims",

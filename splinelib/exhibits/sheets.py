@@ -136,6 +136,22 @@ def of_slices(record: dict) -> Sheet:
     return _sheet(record, "slices", facts, [record["provenance"]])
 
 
+def of_rivals(record: dict) -> Sheet:
+    """The sheet of rivals without training.
+
+    Parameters
+    ----------
+    record : dict
+        As `rival_records.records` gives them.
+    """
+    networks = len({entry["seed"] for entry in record["entries"]})
+    facts = {
+        "compared": f"{len(record['entries']) - networks} pruned networks of {networks} dense "
+        f"in {record['seconds'] / 60:.0f} minutes"
+    }
+    return _sheet(record, "rivals", facts, [record["provenance"]])
+
+
 def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
     anchor = wording.anchor(record["name"], kind)
     facts = {**facts, **origin(origins)}
@@ -157,7 +173,7 @@ def download(record: dict, kind: str = "record") -> str:
     Parameters
     ----------
     record : dict
-    kind : {"record", "oneshot", "starts", "pca", "routes", "vit", "slices"}
+    kind : {"record", "oneshot", "starts", "pca", "routes", "vit", "slices", "rivals"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"

@@ -8,9 +8,10 @@ which runs there are, `sweeps` and their `workers` make them, and `reports` put 
 side; figures that `papers` printed stand beside them. `starts` reaches small networks in several
 ways (`start_ways`; of images `start_images`), which `start_records` keep. `truncations` prune
 networks whose units were compared after a PCA (`truncated_orders`), for `truncation_records`.
-`routes` cuts small networks for clusters of inputs, which `route_records` keep. `studies` are these
-three as the command line knows them, `study_records` what their records share. This package uses
-everything but `plotting` and `exhibits`: it runs where nothing can be drawn.
+`routes` cuts small networks for clusters of inputs, which `route_records` keep. `rivals` prunes
+without training as others do and as we do, for `rival_records`. `studies` are these four as the
+command line knows them, `study_records` what their records share. This package uses everything but
+`plotting` and `exhibits`: it runs where nothing can be drawn.
 """
 
 from ..files import checkout

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .. import pruning
 from ..cost.flops import forward_flops
+from ..data.dataset import Dataset
 from ..progress import bar
 from ..schemas import AMOUNT, COUNT, SHARE
 from ..text import printable
@@ -162,39 +163,22 @@ def curves(
     if methods is None:
         methods = [name + variant for name in pruning.CRITERIA for variant in VARIANTS]
     tickets = _tickets(methods, ratios)
-    check_name("record", run)
-    records_folder, checkpoints = folders(folder)
-    source = records_folder / f"{run}.json"
-    if not source.exists():
-        known = ", ".join(path.stem for path in run_files(folder)) or "none yet"
-        raise ValueError(f"There is no recorded run {run!r}. Recorded: {known}.")
-    recorded = read_record(source)
-    path = records_folder / FOLDER / f"{run}.json"
+    recorded = recorded_run(run, folder)
+    path = folders(folder)[0] / FOLDER / f"{run}.json"
     with locked(path.parent, run):
         record = read(path) if path.exists() else _new(recorded)
         done = {Ticket.of(entry).name for entry in record["entries"]}
         todo = [ticket for ticket in tickets if ticket.name not in done]
         if not todo:
             return record
-        work = checkpoints / run
-        if not (work / "dense.pt").exists():
-            raise ValueError(
-                f"The dense network of {run} is not on this machine. This makes it again: "
-                f"{recorded['command']}"
-            )
-        protocol = located(Protocol(**recorded["protocol"]), work)
-        dataset, held_out = prepare(protocol, root)
-        settings = settings_of(protocol, dataset, held_out)
-        check_images(source, recorded, settings)
-        dense = build(protocol, dataset)
-        dense.load_state_dict(read_dense(work / "dense.pt", settings))
+        dense, dataset, protocol = recorded_dense(recorded, folder, root)
         data, labels = sample(dataset, protocol.calibration, protocol.seed)
 
         def judge(small: nn.Module) -> float:
             test = dataset.test_images, dataset.test_labels
             return evaluate(small, *test, transform=dataset.to_float)
 
-        make = partial(pruning.Pruner, dense.eval(), data, seed=protocol.seed, labels=labels)
+        make = partial(pruning.Pruner, dense, data, seed=protocol.seed, labels=labels)
         label = f"{run} one shot"
         with bar(total=len(todo), desc=label, unit="network", disable=not progress) as shown:
             for ticket, pruner in _by_criterion(todo, make):
@@ -206,6 +190,44 @@ def curves(
                 _write(path, record)
                 shown.update()
     return record
+
+
+def recorded_run(run: str, folder: str | os.PathLike | None = None) -> dict:
+    """The record of a run by its name; ValueError if there is none."""
+    check_name("record", run)
+    source = folders(folder)[0] / f"{run}.json"
+    if not source.exists():
+        known = ", ".join(path.stem for path in run_files(folder)) or "none yet"
+        raise ValueError(f"There is no recorded run {run!r}. Recorded: {known}.")
+    return read_record(source)
+
+
+def recorded_dense(
+    recorded: dict, folder: str | os.PathLike | None = None, root: str | os.PathLike | None = None
+) -> tuple[nn.Module, Dataset, Protocol]:
+    """The dense network of a recorded run, in evaluation mode, its images and its protocol.
+
+    Raises
+    ------
+    ValueError
+        Its dense checkpoint is not on this machine, or was trained on other images.
+    DamagedFile
+        The checkpoint cannot be read.
+    """
+    records_folder, checkpoints = folders(folder)
+    work = checkpoints / recorded["name"]
+    if not (work / "dense.pt").exists():
+        raise ValueError(
+            f"The dense network of {recorded['name']} is not on this machine. This makes it "
+            f"again: {recorded['command']}"
+        )
+    protocol = located(Protocol(**recorded["protocol"]), work)
+    dataset, held_out = prepare(protocol, root)
+    settings = settings_of(protocol, dataset, held_out)
+    check_images(records_folder / f"{recorded['name']}.json", recorded, settings)
+    dense = build(protocol, dataset)
+    dense.load_state_dict(read_dense(work / "dense.pt", settings))
+    return dense.eval(), dataset, protocol
 
 
 def _entry(pruner: pruning.Pruner, ticket: Ticket, example: Tensor, judge) -> dict:

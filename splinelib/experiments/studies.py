@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from . import (
+    rival_records,
+    rivals,
     route_records,
     routes,
     slice_records,
@@ -125,6 +127,18 @@ def _slices(options: argparse.Namespace) -> dict:
     return slices.compare(seeds=options.seeds, name=options.name, folder=options.folder)
 
 
+def _arguments_of_rivals(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--network", choices=truncations.SETTINGS, default="mlp")
+    parser.add_argument("--run", help="take the dense network of this recorded run instead")
+    parser.add_argument("--seeds", type=int, default=rivals.SEEDS, help="networks on digits")
+    parser.add_argument("--name", help="name of the record; the run's, or that of the network")
+
+
+def _rivals(options: argparse.Namespace) -> dict:
+    told = {part: getattr(options, part) for part in ("seeds", "name", "folder")}
+    return rivals.compare(options.network, options.run, **told)
+
+
 STUDIES = (
     Study(
         "starts",
@@ -170,5 +184,14 @@ STUDIES = (
         _arguments_of_slices,
         _slices,
         slice_records,
+    ),
+    Study(
+        "rivals",
+        "prune without training as others do and as we do, on the same dense networks",
+        "Prune networks trained on digits, or that of a recorded run, by model folding, neuron "
+        "merging, Gram matrices and our own ways, with batch-norm statistics renewed and without.",
+        _arguments_of_rivals,
+        _rivals,
+        rival_records,
     ),
 )

@@ -8,6 +8,7 @@ from recorded import (
     one_shot,
     pca_record,
     record,
+    rivals_record,
     routes_record,
     slices_record,
     starts_record,
@@ -141,3 +142,11 @@ def test_a_sheet_of_transformers_names_its_file_and_how_many_ways():
     assert f"3 transformers in {len(record['entries'])} ways each, 15 minutes" in (
         sheets.of_vit(record).markup
     )
+
+
+def test_a_sheet_of_rivals_names_its_file_and_its_networks():
+    made = rivals_record(seeds=2)
+    seen = Elements(sheets.of_rivals(made).markup)
+    assert seen.elements[0] == ("div", {"class": "record", "id": "rivals-digits-vgg16"})
+    pruned = len(made["entries"]) - 2
+    assert f"{pruned} pruned networks of 2 dense in 1 minutes" in seen.text

@@ -3,7 +3,14 @@
 import argparse
 
 import pytest
-from recorded import pca_record, routes_record, slices_record, starts_record, vit_record
+from recorded import (
+    pca_record,
+    rivals_record,
+    routes_record,
+    slices_record,
+    starts_record,
+    vit_record,
+)
 
 from splinelib.__main__ import main
 from splinelib.experiments.studies import STUDIES
@@ -14,6 +21,7 @@ MADE = {
     "routes": routes_record,
     "vit": vit_record,
     "slices": slices_record,
+    "rivals": rivals_record,
 }
 
 

@@ -1,17 +1,34 @@
 """Records of studies: read as written, and refused where damaged, whatever the study."""
 
 import pytest
-from recorded import PROVENANCE, pca_record, routes_record, slices_record, starts_record
+from recorded import (
+    PROVENANCE,
+    pca_record,
+    rivals_record,
+    routes_record,
+    slices_record,
+    starts_record,
+    vit_record,
+)
 
 from splinelib.__main__ import main
 from splinelib.errors import DamagedFile
-from splinelib.experiments import route_records, slice_records, start_records, truncation_records
+from splinelib.experiments import (
+    rival_records,
+    route_records,
+    slice_records,
+    start_records,
+    transformer_records,
+    truncation_records,
+)
 
 MADE = {
     start_records: starts_record,
     truncation_records: pca_record,
     route_records: routes_record,
     slice_records: slices_record,
+    rival_records: rivals_record,
+    transformer_records: vit_record,
 }
 
 

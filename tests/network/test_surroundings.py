@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 import splinelib as sl
+from splinelib import rivals
 from splinelib.bounds import found_change, unit_bounds
 from splinelib.network.surroundings import undisturbed
 from splinelib.training import evaluate
@@ -56,6 +57,7 @@ def weights(model: nn.Module) -> list[torch.Tensor]:
 
 
 LABELS = torch.arange(24) % 3
+MASKS = sl.select(sl.score(make(), "magnitude", example=IMAGES), 0.5, "layerwise")
 
 # What is public and runs a model, and what of its result is compared.
 CALLS: dict[str, tuple[Callable, Callable]] = {
@@ -79,6 +81,10 @@ CALLS: dict[str, tuple[Callable, Callable]] = {
     "merge": (make, lambda m: weights(sl.prune(m, 0.5, example=IMAGES))),
     "distil": (make, lambda m: weights(sl.prune(m, 0.5, data=IMAGES, labels=LABELS))),
     "fold": (make, lambda m: weights(sl.prune(m, 0.5, "spline", data=IMAGES, compensate="fold"))),
+    "folding": (make, lambda m: weights(rivals.folding(m, 0.5, IMAGES))),
+    "neuron merging": (make, lambda m: weights(rivals.neuron_merging(m, MASKS))),
+    "gram": (make, lambda m: weights(rivals.gram(m, MASKS, IMAGES))),
+    "renewed": (make, lambda m: weights(rivals.renewed_statistics(m, IMAGES))),
     "evaluate": (make, lambda m: [evaluate(m, IMAGES, LABELS)]),
     "early bird": (make, lambda m: watched(m)),
     "train": (make, lambda m: weights(trained(m))),

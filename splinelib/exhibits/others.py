@@ -1,0 +1,204 @@
+"""Rivals without training, beside ours on the same dense networks: tables, and what they say."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .. import plotting
+from ..experiments import rival_records
+from ..plotting import Cell
+from ..plotting.tables import Table
+from ..text import over_seeds
+from . import wording
+
+# Ways that look at images even before statistics are renewed on them.
+_SEEING = ("GRAIL", "magnitude refitted", "lsq refitted", "default with data")
+_SIZES = ("channels", "parameters", "macs")
+
+
+class Study:
+    """A record of `experiments.rivals`, with its entries at hand.
+
+    Attributes
+    ----------
+    title : str
+        Network and data, in words.
+    seeds : list of int
+    ratios : list of float
+        The mildest first.
+    ways : list of (str, bool)
+        But the dense network, in the order of the record; the bool says that statistics of batch
+        norms were renewed.
+    """
+
+    def __init__(self, record: dict):
+        parts = ("way", "renewed", "ratio", "seed")
+        self._entries = {tuple(e[part] for part in parts): e for e in record["entries"]}
+        self.seeds = sorted({seed for *_, seed in self._entries})
+        dense = rival_records.DENSE
+        self.ratios = sorted({ratio for way, _, ratio, _ in self._entries if way != dense})
+        self.ways = list(dict.fromkeys(key[:2] for key in self._entries if key[0] != dense))
+        settings = record["settings"]
+        self.judged_on = settings["judged_on"]
+        self.title = (
+            f"{wording.proper(settings['network'])} at width {settings['width']:g} on "
+            f"{wording.proper(settings['data'])}"
+        )
+
+    def values(
+        self, way: str, renewed: bool, ratio: float, part: str = "accuracy"
+    ) -> np.ndarray | None:
+        """What each seed has of a way, (seeds,), or None where one has nothing."""
+        found = [self._entries.get((way, renewed, ratio, seed)) for seed in self.seeds]
+        return None if None in found else np.array([entry[part] for entry in found])
+
+    def mean(self, way: str, ratio: float, renewed: bool = False) -> float:
+        """Mean accuracy of a way over seeds, in per cent."""
+        return 100 * float(self.values(way, renewed, ratio).mean())
+
+    def best(self, ways: Sequence[str], ratio: float) -> float:
+        """The best mean accuracy among some ways, renewed or not, in per cent."""
+        return max(self.mean(way, ratio, new) for way, new in self.ways if way in ways)
+
+
+def table(study: Study, ratio: float = 0.5) -> Table:
+    """Accuracy of every way at every ratio, and what is left of the network at one of them."""
+    rows = [_row(study, rival_records.DENSE, False, ratio)]
+    rows += [_row(study, way, renewed, ratio) for way, renewed in study.ways]
+    many = len(study.seeds)
+    seeds = f"mean (least to most) of {many} networks" if many > 1 else "one network"
+    return wording.table(
+        rows,
+        [
+            *("", "sees images", *(f"{r:.0%} removed" for r in study.ratios)),
+            *("channels, %", "parameters, %", "MACs, %"),
+        ],
+        f"{study.title}, pruned without training: right on {study.judged_on}, in %, {seeds}; "
+        f"and what is left of the dense network with {ratio:.0%} removed",
+        format=["{}"] * (2 + len(study.ratios)) + ["{:.0f}"] * len(_SIZES),
+    )
+
+
+def _row(study: Study, way: str, renewed: bool, ratio: float) -> list:
+    dense = way == rival_records.DENSE
+    found = [study.values(way, renewed, 0.0 if dense else r) for r in study.ratios]
+    cells = [Cell(None) if f is None else over_seeds(list(100 * f), "{:.1f}") for f in found]
+    left = [
+        100
+        * np.mean(study.values(way, renewed, 0.0 if dense else ratio, part))
+        / np.mean(study.values(rival_records.DENSE, False, 0.0, part))
+        for part in _SIZES
+    ]
+    sees = "yes" if renewed or way in _SEEING else ""
+    return [way + (", renewed" if renewed else ""), sees, *cells, *map(float, left)]
+
+
+def printed(rows: Sequence[dict]) -> Table:
+    """What others printed of their ways, on dense networks of their own.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        The published table ``rivals``.
+    """
+    sources = dict.fromkeys(f"{row['source']} ({row['how_read']})" for row in rows)
+    return plotting.table(
+        [
+            [
+                row["method"],
+                ", ".join(filter(None, (wording.proper(row["network"]), row["training"]))),
+                Cell(row["dense_percent"], "published"),
+                row["removed"],
+                Cell(row["accuracy_percent"], "published"),
+            ]
+            for row in rows
+        ],
+        columns=["", "network", "dense, %", "removed", "left, %"],
+        caption="What others printed, on CIFAR-10 and dense networks of their own, without "
+        f"training afterwards. {'; '.join(sources)}",
+        format=["{}", "{}", "{:.1f}", "{}", "{:.1f}"],
+    )
+
+
+def claims(mlp: Study, vgg: Study, cifar: Study) -> Iterator[tuple[str, bool]]:
+    """What chapter 10 says of a perceptron and of networks with batch norms, and if it holds."""
+    normed, mildest = (vgg, cifar), cifar.ratios[0]
+    yield (
+        "on CIFAR-100 folding is ahead of our merge at the mildest cut, both renewed",
+        cifar.mean("folding", mildest, True) > cifar.mean("bend merged", mildest, True) + 1,
+    )
+    yield from _rivals_ahead(mlp, normed)
+    yield from _same_units(mlp, normed)
+    yield from _without_images((mlp, *normed), normed)
+    renewed = [
+        s.mean(way, s.ratios[0], True) > s.mean(way, s.ratios[0]) + 10
+        for s in normed
+        for way in ("magnitude", "folding")
+    ]
+    yield "at the mildest cut renewed statistics bring back ten points", all(renewed)
+    merging = ("neuron merging", "neuron merging as coded")
+    less = [
+        s.mean(way, s.ratios[0], True) < s.mean("magnitude", s.ratios[0], True)
+        for s in normed
+        for way in merging
+    ]
+    yield "at the mildest cut neuron merging keeps less than just dropping, renewed", all(less)
+
+
+def _rivals_ahead(mlp: Study, normed: Sequence[Study]) -> Iterator[tuple[str, bool]]:
+    last = mlp.ratios[-1]
+    grail, default = mlp.mean("GRAIL", last), mlp.mean("default with data", last)
+    yield "GRAIL is ahead of our default by a trace at the hardest cut", 0 < grail - default < 0.5
+    plain = mlp.mean("magnitude refitted", last)
+    yield "and the L1 order with our refit ahead of both", plain > max(grail, default) + 0.3
+    ahead = [
+        s.mean("GRAIL", r, True) > s.mean("bend merged", r, True) for s in normed for r in s.ratios
+    ]
+    yield "with renewed statistics GRAIL is ahead of our merge", all(ahead)
+
+
+def _same_units(mlp: Study, normed: Sequence[Study]) -> Iterator[tuple[str, bool]]:
+    """Our refit and GRAIL, after the same units have gone."""
+    near = [mlp.mean("magnitude refitted", r) - mlp.mean("GRAIL", r) for r in mlp.ratios]
+    yield (
+        "on the perceptron the refit is no worse, by less than a point",
+        all(-1e-9 <= points < 1 for points in near),
+    )
+    far = [
+        s.mean("magnitude refitted", r) - s.best(("GRAIL",), r) for s in normed for r in s.ratios
+    ]
+    yield "on the others the refit is ahead at every ratio", all(points > 3 for points in far)
+    best = [
+        s.mean(way, r) - s.best(rival_records.THEIRS, r)
+        for s in normed
+        for r in s.ratios
+        for way in ("lsq refitted", "default with data")
+    ]
+    yield "lsq refitted and our default are ahead of all rivals", all(p > 5 for p in best)
+    cost = [np.mean(s.values("default with data", False, 0.5, "macs")) for s in normed]
+    even = [np.mean(s.values("lsq refitted", False, 0.5, "macs")) for s in normed]
+    yield "the default leaves half as much again to compute", all(np.divide(cost, even) > 1.5)
+
+
+def _without_images(
+    studies: Sequence[Study], normed: Sequence[Study]
+) -> Iterator[tuple[str, bool]]:
+    blind = [way for way in rival_records.THEIRS if way != "GRAIL"]
+    ahead = {
+        (s, r): s.mean("bend merged", r)
+        - max(s.mean(way, r) for way, new in s.ways if way in blind and not new)
+        for s in studies
+        for r in s.ratios
+    }
+    mlp = studies[0]
+    yield (
+        "without an image our merge is no worse on the perceptron, and a point ahead at last",
+        all(ahead[mlp, r] > -1e-9 for r in mlp.ratios) and ahead[mlp, mlp.ratios[-1]] > 1,
+    )
+    mildest = [ahead[s, s.ratios[0]] > 10 for s in normed]
+    yield "without an image our merge is far ahead at the mildest cut", all(mildest)
+    blind += ["bend merged", "default without data"]
+    gone = [
+        s.mean(way, 0.5) < 20 for s in normed for way, new in s.ways if way in blind and not new
+    ]
+    yield "where there are batch norms little is left of any at a half", all(gone)

@@ -1,0 +1,134 @@
+"""Rivals without training as the chapter shows them."""
+
+import pytest
+from recorded import rivals_record
+from shown import rows
+
+from splinelib import experiments
+from splinelib.exhibits import others
+from splinelib.experiments import rival_records
+
+
+def study(accuracy=None, **told):
+    return others.Study(rivals_record(accuracy, **told))
+
+
+def test_a_study_has_its_entries_at_hand():
+    one = study(lambda way, renewed, ratio: 0.6 if (way, renewed) == ("GRAIL", True) else 0.5)
+    assert one.title == "VGG-16 at width 0.25 on digits"
+    assert one.seeds == [0, 1, 2] and one.ratios == [0.3, 0.5, 0.7]
+    assert len(one.ways) == len(rival_records.THEIRS + rival_records.OURS) + len(
+        rival_records.RENEWED
+    )
+    assert one.values("GRAIL", True, 0.5).tolist() == pytest.approx([0.6, 0.61, 0.62])
+    assert one.values("GRAIL", True, 0.9) is None
+    assert one.mean("GRAIL", 0.5, True) == pytest.approx(61)
+    assert one.best(["GRAIL", "folding"], 0.5) == pytest.approx(61)
+    assert one.best(["folding"], 0.5) == pytest.approx(51)
+
+
+def test_the_table_has_a_row_for_each_way():
+    _, dense, *found = rows(others.table(study(normed=False)))
+    assert dense[0] == "dense" and dense[-3:] == ["100", "100", "100"]
+    assert [row[0] for row in found] == [way for way, _ in study(normed=False).ways]
+    by_name = {row[0]: row for row in found}
+    assert by_name["GRAIL"][1:] == ["yes", *["51.0 (50.0 to 52.0)"] * 3, "50", "50", "50"]
+    assert by_name["folding"][1] == ""
+
+
+def test_renewed_statistics_see_images():
+    found = {row[0]: row[1] for row in rows(others.table(study(seeds=1)))}
+    assert found["folding, renewed"] == "yes" and found["folding"] == found["bend merged"] == ""
+
+
+def test_what_others_printed_is_shown_with_its_source():
+    published = experiments.published("rivals")
+    _, *found = rows(others.printed(published))
+    assert len(found) == len(published)
+    assert found[-1][0] == "neuron merging, L1 norm" and found[-1][4].startswith("93.2")
+    assert "commit 6946915" in others.printed(published)._repr_html_()
+
+
+# Accuracy with 30, 50 and 70 % removed, like the real ones: without batch norms, and with.
+PLAIN = {
+    "magnitude": (0.95, 0.90, 0.80),
+    "folding": (0.95, 0.92, 0.85),
+    "neuron merging": (0.94, 0.89, 0.82),
+    "GRAIL": (0.96, 0.96, 0.951),
+    "bend merged": (0.97, 0.95, 0.90),
+    "magnitude refitted": (0.965, 0.965, 0.96),
+    "lsq refitted": (0.96, 0.96, 0.95),
+    "default without data": (0.97, 0.95, 0.90),
+    "default with data": (0.96, 0.96, 0.95),
+}
+NORMED = dict.fromkeys(PLAIN, (0.1, 0.1, 0.1)) | {"neuron merging as coded": (0.1, 0.1, 0.1)}
+NORMED |= {"GRAIL": (0.6, 0.3, 0.1), "bend merged": (0.3, 0.15, 0.11)}
+NORMED |= {way: (0.95, 0.9, 0.8) for way in PLAIN if "refitted" in way or "with data" in way}
+
+RENEWED = {
+    "magnitude": (0.6, 0.3, 0.1),
+    "folding": (0.7, 0.3, 0.1),
+    "neuron merging": (0.5, 0.2, 0.1),
+    "neuron merging as coded": (0.4, 0.2, 0.1),
+    "GRAIL": (0.85, 0.6, 0.3),
+    "bend merged": (0.8, 0.5, 0.2),
+}
+
+
+def told(plain=(), normed=(), dearer=2) -> dict[str, bool]:
+    """What is claimed of records like the real ones, with other accuracies of some ways."""
+
+    def accuracy(values, changed):
+        def of(way, renewed, ratio):
+            if way == "dense":
+                return 0.97
+            known = dict(changed).get((way, renewed, ratio))
+            return values[renewed][way][(0.3, 0.5, 0.7).index(ratio)] if known is None else known
+
+        return of
+
+    mlp = study(accuracy({False: PLAIN}, plain), normed=False)
+    made = []
+    for folded in (0.7, 0.82):
+        changed = [(("folding", True, 0.3), folded), *normed]
+        made.append(rivals_record(accuracy({False: NORMED, True: RENEWED}, changed)))
+        for entry in made[-1]["entries"]:
+            if entry["way"] == "default with data":
+                entry["macs"] *= dearer
+    return dict(others.claims(mlp, *map(others.Study, made)))
+
+
+def test_claims_hold_of_records_like_the_real_ones():
+    assert all(told().values())
+
+
+@pytest.mark.parametrize(
+    "sentence, network, change",
+    [
+        ("GRAIL is ahead of our default by", "plain", (("GRAIL", False, 0.7), 0.94)),
+        ("GRAIL is ahead of our default by", "plain", (("GRAIL", False, 0.7), 0.957)),
+        ("and the L1 order", "plain", (("magnitude refitted", False, 0.7), 0.951)),
+        ("with renewed statistics GRAIL", "normed", (("GRAIL", True, 0.5), 0.45)),
+        ("on the perceptron the refit", "plain", (("magnitude refitted", False, 0.3), 0.95)),
+        ("on the perceptron the refit", "plain", (("magnitude refitted", False, 0.3), 0.98)),
+        ("on the others the refit", "normed", (("magnitude refitted", False, 0.7), 0.33)),
+        ("lsq refitted and our default", "normed", (("default with data", False, 0.3), 0.88)),
+        ("lsq refitted and our default", "normed", (("lsq refitted", False, 0.5), 0.62)),
+        ("without an image our merge is no", "plain", (("folding", False, 0.3), 0.975)),
+        ("without an image our merge is no", "plain", (("folding", False, 0.7), 0.895)),
+        ("without an image our merge is far", "normed", (("magnitude", False, 0.3), 0.25)),
+        ("where there are batch norms", "normed", (("bend merged", False, 0.5), 0.3)),
+        ("where there are batch norms", "normed", (("default without data", False, 0.5), 0.3)),
+        ("on CIFAR-100 folding", "normed", (("folding", True, 0.3), 0.8)),
+        ("at the mildest cut renewed", "normed", (("folding", True, 0.3), 0.11)),
+        ("at the mildest cut neuron", "normed", (("neuron merging", True, 0.3), 0.65)),
+    ],
+)
+def test_claims_fail_where_a_record_says_otherwise(sentence, network, change):
+    found = told(**{network: [change]})
+    assert [holds for name, holds in found.items() if name.startswith(sentence)] == [False]
+
+
+def test_the_claim_of_costs_fails_where_the_default_costs_no_more():
+    found = told(dearer=1)
+    assert not found["the default leaves half as much again to compute"]
