@@ -186,16 +186,24 @@ def claims(study: Study) -> Iterator[tuple[str, bool]]:
     )
     yield "it had settled in most seeds, not in all", 0 < study.unsettled < len(study.seeds) / 2
     cases = [(kind, radius) for kind in KINDS for radius in study.radii]
+    near = ("training", study.radii[0])
     for network in ("dense", "pruned"):
-        changes = [study.after(network, *case) for case in cases]
-        yield f"changes of the {network} network hold zero", [not c.sign for c in changes]
+        changes = {case: study.after(network, *case) for case in cases}
+        yield (
+            f"of the {network} network it falls near training points, by about a fifth",
+            changes[near].sign < 0 and 15 < -changes[near].mean < 25,
+        )
+        yield (
+            f"all other changes of the {network} network hold zero",
+            [not change.sign for case, change in changes.items() if case != near],
+        )
     dense = {case: study.after("dense", *case) for case in cases}
     yield (
-        "around test points a change by a sixth or more is excluded",
-        [max(-c.low, c.high) < 100 / 6 for (kind, _), c in dense.items() if kind == "test"],
+        "around test points a change by a fifth or more is excluded",
+        [max(-c.low, c.high) < 20 for (kind, _), c in dense.items() if kind == "test"],
     )
     yield (
-        "around the others tens of percent are not",
+        "around the others more than a fifth is not",
         [max(-c.low, c.high) > 20 for (kind, _), c in dense.items() if kind != "test"],
     )
     cuts = {case: study.cut(*case) for case in cases}
@@ -210,7 +218,7 @@ def claims(study: Study) -> Iterator[tuple[str, bool]]:
     told = [case for case, course in courses.items() if course.sign]
     yield (
         "one course is told apart, around noise at the larger radius",
-        (told == [("noise", study.radii[-1])] and -1 < courses[told[0]].high < 0),
+        (told == [("noise", study.radii[-1])] and -3 < courses[told[0]].high < 0),
     )
     found = [value for r in study.radii for value in study.agreement(r).values()]
     yield "exact and sampled counts agree loosely", min(found) > 0.4 and max(found) < 0.8
