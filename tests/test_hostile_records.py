@@ -21,7 +21,7 @@ from splinelib.experiments import earnings, oneshot, store
 from tools.chapters import ROOT
 
 EVIL = 'x"><img src=x onerror=alert(1)>\x1b]0;mine\x07[l](javascript:1)<b>\n\n# h'
-NAME = f"cifar10-{EVIL}"
+NAME = f"cifar10-vgg16-{EVIL}"
 METHODS = ("spline@residual+refit", "bn", "random", "lottery:spline", "masks:bn")
 
 
@@ -138,7 +138,7 @@ def test_a_record_goes_by_the_name_of_its_file(place, folder, capsys):
     read = {"": sl.experiments.records, "oneshot": oneshot.records}[place]
     assert [one["name"] for one in read(folder)] == [NAME]
     (folder / place / f"{NAME}.json").rename(folder / place / "honest.json")
-    with pytest.raises(sl.DamagedFile, match=r"honest\.json is named 'cifar10-x"):
+    with pytest.raises(sl.DamagedFile, match=r"honest\.json is named 'cifar10-vgg16-x"):
         read(folder)
     assert main(["runs", "--folder", str(folder)]) == 1
     assert "2 records, 1 damaged" in capsys.readouterr().out

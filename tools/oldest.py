@@ -22,7 +22,7 @@ STATE = VENV / "packages.txt"
 TOOLS = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "pyyaml")
 TESTS = (
     *("bounds", "calibration", "channels", "codes", "cost", "data"),
-    *("geometry", "models", "network", "pruning", "scores", "training"),
+    *("geometry", "models", "network", "pruning", "rivals", "scores", "training"),
 )
 
 

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from .. import experiments
-from ..experiments import published_tables
+from ..experiments import (
+    published_tables,
+    rival_records,
+    route_records,
+    slice_records,
+    start_records,
+    transformer_records,
+    truncation_records,
+)
 from ..plotting import Table
 from . import wording
 
@@ -150,6 +158,29 @@ def of_rivals(record: dict) -> Sheet:
         f"in {record['seconds'] / 60:.0f} minutes"
     }
     return _sheet(record, "rivals", facts, [record["provenance"]])
+
+
+# Study -> the module that reads its records, and what makes a sheet of one.
+_STUDIES = {
+    "starts": (start_records, of_starts),
+    "pca": (truncation_records, of_pca),
+    "routes": (route_records, of_routes),
+    "vit": (transformer_records, of_vit),
+    "slices": (slice_records, of_slices),
+    "rivals": (rival_records, of_rivals),
+}
+
+
+def studied(kind: str) -> list:
+    """The sheets of all records of one study; where there are none, a line that says so.
+
+    Parameters
+    ----------
+    kind : str
+        As the command line names the study.
+    """
+    records, sheet_of = _STUDIES[kind]
+    return [sheet_of(record) for record in records.records()] or [nothing()]
 
 
 def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:

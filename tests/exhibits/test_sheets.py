@@ -19,6 +19,8 @@ from shown import Elements, rows
 
 from splinelib import experiments
 from splinelib.exhibits import sheets, wording
+from splinelib.experiments import store
+from splinelib.experiments.studies import STUDIES
 
 EVIL = 'x"><img src=x onerror=alert(1)>'
 
@@ -150,3 +152,14 @@ def test_a_sheet_of_rivals_names_its_file_and_its_networks():
     assert seen.elements[0] == ("div", {"class": "record", "id": "rivals-digits-vgg16"})
     pruned = len(made["entries"]) - 2
     assert f"{pruned} pruned networks of 2 dense in 1 minutes" in seen.text
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_every_study_has_its_sheets(study):
+    names = [made["name"] for made in study.records.records()]
+    assert [sheet.name for sheet in sheets.studied(study.name)] == names
+
+
+def test_a_study_without_records_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(store, "checkout", lambda: tmp_path)
+    assert [type(sheet) for sheet in sheets.studied("vit")] == [type(sheets.nothing())]
