@@ -18,7 +18,8 @@ def digits():
 @pytest.fixture(params=["mlp", "vgg16", "preresnet11"])
 def both(request, digits):
     """A network and inputs on the CPU, and the same on the other device."""
-    model = models.build(request.param, digits, width=0.125, seed=0).eval()
+    width = 0.0625 if request.param == "vgg16" else 0.125
+    model = models.build(request.param, digits, width=width, seed=0).eval()
     inputs = digits.to_float(digits.train_images[:16])
     with device():
         yield model, inputs, copy.deepcopy(model).to(DEVICE), inputs.to(DEVICE)

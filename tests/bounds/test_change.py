@@ -24,7 +24,7 @@ def test_no_search_finds_a_larger_change(pair):
     assert max(excess(*pair, methods=METHODS[:1]).values()) < 1e-12
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pairs())
 def test_each_method_holds_and_is_never_looser_than_the_next(pair):
     assert max(excess(*pair).values()) < 1e-12

@@ -20,7 +20,7 @@ from torch import nn
 import splinelib as sl
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(integer_networks(), st.sampled_from([UNIT, ((-2, 3), (-1, 2)), ((0, 1), (0, 1))]))
 @example([([[0, 0], [0, 0], [0, 0]], [0, 1, -1]), OUT], UNIT)  # dead and constant units
 @example([([[1, 1], [2, 2], [-1, -1]], [0, 0, 0]), OUT], UNIT)  # one line, drawn three times

@@ -61,7 +61,7 @@ class MaxOut(nn.Module):
         return self.body[-1](x)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(whole, whole, whole), min_size=6, max_size=6), st.integers(0, 3))
 @example([(1, 0, 0), (0, 1, 0), (1, 1, 0)] * 2, 0)
 @example([(0, 0, 0), (0, 0, 0), (0, 3, 0), (0, 3, 1), (0, 0, 0), (0, 0, 0)], 3)

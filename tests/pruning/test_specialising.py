@@ -18,7 +18,7 @@ def box_around(x, radius):
     return x - radius, x + radius
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(boxed())
 def test_no_random_network_differs_by_more_than_its_slack(drawn):
     assert not outcome(*drawn).get("wrong")
