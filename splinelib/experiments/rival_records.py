@@ -5,7 +5,7 @@ from statistics import mean
 
 from ..schemas import AMOUNT, COUNT, SHARE
 from ..text import printable
-from .study_records import StudyRecords
+from .study_records import StudyRecords, keyed, repeated
 
 DENSE = "dense"
 # Those of others, on the L1 order but for folding, which has none; and ours.
@@ -36,12 +36,8 @@ def summary(record: dict) -> str:
 
 
 def _inconsistencies(record: dict) -> Iterator[str]:
-    seen = set()
-    for entry in record["entries"]:
-        key = tuple(entry[part] for part in _KEY)
-        if key in seen:
-            yield f"the entry {key} is there twice"
-        seen.add(key)
+    yield from repeated(record["entries"], _KEY)
+    for key, entry in keyed(record["entries"], _KEY):
         known = RENEWED if entry["renewed"] else (DENSE, *THEIRS, *OURS)
         if entry["way"] not in known:
             yield f"the entry {key} names no way"

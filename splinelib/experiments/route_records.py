@@ -6,7 +6,7 @@ from statistics import mean
 
 from ..schemas import AMOUNT, COUNT, SHARE
 from ..text import printable
-from .study_records import StudyRecords
+from .study_records import StudyRecords, keyed, repeated
 
 # Names of ways are shown on pages, where they should be plain words.
 _NAME = re.compile(r"[a-z0-9 ]+")
@@ -25,12 +25,9 @@ def summary(record: dict) -> str:
 
 
 def _inconsistencies(record: dict) -> Iterator[str]:
-    seen = set()
-    for entry in record["entries"]:
-        key = tuple(entry[part] for part in ("seed", "way", "width"))
-        if key in seen:
-            yield f"the entry {key} is there twice"
-        seen.add(key)
+    parts = ("seed", "way", "width")
+    yield from repeated(record["entries"], parts)
+    for key, entry in keyed(record["entries"], parts):
         if not _NAME.fullmatch(entry["way"]):
             yield f"the entry {key} names no way"
 

@@ -5,7 +5,7 @@ from statistics import mean
 
 from ..schemas import AMOUNT, COUNT, SHARE
 from ..text import printable
-from .study_records import StudyRecords
+from .study_records import StudyRecords, keyed, repeated
 
 NETWORKS, KINDS = ("dense", "pruned"), ("training", "test", "noise")
 
@@ -29,12 +29,9 @@ def summary(record: dict) -> str:
 
 
 def _inconsistencies(record: dict) -> Iterator[str]:
-    seen, points = set(), record["settings"]["points"]
-    for entry in record["entries"]:
-        key = tuple(entry[part] for part in ("seed", "network", "epoch", "kind", "radius"))
-        if key in seen:
-            yield f"the entry {key} is there twice"
-        seen.add(key)
+    points, parts = record["settings"]["points"], ("seed", "network", "epoch", "kind", "radius")
+    yield from repeated(record["entries"], parts)
+    for key, entry in keyed(record["entries"], parts):
         if entry["network"] not in NETWORKS or entry["kind"] not in KINDS:
             yield f"the entry {key} names no network or no kind of points"
         if {len(entry["regions"]), len(entry["units"])} != {points}:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ..schemas import AMOUNT, COUNT, SHARE
 from ..text import printable
-from .study_records import StudyRecords
+from .study_records import StudyRecords, keyed, repeated
 
 BUDGETS = ("epochs", "flops")
 WIDE = "wide"  # the network before the cut, for what it knows and how many lines it has
@@ -32,12 +32,10 @@ def summary(record: dict) -> str:
 
 
 def _inconsistencies(record: dict) -> Iterator[str]:
-    seen, seeds = set(), record["settings"].get("seeds")
-    for entry in record["entries"]:
-        key = tuple(entry[p] for p in ("data", "depth", "width", "factor", "way", "budget"))
-        if key in seen:
-            yield f"the entry {key} is there twice"
-        seen.add(key)
+    seeds = record["settings"].get("seeds")
+    parts = ("data", "depth", "width", "factor", "way", "budget")
+    yield from repeated(record["entries"], parts)
+    for key, entry in keyed(record["entries"], parts):
         known = _NAME.fullmatch(entry["data"]) and _NAME.fullmatch(entry["way"])
         if not known or entry["budget"] not in BUDGETS:
             yield f"the entry {key} names no data set, way or budget"

@@ -19,6 +19,37 @@ _COMMON = {
 }
 
 
+def keyed(entries: Sequence[dict], parts: Sequence[str]) -> Iterator[tuple[tuple, dict]]:
+    """Each entry with its key, the values of some of its parts."""
+    for entry in entries:
+        yield tuple(entry[part] for part in parts), entry
+
+
+def repeated(entries: Sequence[dict], parts: Sequence[str], what: str = "entry") -> Iterator[str]:
+    """In words, the entries whose key an earlier one has."""
+    seen = set()
+    for key, _ in keyed(entries, parts):
+        if key in seen:
+            yield f"the {what} {key} is there twice"
+        seen.add(key)
+
+
+def uneven(record: dict, parts: Sequence[str]) -> Iterator[str]:
+    """In words, where a record of several networks has not one number for each of them.
+
+    The networks are those of ``record["dense"]``; in each of the parts of the record, every list
+    of an entry has a value for each.
+    """
+    seeds = len(record["dense"])
+    if record["settings"].get("seeds") != seeds:
+        yield "the settings name another number of seeds than there are networks"
+    for part in parts:
+        for entry in record[part]:
+            for key, values in entry.items():
+                if isinstance(values, list) and len(values) != seeds:
+                    yield f"one of {part} has not a number of {key} for each seed"
+
+
 class StudyRecords:
     """Records of one kind, each a file of its own in a folder of that kind's name.
 

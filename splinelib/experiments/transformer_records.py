@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ..schemas import AMOUNT, COUNT, SHARE
 from ..scores.criteria import CRITERIA
 from ..text import over_seeds, printable
-from .study_records import StudyRecords
+from .study_records import StudyRecords, keyed, repeated, uneven
 
 PARTS = ("units", "heads", "stream")
 NOTHING = "nothing"  # makes up for what went
@@ -32,15 +32,9 @@ def summary(record: dict) -> str:
 
 
 def _inconsistencies(record: dict) -> Iterator[str]:
-    seeds = len(record["dense"])
-    if record["settings"].get("seeds") != seeds:
-        yield "the settings name another number of seeds than there are networks"
-    seen = set()
-    for entry in record["entries"]:
-        key = tuple(entry[part] for part in _KEY)
-        if key in seen:
-            yield f"the entry {key} is there twice"
-        seen.add(key)
+    yield from repeated(record["entries"], _KEY)
+    yield from uneven(record, ("entries", "maps", "heads"))
+    for key, entry in keyed(record["entries"], _KEY):
         if entry["order"] not in CRITERIA:
             yield f"the entry {key} names no order"
         if entry["part"] not in PARTS or entry["compensate"] not in COMPENSATIONS:
@@ -48,12 +42,7 @@ def _inconsistencies(record: dict) -> Iterator[str]:
     for entry in record["maps"]:
         if entry["when"] not in WHEN:
             yield f"a map is of no time: {entry['when']}"
-    for part in ("entries", "maps", "heads"):
-        for entry in record[part]:
-            for key, values in entry.items():
-                if isinstance(values, list) and len(values) != seeds:
-                    yield f"one of {part} has not a number of {key} for each seed"
-    if len(record["settled"]) != seeds:
+    if len(record["settled"]) != len(record["dense"]):
         yield "there is not an epoch at which the codes settled for each seed"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ..schemas import AMOUNT, COUNT, SHARE, Range
 from ..scores.truncation import BY
 from ..text import over_seeds, printable
-from .study_records import StudyRecords
+from .study_records import StudyRecords, keyed, repeated, uneven
 from .truncated_orders import DIRECTIONS, GOES, LOT, METRICS
 
 NOTHING = "nothing"  # makes up for the units that went
@@ -37,15 +37,9 @@ def summary(record: dict) -> str:
 
 
 def _inconsistencies(record: dict) -> Iterator[str]:
-    seeds = len(record["dense"])
-    if record["settings"].get("seeds") != seeds:
-        yield "the settings name another number of seeds than there are networks"
-    seen = set()
-    for entry in record["orders"]:
-        key = tuple(entry[part] for part in _ORDER)
-        if key in seen:
-            yield f"the order {key} is there twice"
-        seen.add(key)
+    yield from repeated(record["orders"], _ORDER, "order")
+    yield from uneven(record, ("orders", "rivals", "views", "needs"))
+    for key, entry in keyed(record["orders"], _ORDER):
         known = entry["metric"] in (*METRICS, LOT) and entry["directions"] in (*DIRECTIONS, LOT)
         if not known or entry["goes"] not in GOES or entry["compensate"] not in COMPENSATIONS:
             yield f"the order {key} names no metric, directions, unit of a pair or compensation"
@@ -55,11 +49,6 @@ def _inconsistencies(record: dict) -> Iterator[str]:
     for entry in (*record["views"], *record["needs"]):
         if entry["metric"] not in METRICS or entry.get("by", BY[0]) not in BY:
             yield "what was measured names no metric or way to know"
-    for part in ("orders", "rivals", "views", "needs"):
-        for entry in record[part]:
-            for key, values in entry.items():
-                if isinstance(values, list) and len(values) != seeds:
-                    yield f"one of {part} has not a number of {key} for each seed"
 
 
 # Beside what all studies record; types and ranges, see `schemas.mismatches`.

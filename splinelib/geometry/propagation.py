@@ -8,6 +8,9 @@ the basis functions are kept at the vertices. Where a unit's sign is the same al
 rectangle is decided from bounds first, and at the vertices only where those do not tell.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 from torch import nn
 
@@ -66,14 +69,21 @@ def propagate(
 
 
 def _apply(state: State, node: Node, dead: list[int]) -> None:
-    """Compute what a node makes; torch's errors are those of what does not go row by row."""
-    try:
+    """Compute what a node makes."""
+    with row_by_row(node):
         if node.activation is None:
             apply_affine(state, node)
         elif node.activation.pool:
             apply_pooling(state, node)
         else:
             apply_pointwise(state, node, dead)
+
+
+@contextlib.contextmanager
+def row_by_row(node: Node) -> Iterator[None]:
+    """What torch cannot compute for some rows alone is refused, naming the node and its module."""
+    try:
+        yield
     except (RuntimeError, LookupError, TypeError, ValueError) as error:
         raise NotPiecewiseAffine(
             f"{where(node.module)}: {node.name!r} cannot be computed for each input by itself: it "

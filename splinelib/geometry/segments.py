@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 from ..codes.regioncodes import RegionCodes
 from ..errors import NotPiecewiseAffine
-from ..network.graph import Graph, Node
+from ..network.graph import Graph
 from ..network.layers import layers_of
 from ..network.modes import check_weights
-from ..network.operations import where
 from ..network.replica import replica
 from ..network.surroundings import undisturbed
 from ..network.trace import record
 from .bending import Run
 from .limits import MAX_REGIONS
+from .propagation import row_by_row
 
 
 @dataclass
@@ -203,21 +203,11 @@ def _propagate(graph: Graph, run: Run) -> np.ndarray:
     last_use = graph.last_use()
     for position, (node, needed) in enumerate(zip(graph.nodes, graph.needed(), strict=True)):
         if needed:
-            _apply(run, node)
+            with row_by_row(node):
+                run.apply(node)
         for index in [i for i in run.values if last_use.get(i, -1) <= position]:
             del run.values[index], run.sizes[index]
     return run.values[graph.output].flatten(1).numpy().copy()
-
-
-def _apply(run: Run, node: Node) -> None:
-    try:
-        run.apply(node)
-    except (RuntimeError, LookupError, TypeError, ValueError) as error:
-        raise NotPiecewiseAffine(
-            f"{where(node.module)}: {node.name!r} cannot be computed for each input by itself: it "
-            "mixes or moves the rows of a batch, or depends on their number. Keep the inputs in "
-            f"the first dimension throughout ({error})"
-        ) from error
 
 
 def _check_outputs(model: nn.Module, run: Run, outputs: np.ndarray, ends: list[Tensor]) -> None:

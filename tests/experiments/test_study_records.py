@@ -21,6 +21,7 @@ from splinelib.experiments import (
     transformer_records,
     truncation_records,
 )
+from splinelib.experiments.study_records import repeated, uneven
 
 MADE = {
     start_records: starts_record,
@@ -88,3 +89,16 @@ def test_a_record_is_opened_with_its_own_settings_only(study, path):
         study.opened(path, path.stem, record["settings"] | {"seeds": 99}, entries=[])
     new = study.opened(path.with_name("new.json"), "new", {"seeds": 2}, entries=[])
     assert new["entries"] == [] and new["kind"] == study.RECORDS.kind and new["name"] == "new"
+
+
+def test_what_no_record_may_hold_is_told_in_words():
+    entries = [{"seed": 0, "way": "a"}, {"seed": 1, "way": "a"}, {"seed": 0, "way": "a"}]
+    assert [*repeated(entries, ("seed", "way"))] == ["the entry (0, 'a') is there twice"]
+    assert [*repeated(entries, ("way",), "order")] == ["the order ('a',) is there twice"] * 2
+    record = {"settings": {"seeds": 3}, "dense": [0.9, 0.8], "maps": [{"gap": [1.0], "when": "s"}]}
+    assert [*uneven(record, ("maps",))] == [
+        "the settings name another number of seeds than there are networks",
+        "one of maps has not a number of gap for each seed",
+    ]
+    whole = record | {"settings": {"seeds": 2}, "maps": [{"gap": [1.0, 2.0], "when": "s"}]}
+    assert not [*uneven(whole, ("maps",))]
