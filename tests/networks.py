@@ -344,3 +344,14 @@ class Transformer(nn.Module):
             x = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
         x = self.norm(self.blocks(x + self.positions))
         return self.head(x.mean(1) if self.token is None else x[:, 0])
+
+
+def torch_transformer():
+    """torchvision's transformer, small, whose last layer is no zeros, and images for it."""
+    torch.manual_seed(0)
+    model = torchvision.models.VisionTransformer(
+        **{"image_size": 8, "patch_size": 4, "num_layers": 1, "num_heads": 4},
+        **{"hidden_dim": 16, "mlp_dim": 24, "num_classes": 5},
+    )
+    nn.init.normal_(model.heads.head.weight)
+    return model.eval(), images(12, 8)

@@ -5,10 +5,12 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from ..channels.attention import opened
 from ..channels.axes import tensors_of_role
 from ..channels.groups import find_groups
 from ..channels.layout import Group
 from ..channels.surgery import duplicate
+from ..errors import PruningError
 from ..network.surroundings import undisturbed
 from ..pruning.masking import shrink
 from ..pruning.selection import Masks, select
@@ -54,7 +56,7 @@ def folding(model: nn.Module, ratio: float, example: Tensor, seed: int = 0) -> n
     Raises
     ------
     ValueError, PruningError
-        As for `select` and `find_groups`.
+        As for `select` and `find_groups`; for a network whose heads of attention could go.
 
     Examples
     --------
@@ -62,7 +64,12 @@ def folding(model: nn.Module, ratio: float, example: Tensor, seed: int = 0) -> n
     >>> folding(net, 0.25, torch.zeros(1, 2))[0]
     Linear(in_features=2, out_features=6, bias=True)
     """
-    layout = find_groups(model, example)
+    layout = find_groups(opened(model), example)
+    if heads := [name for name, group in layout.groups.items() if group.heads]:
+        raise PruningError(
+            f"groups {heads} are heads of attention, and the mean of heads is not what folding "
+            "was made for; prune this network by gram, or by splinelib.prune"
+        )
     counts = select(
         {g.name: torch.zeros(g.units) for g in layout.groups.values()}, ratio, "layerwise"
     )

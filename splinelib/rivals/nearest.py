@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from ..channels.attention import opened
 from ..channels.axes import tensors_of_role
 from ..channels.layout import Group, Layout
 from ..channels.surgery import duplicate
@@ -88,7 +89,7 @@ def neuron_merging(
     7.0
     """
     check_choice("formula", formula, FORMULAS)
-    layout = layout_for(model, masks, example)
+    layout = layout_for(opened(model), masks, example)
     masks = Masks(checked_masks(layout, masks), layout)
     merged = duplicate(model)
     modules, left = dict(merged.named_modules()), []

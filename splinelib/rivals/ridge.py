@@ -9,6 +9,7 @@ from ..calibration.im2col import channels_at_the_end
 from ..calibration.layer_maps import given_to, warn_text
 from ..calibration.observing import Call, observe
 from ..calibration.regression import precise
+from ..channels.attention import opened
 from ..channels.surgery import dropped_channels, duplicate, kept_channels
 from ..errors import warn
 from ..network.modes import check_inputs
@@ -77,7 +78,7 @@ def gram(
     if not ridge >= 0:
         raise ValueError(f"ridge should be at least 0, not {ridge}")
     data = check_inputs(model, data)
-    layout = layout_for(model, masks, data[:1])
+    layout = layout_for(opened(model), masks, data[:1])
     masks = Masks(checked_masks(layout, masks), layout)
     kept = {
         name: sides["in"]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import alive, convnet, gaussian, images
+from networks import alive, convnet, gaussian, images, torch_transformer
 from torch import nn
 
 import splinelib as sl
@@ -124,3 +124,10 @@ def test_as_many_units_go_as_layerwise_and_nothing_at_nought(tmp_path):
         folding(model, 1.0, images(1))
     with pytest.raises(ValueError, match="ratio"):
         folding(model, 0.99, images(1))
+
+
+def test_heads_of_attention_are_refused():
+    model, x = torch_transformer()
+    with pytest.raises(sl.PruningError, match=r"self_attention.in_proj'\] are heads of attention"):
+        folding(model, 0.5, x)
+    assert type(model.encoder.layers[0].self_attention) is nn.MultiheadAttention

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import alive, convnet, gaussian, images
+from networks import alive, convnet, gaussian, images, torch_transformer
 from torch import nn
 
 import splinelib as sl
@@ -126,3 +126,12 @@ def test_nothing_changes_where_nothing_goes_and_bad_masks_are_refused():
         neuron_merging(model, {"0": kept(1, 0, 1, 1, 1, 1)}, example, "paper")
     with pytest.raises(ValueError, match="leaves no unit"):
         neuron_merging(model, {"0": torch.zeros(6, dtype=torch.bool)}, example)
+
+
+def test_attention_of_torch_is_cut_by_its_heads():
+    model, x = torch_transformer()
+    masks = sl.select(sl.score(model, "magnitude", example=x), 0.5, "layerwise")
+    names = list(model.state_dict())
+    with torch.no_grad():
+        assert neuron_merging(model, masks)(x).shape == model(x).shape
+    assert list(model.state_dict()) == names

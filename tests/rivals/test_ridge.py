@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import alive, convnet, gaussian, images
+from networks import alive, convnet, gaussian, images, torch_transformer
 from torch import nn
 
 import splinelib as sl
@@ -93,3 +93,12 @@ def test_silent_units_and_bad_requests():
     torch.testing.assert_close(small(data), model(data))
     whole = gram(model, {"0": torch.ones(4, dtype=torch.bool)}, data)
     assert torch.equal(whole(data), model(data))
+
+
+def test_attention_of_torch_is_cut_by_its_heads():
+    model, x = torch_transformer()
+    masks = sl.select(sl.score(model, "magnitude", example=x), 0.5, "layerwise")
+    names = list(model.state_dict())
+    with torch.no_grad():
+        assert gram(model, masks, x)(x).shape == model(x).shape
+    assert list(model.state_dict()) == names
