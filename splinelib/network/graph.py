@@ -4,7 +4,7 @@ A node can be run again on other rows, one after another, and never in place: so
 the network as a list of functions, whatever the model did to the memory of its tensors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import torch
@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from ..errors import NotPiecewiseAffine
 from .activations import Activation
-from .operations import property_of
+from .operations import advice_for, property_of
 
 # Rows of the recorded run. More than one, so that a leading size that a model
 # read from its input (``x.view(x.size(0), -1)``) can be told from a constant.
@@ -232,8 +232,13 @@ class Graph:
             if node.problem:
                 raise NotPiecewiseAffine(node.problem)
 
-    def check_output(self) -> None:
+    def check_output(self, ways: Collection[str] = ()) -> None:
         """`check_piecewise_affine`, and that the output is one tensor that does not jump.
+
+        Parameters
+        ----------
+        ways : collection of str
+            Values of ``smooth=`` that the caller takes, which a refusal may advise.
 
         Raises
         ------
@@ -241,7 +246,10 @@ class Graph:
         TypeError
             If the model returned something else than one tensor.
         """
-        self.check_piecewise_affine()
+        try:
+            self.check_piecewise_affine()
+        except NotPiecewiseAffine as error:
+            raise NotPiecewiseAffine(advice_for(str(error), ways)) from None
         if self.output < 0:
             raise TypeError(
                 f"the model returned {self.returned}: expected one tensor computed from the input. "

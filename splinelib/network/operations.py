@@ -1,5 +1,8 @@
 """Which torch functions are affine, which only look at a tensor, and what is said of all others."""
 
+import re
+from collections.abc import Collection
+
 from torch import Tensor
 
 from .activations import SMOOTH, argument
@@ -80,6 +83,7 @@ _SIGN = (
 )
 
 _FREEZE = "Pass smooth='freeze' to hold what it multiplies by where the input puts it. "
+_ADVICE = re.compile(r" Pass smooth='(\w+)'[^.]*\.")
 # Operations of which `frozen` knows what to hold.
 HELD = {
     *("softmax", "scaled_dot_product_attention", "multi_head_attention_forward", "layer_norm"),
@@ -196,6 +200,17 @@ def why_not_affine(name: str, module: str, args, kwargs, inputs, depends) -> str
     why = "a product of two values of the network" if name in PRODUCTS else f"{name!r}"
     remedy = (_FREEZE if name in HELD else "") + (_SIGN if name in SMOOTH else _IGNORE)
     return not_affine(why, module, remedy)
+
+
+def advice_for(problem: str, ways: Collection[str]) -> str:
+    """A message without the values of ``smooth=`` that a caller does not take.
+
+    Examples
+    --------
+    >>> advice_for("'exp' is not affine. Pass smooth='ignore' to leave it out.", ())
+    "'exp' is not affine."
+    """
+    return _ADVICE.sub(lambda found: found[0] if found[1] in ways else "", problem)
 
 
 def not_affine(what: str, module: str, remedy: str = _IGNORE) -> str:

@@ -3,7 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
+import splinelib as sl
 from splinelib.network import operations
 from splinelib.network.operations import why_no_assignment, why_not_affine
 
@@ -95,3 +97,24 @@ def test_messages_name_module_operation_and_remedy(say):
         assert part in message
     for message in (operations.unseen(""), operations.overwritten("")):
         assert "own forward" in message and "smooth='ignore'" in message
+
+
+def test_a_refusal_advises_what_the_caller_takes():
+    class Normed(nn.Module):
+        def forward(self, x):
+            return nn.functional.layer_norm(x, x.shape[1:])
+
+    x = torch.randn(3, 4)
+    with pytest.raises(sl.NotPiecewiseAffine, match=r"'freeze'.*'ignore'"):
+        sl.region_codes(Normed(), x)
+    with pytest.raises(sl.NotPiecewiseAffine, match="'freeze'") as told:
+        sl.affine_map(Normed(), x[0])
+    assert "'ignore'" not in str(told.value)
+    for call in (
+        lambda: sl.segment(Normed(), x[0], x[1]),
+        lambda: sl.partition(Normed(), ((0, 1), (0, 1)), sl.Plane.through(*x)),
+        lambda: sl.specialise(Normed(), (x[:1] - 1, x[:1] + 1)),
+    ):
+        with pytest.raises(sl.NotPiecewiseAffine, match="not a piecewise affine") as told:
+            call()
+        assert "smooth" not in str(told.value)
