@@ -143,15 +143,23 @@ def _region_colours(part, color: str | np.ndarray) -> np.ndarray | None:
             raise ValueError(
                 f'color is "code", "slope", "layer" or one value per region, not {color!r}.'
             )
-        size = np.hypot(*place.T)
-        size = size / (size.max() or 1.0)
-        hue = np.round(np.arctan2(place[:, 1], place[:, 0]) / (2 * np.pi) * 48) / 48
-        return _hues(hue, 0.15 + 0.25 * np.round(size * 5) / 5)
+        return colour_wheel(place)
     values = finite("color", color, 1)
     if len(values) != len(part):
         raise ValueError(f"color has {len(values)} values for {len(part)} regions.")
     share = (values - values.min()) / (np.ptp(values) or 1.0)
     return _hues(np.full(len(values), 0.7), 0.05 + 0.7 * np.round(share * 24) / 24)
+
+
+def colour_wheel(place: np.ndarray) -> np.ndarray:
+    """RGBA (R, 4) of points of a plane (R, 2): hue by direction, strength by size.
+
+    The scripts of a page have the same colours, in ``drawing.js``.
+    """
+    size = np.hypot(*place.T)
+    size = size / (size.max() or 1.0)
+    hue = np.round(np.arctan2(place[:, 1], place[:, 0]) / (2 * np.pi) * 48) / 48
+    return _hues(hue, 0.15 + 0.25 * np.round(size * 5) / 5)
 
 
 def _code_plane(part) -> np.ndarray:
