@@ -43,12 +43,12 @@ export function fitted(canvas) {
 }
 
 /**
- * The colour of a region by the slope of the function on it, as `splinelib.plotting` has it: the
- * hue says which way it climbs, the strength how steeply beside the steepest.
+ * The colour of a direction, as `splinelib.plotting` has it: the hue says which way it points, the
+ * strength how long it is beside the longest. For a region it is the slope of the function on it.
  */
-export function slopeColour(dx, dy, steepest) {
+export function colourOf(dx, dy, largest) {
   const turn = Math.round((Math.atan2(dy, dx) / (2 * Math.PI)) * 48) / 48;
-  const strength = Math.min(Math.hypot(dx, dy) / (steepest || 1), 1);
+  const strength = Math.min(Math.hypot(dx, dy) / (largest || 1), 1);
   return [`oklch(68% 0.14 ${360 * turn})`, 0.15 + 0.05 * Math.round(strength * 5)];
 }
 
@@ -79,8 +79,9 @@ export class Picture {
    * @param network that it belongs to
    * @param data points to draw on top
    * @param colours as `readColours` gives them
-   * @param {{fill: string, cell: number, unit: ?number[], cross: ?number[], star: ?number[],
-   *   steepest: ?number}} show `steepest` fixes what the strength of slopes is measured against
+   * @param {{fill: string, boundary: ?boolean, cell: number, unit: ?number[], cross: ?number[], star: ?number[],
+   *   steepest: ?number, hues: ?number[][][], widest: ?number}} show what the strength of
+   *   slopes is measured against; for codes the step of each unit, and the longest sum
    */
   draw(part, network, data, colours, show) {
     const context = (this.context = fitted(this.canvas));
@@ -89,6 +90,7 @@ export class Picture {
     this.scale = Math.min(Math.max(this.canvas.clientWidth / 480, 0.6), 1);
     boundarySegments(part, this.segments);
     if (show.fill === "slope") this._fillSlopes(network, show.steepest);
+    else if (show.fill === "code") this._fillCodes(show.hues, show.widest);
     else if (show.fill === "class") this._fillSides(colours);
     if (show.cell >= 0 && show.cell < part.cellCount && !show.star) {
       context.beginPath();
@@ -96,7 +98,7 @@ export class Picture {
       this._fill(colours.ink, 0.16);
     }
     this._drawLines(colours);
-    this._drawBoundary(colours);
+    if (show.boundary !== false) this._drawBoundary(colours);
     if (show.unit) this._drawUnit(show.unit, colours);
     if (show.star) this._drawOutline(show.cell, colours);
     this._drawPoints(data, colours);
@@ -157,7 +159,25 @@ export class Picture {
       const [dx, dy] = affineMap(network, (l) => part.code(c, l));
       context.beginPath();
       this._tracePolygon(c);
-      this._fill(...slopeColour(dx, dy, steepest));
+      this._fill(...colourOf(dx, dy, steepest));
+    }
+  }
+
+  /** Close codes in close hues: each bit that is on moves the colour by a step of its own. */
+  _fillCodes(hues, widest) {
+    const { part, context } = this;
+    for (let c = 0; c < part.cellCount; c++) {
+      let [dx, dy] = [0, 0];
+      hues.forEach((units, l) =>
+        units.forEach(([x, y], u) => {
+          const side = (part.code(c, l) >> u) & 1 ? 0.5 : -0.5;
+          dx += side * x;
+          dy += side * y;
+        }),
+      );
+      context.beginPath();
+      this._tracePolygon(c);
+      this._fill(...colourOf(dx, dy, widest));
     }
   }
 

@@ -90,7 +90,7 @@ export class Reading {
       row.map((_, u) =>
         element("span", {
           class: "sl-bit",
-          title: `unit ${u + 1} of layer ${l + 1}`,
+          title: `unit ${u} of layer ${l + 1}`,
           pointerenter: () => this.point([l, u]),
           pointerleave: () => this.point(null),
         }),

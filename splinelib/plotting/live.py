@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .partitions import code_steps
 from .scripts import figures_script
-from .stills import still
+from .stills import colour_plane, still
 from .svg import STYLE, caption_html, check_alt, small_css
 from .widgets import is_live
 
@@ -57,13 +58,17 @@ def explorer(
     alt: str,
     star: tuple[float, float],
     caption: str | None = None,
+    color: str = "slope",
+    boundary: bool = True,
+    lines: bool = False,
+    units: bool = False,
+    chosen: tuple[int, int] = (0, 0),
 ) -> Live:
-    """A partition to explore: the reader moves a star, and sees code and affine map at its place.
+    """A partition to explore: code and affine map of any place, lines to drag, units to merge.
 
-    The star is moved by mouse, finger or arrow keys. Beside the square stand the bits of its code,
-    ``A`` and ``b``; the region that it lies in is outlined, and bits that have changed are marked.
-    Regions are coloured by the slope of the output, of two outputs by that of the second less the
-    first.
+    The reader moves a star by mouse, finger or arrow keys. Beside the square stand the bits of its
+    code, ``A`` and ``b``; the region that it lies in is outlined, and bits that have changed are
+    marked. With `lines` or `units` the place is where the mouse points.
 
     Parameters
     ----------
@@ -77,6 +82,20 @@ def explorer(
     star : (float, float)
         Where the star is at first.
     caption : str, optional
+    color : {"slope", "code", "layer"}
+        What fills the regions: direction and size of the slope of the output, of two outputs of the
+        second less the first; close codes in close hues; nothing.
+    boundary : bool
+        Whether to draw the decision boundary.
+    lines : bool
+        Whether lines can be dragged: parallel, and those of the first layer turned.
+    units : bool
+        Whether units can be removed, and merged into others: their heir takes over their outgoing
+        weights times how much longer their row of weights and bias is. The page then says how far
+        any output has changed anywhere in the square, exactly, as `splinelib.difference` does. For
+        one hidden layer of at most eight units.
+    chosen : (int, int)
+        Layer and unit, from 0, that is chosen at first, for `lines` and `units`.
 
     Returns
     -------
@@ -86,8 +105,8 @@ def explorer(
     Raises
     ------
     ValueError
-        If the network is not of this kind, `part` is not of this network or of no square, the star
-        lies outside, or the alt text is empty.
+        If the network is not of this kind, `part` is not of this network or of no square, star or
+        unit are none of it, or the alt text is empty.
 
     Examples
     --------
@@ -103,10 +122,27 @@ def explorer(
     star = (float(star[0]), float(star[1]))
     if not all(square[0] <= value <= square[1] for value in star):
         raise ValueError(f"the star must lie in the square {square}, not at {star}.")
-    given = {"kind": "explorer", "square": square, "star": star, "fill": "slope"}
-    given["network"] = json.loads(network)
-    picture = still(part, alt, slopes=True, star=star)
+    layer, unit = (int(number) for number in chosen)
+    if not (0 <= layer < len(layers) - 1 and 0 <= unit < len(layers[layer][1])):
+        raise ValueError(f"chosen names a layer and a unit, from 0; there is no {chosen}.")
+    if units and (len(layers) != 2 or len(layers[0][1]) > WIDTH // 2):
+        raise ValueError(
+            f"units can be merged in one hidden layer of at most {WIDTH // 2} units: beyond that "
+            "the page cannot say exactly what has changed. Show the steps with plotting.scrub."
+        )
+    picture = still(part, alt, color, boundary, star)
+    given = {"kind": "explorer", "square": square, "star": star, "lines": lines, "units": units}
+    given |= {"boundary": boundary, "chosen": (layer, unit), "network": json.loads(network)}
+    given |= _colours(part, color)
     return Live(figure_html(given, _square(picture, square), _told(part, star), caption), alt)
+
+
+def _colours(part, color: str) -> dict:
+    """What the scripts need to fill regions as the still picture does."""
+    if color != "code":
+        return {"fill": color}
+    steps = [np.round(step, 6).tolist() for step in code_steps(part)]
+    return {"fill": color, "hues": steps, "widest": np.hypot(*colour_plane(part, color).T).max()}
 
 
 def checked_layers(network: str) -> list[tuple[np.ndarray, np.ndarray]]:

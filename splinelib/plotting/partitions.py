@@ -151,6 +151,19 @@ def _region_colours(part, color: str | np.ndarray) -> np.ndarray | None:
     return _hues(np.full(len(values), 0.7), 0.05 + 0.7 * np.round(share * 24) / 24)
 
 
+def code_steps(part) -> list[np.ndarray]:
+    """For each layer (U, 2), how far each unit's bit moves the colour of a region.
+
+    As in `_code_plane`, but for units that do not vary on the plane too, so that a region keeps its
+    hue when lines come and go.
+    """
+    sizes = [int(np.prod(shape)) for shape in part.codes.layers.values()]
+    return [
+        0.7**number / np.sqrt(size) * np.random.default_rng(number).normal(size=(size, 2))
+        for number, size in enumerate(sizes)
+    ]
+
+
 def colour_wheel(place: np.ndarray) -> np.ndarray:
     """RGBA (R, 4) of points of a plane (R, 2): hue by direction, strength by size.
 

@@ -56,4 +56,11 @@ def _body(name: str, text: str) -> str:
     left = re.findall(r"^(?:import|export)\b.*", text, flags=re.MULTILINE)
     if left:
         raise ValueError(f"{name}.js: write this as the other modules do: {left[0]}")
-    return f"{text}return {{ {', '.join(exported)} }};\n"
+    return f"{_shorter(text)}return {{ {', '.join(exported)} }};\n"
+
+
+def _shorter(text: str) -> str:
+    """A module without the comments that stand on lines of their own, and without indentation."""
+    text = re.sub(r"^\s*/\*.*?\*/\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^\s*//.*\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^\s+", "", text, flags=re.MULTILINE)

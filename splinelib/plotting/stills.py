@@ -8,7 +8,7 @@ import html
 import numpy as np
 
 from .palette import COLOURS
-from .partitions import colour_wheel
+from .partitions import code_steps, colour_wheel
 
 SIDE = 520  # of the picture, in its own pixels
 _STAR = "M0-11L2.7-3.7L10.5-3.4L4.4 1.4L6.5 8.9L0 4.6L-6.5 8.9L-4.4 1.4L-10.5-3.4L-2.7-3.7Z"
@@ -17,7 +17,8 @@ _STAR = "M0-11L2.7-3.7L10.5-3.4L4.4 1.4L6.5 8.9L0 4.6L-6.5 8.9L-4.4 1.4L-10.5-3.
 def still(
     part,
     alt: str,
-    slopes: bool = False,
+    color: str = "layer",
+    boundary: bool = True,
     star: tuple[float, float] | None = None,
     name: str = "sl-still",
 ) -> str:
@@ -28,9 +29,10 @@ def still(
     part : splinelib.Partition
         Of a square, the same range for both coordinates, and a network with one output or two.
     alt : str
-    slopes : bool
-        Whether to fill the regions by the slope of the output, of two outputs by that of the second
-        less the first.
+    color : {"slope", "code", "layer"}
+        What fills the regions, see `colour_plane`; ``"layer"`` leaves them empty.
+    boundary : bool
+        Whether to draw the decision boundary.
     star : (float, float), optional
         A place to mark, with the outline of its region.
     name : str
@@ -48,14 +50,15 @@ def still(
         at = (np.asarray(points) - [low, high]) * [scale, -scale]
         return np.round(at, 1) + 0.0  # no minus before a zero
 
-    drawn = _fills(part, placed) if slopes else ""
+    drawn = _fills(part, colour_plane(part, color), placed) if color != "layer" else ""
     depth = max(len(part.layers) - 1, 1)
     for layer in range(len(part.layers)):
         lines = placed(part.vertices[part.edges[part.edge_source[:, 0] == layer]])
         width = 1.5 - 0.8 * layer / depth
         drawn += _stroke(f"depth{round(7 * layer / depth)}", width, _segments(lines))
-    boundary = _segments(placed(part.decision_boundary()))
-    drawn += _stroke("surface", 5.0, boundary) + _stroke("boundary", 2.6, boundary)
+    if boundary:
+        line = _segments(placed(part.decision_boundary()))
+        drawn += _stroke("surface", 5.0, line) + _stroke("boundary", 2.6, line)
     if star is not None:
         drawn += _marked(part, star, placed)
     label = html.escape(alt, quote=True)
@@ -65,14 +68,23 @@ def still(
     )
 
 
-def slopes_of(part) -> np.ndarray:
-    """Slope of every region, (R, 2): of one output, or of the second less the first."""
-    A, _ = part.affine_maps()
-    return A[:, 0] if A.shape[1] == 1 else A[:, 1] - A[:, 0]
+def colour_plane(part, color: str) -> np.ndarray:
+    """Where on the wheel of colours every region lies, (R, 2).
+
+    For ``"slope"`` that is the slope of the output, of two outputs the second less the first; for
+    ``"code"`` a sum of steps, one for each unit, so that close codes lie close together.
+    """
+    if color == "slope":
+        A, _ = part.affine_maps()
+        return A[:, 0] if A.shape[1] == 1 else A[:, 1] - A[:, 0]
+    if color != "code":
+        raise ValueError(f'color is "slope", "code" or "layer", not {color!r}.')
+    bits = [np.asarray(part.codes.unpack(name)).reshape(len(part), -1) for name in part.layers]
+    return sum((b - 0.5) @ steps for b, steps in zip(bits, code_steps(part), strict=True))
 
 
-def _fills(part, placed) -> str:
-    colours = colour_wheel(slopes_of(part))
+def _fills(part, plane: np.ndarray, placed) -> str:
+    colours = colour_wheel(plane)
     drawn = ""
     for colour in np.unique(colours, axis=0):  # one path for each colour
         loops = [part.regions[r] for r in np.flatnonzero((colours == colour).all(1))]

@@ -73,6 +73,10 @@ def test_limits_are_those_of_the_scripts():
     [
         (lambda m: shown(m, alt=" "), "alt must say"),
         (lambda m: shown(m, star=(1.5, 0)), "the star must lie in the square"),
+        (lambda m: shown(m, chosen=(0, 5)), "there is no"),
+        (lambda m: shown(m, chosen=(2, 0)), "there is no"),
+        (lambda m: shown(m, units=True), "at most 8 units"),
+        (lambda m: shown(m, color="depth"), 'color is "slope", "code" or "layer"'),
         (lambda m: shown(m, network="a network"), "the text that splinelib"),
         (lambda m: shown(m, network='{"layers": 3}'), "the text that splinelib.models.to_json"),
         (

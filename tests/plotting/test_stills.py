@@ -5,10 +5,11 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+import torch
 from networks import random_network
 
 import splinelib as sl
-from splinelib.plotting.stills import SIDE, slopes_of, still
+from splinelib.plotting.stills import SIDE, colour_plane, still
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def paths(text: str) -> list[ET.Element]:
 
 def test_every_region_is_filled_and_every_line_drawn(model):
     part = sl.partition(model, domain=((0, 3), (0, 3)))
-    drawn = paths(still(part, "A square.", slopes=True))
+    drawn = paths(still(part, "A square.", color="slope"))
     fills = "".join(node.get("d") for node in drawn if node.get("fill"))
     assert fills.count("Z") == len(part)
     lines = "".join(node.get("d") for node in drawn if not node.get("fill"))
@@ -45,11 +46,33 @@ def test_corners_lie_where_the_vertices_are(model):
 def test_slope_of_two_outputs_is_that_of_their_difference(model):
     part = sl.partition(model)
     A, _ = part.affine_maps()
-    assert np.array_equal(slopes_of(part), A[:, 1] - A[:, 0])
+    assert np.array_equal(colour_plane(part, "slope"), A[:, 1] - A[:, 0])
     one = sl.partition(random_network([5], 2).double())
-    assert np.array_equal(slopes_of(one), one.affine_maps()[0][:, 0])
+    assert np.array_equal(colour_plane(one, "slope"), one.affine_maps()[0][:, 0])
 
 
 def test_alt_text_is_escaped(model):
     picture = ET.fromstring(still(sl.partition(model), '5 < 6 "regions"'))
     assert picture.get("aria-label") == '5 < 6 "regions"' and picture.get("role") == "img"
+
+
+def test_close_codes_are_close_and_a_silent_unit_moves_no_hue(model):
+    part = sl.partition(model)
+    place = colour_plane(part, "code")
+    bits = np.concatenate([np.asarray(part.codes.unpack(name)) for name in part.layers], 1)
+    one_bit = (bits[:, None] != bits).sum(2) == 1
+    away = np.hypot(*(place[:, None] - place).transpose(2, 0, 1))
+    assert away[one_bit].mean() < 0.9 * away.mean()
+    masked = sl.apply_masks(
+        model,
+        {"0": torch.arange(5) != 2, "2": torch.arange(4) >= 0},
+        torch.zeros(1, 2, dtype=torch.float64),
+    )
+    after = sl.partition(masked)
+    for region in range(len(after)):
+        code = [np.asarray(after.codes.unpack(name))[region] for name in after.layers]
+        same = (bits == np.concatenate(code)).all(1)
+        if same.any():
+            assert np.allclose(colour_plane(after, "code")[region], place[same.argmax()])
+    with pytest.raises(ValueError, match='color is "slope", "code" or'):
+        colour_plane(part, "layer")
