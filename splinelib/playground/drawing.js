@@ -79,9 +79,9 @@ export class Picture {
    * @param network that it belongs to
    * @param data points to draw on top
    * @param colours as `readColours` gives them
-   * @param {{fill: string, boundary: ?boolean, cell: number, unit: ?number[], cross: ?number[], star: ?number[],
-   *   steepest: ?number, hues: ?number[][][], widest: ?number}} show what the strength of
-   *   slopes is measured against; for codes the step of each unit, and the longest sum
+   * @param {{fill: string, boundary: ?boolean, cell: number, unit: ?number[], cross: ?number[],
+   *   star: ?number[], hues: ?number[][][], widest: ?number}} show for codes the step of each
+   *   unit's bit; the slope, or sum of steps, that the strength of colours is measured against
    */
   draw(part, network, data, colours, show) {
     const context = (this.context = fitted(this.canvas));
@@ -89,7 +89,7 @@ export class Picture {
     this.half = this.canvas.clientWidth / (this.high - this.low); // pixels of one unit
     this.scale = Math.min(Math.max(this.canvas.clientWidth / 480, 0.6), 1);
     boundarySegments(part, this.segments);
-    if (show.fill === "slope") this._fillSlopes(network, show.steepest);
+    if (show.fill === "slope") this._fillSlopes(network, show.widest);
     else if (show.fill === "code") this._fillCodes(show.hues, show.widest);
     else if (show.fill === "class") this._fillSides(colours);
     if (show.cell >= 0 && show.cell < part.cellCount && !show.star) {

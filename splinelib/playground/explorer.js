@@ -2,7 +2,7 @@
 
 import { boundarySegments } from "./boundary.js";
 import { handedOver, largestChange, silenced } from "./change.js";
-import { Picture, steepestSlope } from "./drawing.js";
+import { Picture } from "./drawing.js";
 import { element } from "./element.js";
 import { layersOf, withOneOutput } from "./file.js";
 import { Hand } from "./hand.js";
@@ -45,7 +45,6 @@ export class Explorer {
     this.mode = units ? "units" : lines ? "lines" : "star";
     Object.assign(this, { pointed: null, changes: [], gone: new Set(), touched: false });
     this.cut();
-    this.steepest = steepestSlope(this.network, this.partition);
     this.boundary = boundarySegments(this.partition);
     this._build();
     this._tell(HINTS[this.mode]);
@@ -192,10 +191,10 @@ export class Explorer {
   }
 
   _draw() {
-    const { star, partition, fill, steepest, hues, widest, starSeen } = this;
+    const { star, partition, fill, hues, widest, starSeen } = this;
     const cell = partition.locate(...star);
     const seen = starSeen ?? !this.hovers;
-    const show = { fill, cell, star: seen && star, steepest, hues, widest };
+    const show = { fill, cell, star: seen && star, hues, widest };
     Object.assign(show, { unit: this._shown(), boundary: this.bounded });
     this.picture.draw(partition, this.network, NOTHING, this.colours, show);
     if (this.units) this._drawChange();

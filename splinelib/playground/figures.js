@@ -1,8 +1,9 @@
 /** Figures of a page that move: each element that `splinelib.plotting` made, once. */
 
 import { Explorer } from "./explorer.js";
+import { Stages } from "./stages.js";
 
-const KINDS = { explorer: Explorer };
+const KINDS = { explorer: Explorer, stages: Stages };
 
 for (const root of document.querySelectorAll(".sl-live:not(.sl-on)")) {
   const given = JSON.parse(root.querySelector("script[type='application/json']").textContent);

@@ -133,16 +133,19 @@ def explorer(
     picture = still(part, alt, color, boundary, star)
     given = {"kind": "explorer", "square": square, "star": star, "lines": lines, "units": units}
     given |= {"boundary": boundary, "chosen": (layer, unit), "network": json.loads(network)}
-    given |= _colours(part, color)
-    return Live(figure_html(given, _square(picture, square), _told(part, star), caption), alt)
+    given |= colouring(part, color)
+    return Live(figure_html(given, square_html(picture, square), _told(part, star), caption), alt)
 
 
-def _colours(part, color: str) -> dict:
+def colouring(part, color: str) -> dict:
     """What the scripts need to fill regions as the still picture does."""
-    if color != "code":
+    if color == "layer":
         return {"fill": color}
+    widest = float(np.hypot(*colour_plane(part, color).T).max())
+    if color == "slope":
+        return {"fill": color, "widest": widest}
     steps = [np.round(step, 6).tolist() for step in code_steps(part)]
-    return {"fill": color, "hues": steps, "widest": np.hypot(*colour_plane(part, color).T).max()}
+    return {"fill": color, "widest": widest, "hues": steps}
 
 
 def checked_layers(network: str) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -211,7 +214,7 @@ def _told(part, star: tuple[float, float]) -> str:
     return "".join(f"<p>{html.escape(line.replace('-', '−'))}</p>" for line in told)
 
 
-def _square(picture: str, square: tuple[float, float]) -> str:
+def square_html(picture: str, square: tuple[float, float]) -> str:
     """A picture with its axes, whose names and numbers are text of the page."""
     low, high = (f"{end:g}".replace("-", "−") for end in square)
     return (

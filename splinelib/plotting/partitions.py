@@ -164,13 +164,14 @@ def code_steps(part) -> list[np.ndarray]:
     ]
 
 
-def colour_wheel(place: np.ndarray) -> np.ndarray:
+def colour_wheel(place: np.ndarray, largest: float | None = None) -> np.ndarray:
     """RGBA (R, 4) of points of a plane (R, 2): hue by direction, strength by size.
 
-    The scripts of a page have the same colours, in ``drawing.js``.
+    The size is measured against the `largest`, of these if none is given. The scripts of a page
+    have the same colours, in ``drawing.js``.
     """
     size = np.hypot(*place.T)
-    size = size / (size.max() or 1.0)
+    size = np.minimum(size / (largest or size.max() or 1.0), 1)
     hue = np.round(np.arctan2(place[:, 1], place[:, 0]) / (2 * np.pi) * 48) / 48
     return _hues(hue, 0.15 + 0.25 * np.round(size * 5) / 5)
 

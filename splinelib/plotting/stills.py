@@ -20,6 +20,8 @@ def still(
     color: str = "layer",
     boundary: bool = True,
     star: tuple[float, float] | None = None,
+    dashed=None,
+    widest: float | None = None,
     name: str = "sl-still",
 ) -> str:
     """The partition of a square as an SVG in the colours of the page.
@@ -35,6 +37,10 @@ def still(
         Whether to draw the decision boundary.
     star : (float, float), optional
         A place to mark, with the outline of its region.
+    dashed : array_like, shape (S, 2, 2), optional
+        Segments of another decision boundary.
+    widest : float, optional
+        What the strength of colours is measured against, if not the largest of this partition.
     name : str
         CSS class of the picture.
 
@@ -50,7 +56,7 @@ def still(
         at = (np.asarray(points) - [low, high]) * [scale, -scale]
         return np.round(at, 1) + 0.0  # no minus before a zero
 
-    drawn = _fills(part, colour_plane(part, color), placed) if color != "layer" else ""
+    drawn = _fills(part, colour_plane(part, color), widest, placed) if color != "layer" else ""
     depth = max(len(part.layers) - 1, 1)
     for layer in range(len(part.layers)):
         lines = placed(part.vertices[part.edges[part.edge_source[:, 0] == layer]])
@@ -59,6 +65,8 @@ def still(
     if boundary:
         line = _segments(placed(part.decision_boundary()))
         drawn += _stroke("surface", 5.0, line) + _stroke("boundary", 2.6, line)
+    if dashed is not None:
+        drawn += _stroke("ink", 1.5, _segments(placed(dashed)), ' stroke-dasharray="7 6"')
     if star is not None:
         drawn += _marked(part, star, placed)
     label = html.escape(alt, quote=True)
@@ -83,8 +91,8 @@ def colour_plane(part, color: str) -> np.ndarray:
     return sum((b - 0.5) @ steps for b, steps in zip(bits, code_steps(part), strict=True))
 
 
-def _fills(part, plane: np.ndarray, placed) -> str:
-    colours = colour_wheel(plane)
+def _fills(part, plane: np.ndarray, widest: float | None, placed) -> str:
+    colours = colour_wheel(plane, widest)
     drawn = ""
     for colour in np.unique(colours, axis=0):  # one path for each colour
         loops = [part.regions[r] for r in np.flatnonzero((colours == colour).all(1))]
@@ -112,8 +120,8 @@ def _colour(name: str) -> str:
     return f"var(--sl-{name},{COLOURS[name][0]})"
 
 
-def _stroke(colour: str, width: float, path: str) -> str:
-    return f'<path style="stroke:{_colour(colour)}" stroke-width="{width:.1f}" d="{path}"/>'
+def _stroke(colour: str, width: float, path: str, more: str = "") -> str:
+    return f'<path style="stroke:{_colour(colour)}" stroke-width="{width:.1f}"{more} d="{path}"/>'
 
 
 def _segments(lines: np.ndarray) -> str:
