@@ -152,6 +152,50 @@ def test_no_line_of_code_is_cut(opened):
         assert opened.page.evaluate(cut) == [], f"code is wider than its box at {size['width']} px"
 
 
+# The smallest text of every figure, in pixels: outlines of glyphs are scaled by a hundredth of
+# their size in points, and a point is one unit of the viewBox. Sub- and superscripts, which are
+# scaled within that, belong to their text. Frames that are hidden are as large as the one shown.
+SMALLEST = """() => [...document.querySelectorAll("article .sl:not(.sl-table)")].flatMap(figure => {
+    const shown = e => e.checkVisibility();
+    const plain = [...figure.querySelectorAll("*:not(svg *, style, script)")].filter(shown)
+        .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+        .map(e => [parseFloat(getComputedStyle(e).fontSize), e.textContent.trim().slice(0, 40)]);
+    const width = Math.max(...[...figure.querySelectorAll("svg[role=img]")]
+        .filter(shown).map(e => e.getBoundingClientRect().width));
+    const drawn = [...figure.querySelectorAll("svg[role=img]:not(.sl-still)")].flatMap(svg => {
+        const box = svg.getBoundingClientRect();
+        const ratio = (shown(svg) ? box.width : width) / svg.viewBox.baseVal.width;
+        const used = [...svg.querySelectorAll("use")].map(
+            e => document.getElementById(e.getAttribute("href").slice(1)));
+        return [svg, ...used].filter(Boolean)
+            .flatMap(e => [e, ...e.querySelectorAll("g[transform*=scale]")])
+            .filter(e => e.tagName === "g")
+            .map(e => /scale\\(([\\d.]+)/.exec(e.getAttribute("transform") ?? ""))
+            .filter(Boolean)
+            .map(m => [100 * m[1] * ratio, svg.getAttribute("aria-label").slice(0, 40)]);
+    });
+    return [...plain, ...drawn].filter(([size]) => size > 0);
+})"""
+
+
+def test_text_in_figures_can_be_read_on_a_phone(opened):
+    opened.page.set_viewport_size(PHONE)
+    small = opened.page.evaluate(f"() => ({SMALLEST})().filter(([size]) => size < 11)")
+    assert small == [], "text in figures is at least 11 px at 390"
+
+
+def test_figures_beside_each_other_are_below_each_other_on_a_phone(opened):
+    opened.page.set_viewport_size(PHONE)
+    beside = opened.page.evaluate(
+        """() => [...document.querySelectorAll("article .sl-row")].filter(row => {
+            const boxes = [...row.querySelectorAll(":scope > svg")]
+                .filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect());
+            return boxes.some((b, i) => i && b.width > 120 && b.top < boxes[i - 1].bottom - 1);
+        }).map(row => row.outerHTML.slice(0, 100))"""
+    )
+    assert beside == []
+
+
 # Every run of text against the colour that lies behind it (WCAG 2.1, contrast minimum).
 CONTRAST = """() => {
     const parse = c => { const n = c.match(/[\\d.]+/g).map(Number); n[3] ??= 1; return n; };

@@ -296,7 +296,7 @@ def explained_figure(study: Study):
                     if count in (1, 16, study.whole):
                         label = "all" if count == study.whole else f"{count}"
                         at = loud[place], over[place]
-                        ax.annotate(label, at, (5, 5), textcoords="offset points", fontsize=9)
+                        ax.annotate(label, at, (5, 5), textcoords="offset points")
             ax.axhline(0, color=palette.ink, linewidth=1)
             ax.set(xlabel="rank correlation of norm and distance", ylabel="points over the lot")
             plotting.legend(ax)

@@ -54,7 +54,7 @@ def partition_learned(
     def draw(epoch: int) -> Figure:
         def picture(ax, palette):
             plotting.draw_partition(ax, palette, snapshots[epoch], color="code", classes=classes)
-            ax.set_title(state(epoch), fontsize=10)
+            ax.set_title(state(epoch))
 
         return plotting.figure(picture, alt="The partition at one epoch.", size=(4.6, 4.9))
 

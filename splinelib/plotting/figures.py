@@ -74,11 +74,13 @@ def max_affine(
 
 
 def legend(ax: Axes) -> None:
-    """A legend below the drawing, where it covers nothing and takes no width."""
+    """A legend below the drawing, where it covers nothing, in as many columns as have room."""
     handles, labels = ax.get_legend_handles_labels()
-    if labels:
-        columns = min(len(labels), 3)
-        ax.figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    for columns in range(min(len(labels), 3), 0, -1):
+        key = ax.figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        if columns == 1 or key.get_window_extent().width <= ax.figure.bbox.width:
+            return
+        key.remove()
 
 
 def curves(
@@ -320,13 +322,13 @@ def images(
                 interpolation="none",
             )
             ax.add_patch(Rectangle((x, y - 1), 1, 1, fill=False, edgecolor=palette.axis, lw=0.6))
-            ax.text(x + 0.5, y + 0.04, title, ha="center", va="bottom", fontsize=10)
+            ax.text(x + 0.5, y + 0.04, title, ha="center", va="bottom")
         ax.set(
             xlim=(-0.02, columns * 1.08 - 0.06), ylim=(-rows * (1.08 + headline), headline + 0.04)
         )
         ax.axis("off")
 
-    width = min(1.6 * columns, 6.2)
+    width = min(1.6 * columns, 4.4)
     return figure(draw, alt, caption, (width, width * rows * (1.1 + headline) / (columns * 1.08)))
 
 

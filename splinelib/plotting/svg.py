@@ -10,6 +10,7 @@ import html
 import io
 import itertools
 import re
+import textwrap
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ _SETTINGS = {
     "font.size": 11,
     "axes.titlesize": 11,
     "axes.labelsize": 11,
-    "legend.fontsize": 10,
+    "legend.fontsize": 11,
     "legend.frameon": False,
     "text.color": PALETTE.ink,
     "axes.labelcolor": PALETTE.ink,
@@ -50,6 +51,11 @@ _SETTINGS = {
     "lines.markersize": 5,
     "axes.formatter.use_mathtext": True,
 }
+# Inches. On a phone a figure is some 320 pixels wide; drawn wider than this, its text of 11 points
+# would be smaller than 11 pixels there.
+_WIDEST = 4.4
+_ROOM = 0.85  # of a side of the figure, for what is written along it
+_LARGER = 1.15  # than drawn, at most, where there is room
 _CSS_VARIABLES = "".join(
     f"--sl-{name}:light-dark({light},{dark});" for name, (light, dark) in COLOURS.items()
 )
@@ -195,7 +201,8 @@ def figure(
         What the picture shows, for readers who cannot see it.
     caption : str, optional
     size : (float, float)
-        Width and height in inches. Text keeps its size on a phone only if this is small.
+        Width and height in inches. A figure wider than 4.4 is drawn smaller, with text as it is,
+        so that it can be read on a phone.
 
     Returns
     -------
@@ -214,10 +221,34 @@ def figure(
     alt = check_alt(alt)
     buffer = io.StringIO()
     with rc_context(_SETTINGS):
-        canvas = Canvas(figsize=size, layout="constrained")
-        draw(canvas.add_subplot(), PALETTE)
+        canvas = Canvas(figsize=_drawn(size), layout="constrained")
+        ax = canvas.add_subplot()
+        draw(ax, PALETTE)
+        break_labels(ax)
         canvas.savefig(buffer, format="svg", dpi=160)
-    return Figure(_for_page(buffer.getvalue()), alt, caption, round(size[0] * 96))
+    width = min(size[0], _LARGER * _drawn(size)[0])
+    return Figure(_for_page(buffer.getvalue()), alt, caption, round(width * 96))
+
+
+def break_labels(ax: Axes) -> None:
+    """Put a title, or the name of an axis, on several lines where one would be too long."""
+    box = ax.figure.bbox
+    for label, room, upright in (
+        (ax.title, box.width, False),
+        (ax.xaxis.label, box.width, False),
+        (ax.yaxis.label, box.height, True),
+    ):
+        text, extent = label.get_text(), label.get_window_extent()
+        share = _ROOM * room / max(extent.height if upright else extent.width, 1)
+        if share < 1 and "$" not in text:  # a formula stays whole
+            fits = int(share * max(map(len, text.splitlines())))
+            lines = [line for part in text.splitlines() for line in textwrap.wrap(part, fits)]
+            label.set_text("\n".join(lines))
+
+
+def _drawn(size: tuple[float, float]) -> tuple[float, float]:
+    """Width and height at which a figure is drawn; legends below it need the height that it had."""
+    return min(size[0], _WIDEST), size[1]
 
 
 def beside(*figures: Figure, caption: str | None = None) -> Row:

@@ -47,3 +47,17 @@ def test_bad_input_is_named(part):
     for call, message in cases:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["as long as that", "longer still", "three"]])
+def test_a_legend_is_never_wider_than_its_figure(names):
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(3.0, 3.0), layout="constrained")
+    ax = canvas.add_subplot()
+    for name in names:
+        ax.plot([0, 1], label=name)
+    plotting.legend(ax)
+    (key,) = canvas.legends
+    assert key.get_window_extent().width <= canvas.bbox.width
+    assert len(key.get_texts()) == 3

@@ -90,3 +90,27 @@ def test_figures_side_by_side():
     assert len(ids(markup)) == len(set(ids(markup)))
     with pytest.raises(TypeError, match="figures made by this module"):
         plotting.beside("a picture")
+
+
+def test_a_wide_figure_is_drawn_such_that_a_phone_can_show_its_text():
+    figure = plotting.figure(lambda ax, _: ax.set(xlabel="epoch"), "Nothing.", size=(9.0, 3.0))
+    box = [float(number) for number in re.search(r'viewBox="([^"]+)"', figure.svg)[1].split()]
+    assert box[2:] == pytest.approx([4.4 * 72, 3.0 * 72])
+    assert figure.width == pytest.approx(1.15 * 4.4 * 96, abs=1)
+    sizes = [100 * float(s) for s in re.findall(r"<g[^>]*scale\(([\d.]+)", figure.svg)]
+    assert sizes and min(sizes) * 320 / box[2] >= 11
+
+
+@pytest.mark.parametrize("place", ["xlabel", "ylabel", "title"])
+def test_a_label_that_is_too_long_goes_on_in_a_second_line(place):
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(3.0, 3.0), layout="constrained")
+    ax = canvas.add_subplot()
+    ax.set(**{place: "share of a random start's units without a line of their own"})
+    svg.break_labels(ax)
+    text = {"xlabel": ax.get_xlabel, "ylabel": ax.get_ylabel, "title": ax.get_title}[place]()
+    assert 1 <= text.count("\n") <= 2 and text.replace("\n", " ").endswith("of their own")
+    ax.set(**{place: "short"})
+    svg.break_labels(ax)
+    assert "\n" not in getattr(ax, f"get_{place}")()
