@@ -40,7 +40,7 @@ def main() -> None:
             repeated.remove()
 
     alt = f"Two squares cut into regions. Left: {titles[0]}. Right, pruned: {titles[1]}."
-    picture = plotting.figure(draw, alt, size=(8.6, 4.9))
+    picture = plotting.figure(draw, alt, size=(8.6, 4.9), phone=False)
     picture.save(ASSETS / "partition_pruned.svg")
     picture.save(ASSETS / "partition_pruned_dark.svg", theme="dark")
 

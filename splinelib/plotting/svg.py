@@ -190,6 +190,7 @@ def figure(
     alt: str,
     caption: str | None = None,
     size: tuple[float, float] = (5.8, 3.6),
+    phone: bool = True,
 ) -> Figure:
     """Draw with matplotlib in the colours of the book: what every other function here does.
 
@@ -201,8 +202,10 @@ def figure(
         What the picture shows, for readers who cannot see it.
     caption : str, optional
     size : (float, float)
-        Width and height in inches. A figure wider than 4.4 is drawn smaller, with text as it is,
-        so that it can be read on a phone.
+        Width and height in inches.
+    phone : bool
+        Whether a phone should show its text in a size that can be read: a figure wider than 4.4
+        inches is then drawn smaller, with text as it is.
 
     Returns
     -------
@@ -221,12 +224,13 @@ def figure(
     alt = check_alt(alt)
     buffer = io.StringIO()
     with rc_context(_SETTINGS):
-        canvas = Canvas(figsize=_drawn(size), layout="constrained")
+        drawn = _drawn(size) if phone else size
+        canvas = Canvas(figsize=drawn, layout="constrained")
         ax = canvas.add_subplot()
         draw(ax, PALETTE)
         break_labels(ax)
         canvas.savefig(buffer, format="svg", dpi=160)
-    width = min(size[0], _LARGER * _drawn(size)[0])
+    width = min(size[0], _LARGER * drawn[0])
     return Figure(_for_page(buffer.getvalue()), alt, caption, round(width * 96))
 
 

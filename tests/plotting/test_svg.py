@@ -99,6 +99,8 @@ def test_a_wide_figure_is_drawn_such_that_a_phone_can_show_its_text():
     assert figure.width == pytest.approx(1.15 * 4.4 * 96, abs=1)
     sizes = [100 * float(s) for s in re.findall(r"<g[^>]*scale\(([\d.]+)", figure.svg)]
     assert sizes and min(sizes) * 320 / box[2] >= 11
+    wide = plotting.figure(lambda ax, _: None, "Nothing.", size=(9.0, 3.0), phone=False)
+    assert f'viewBox="0 0 {9 * 72} ' in wide.svg and wide.width == 9 * 96
 
 
 @pytest.mark.parametrize("place", ["xlabel", "ylabel", "title"])
