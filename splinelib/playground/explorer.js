@@ -99,7 +99,8 @@ export class Explorer {
   /** What can be taken within reach of a place: a handle, or a line. */
   grab(x, y, reach, touch) {
     if (!this.hovers) return null;
-    const handle = this.lines && this._handles().find((at) => Math.hypot(at[0] - x, at[1] - y) < 2 * reach);
+    const near = (at) => Math.hypot(at[0] - x, at[1] - y) < 2 * reach;
+    const handle = this.lines && this._handles().find(near);
     if (handle) return this._turning(handle);
     const unit = this.picture.unitAt(x, y, reach * this.picture.half);
     if (!unit || (touch && String(unit) !== String(this.chosen))) return null;

@@ -1,5 +1,6 @@
 /** What figures draw on top of a partition: handles, numbers of lines, what has changed. */
 
+import { element } from "./element.js";
 import { between, endsInSquare } from "./line.js";
 import { preActivations } from "./network.js";
 
@@ -74,7 +75,7 @@ export class Overlay {
   /** A shade where outputs have changed, full at a change of `most`. */
   drawChange(one, two, most, colours) {
     const { context, low, high, canvas } = this.picture;
-    this.shade ??= Object.assign(document.createElement("canvas"), { width: SHADES, height: SHADES });
+    this.shade ??= element("canvas", { width: SHADES, height: SHADES });
     const pixels = this.shade.getContext("2d");
     const image = pixels.createImageData(SHADES, SHADES);
     const [red, green, blue] = colours.zero.match(/[\d.]+/g).map(Number);

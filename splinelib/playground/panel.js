@@ -20,7 +20,9 @@ export class UnitPanel {
     Object.assign(this, { explorer, allowed: { lines, units } });
     const hidden = explorer.layers.slice(0, -1);
     const all = hidden.flatMap((layer, l) =>
-      Array.from({ length: layer.outputs }, (_, u) => [String([l, u]), nameOf([l, u], hidden.length)]),
+      Array.from({ length: layer.outputs }, (_, u) => {
+        return [String([l, u]), nameOf([l, u], hidden.length)];
+      }),
     );
     this.choice = choiceOf(all, (value) => explorer.choose(value.split(",").map(Number)));
     this.facts = element("p", { class: "sl-facts", role: "status" });

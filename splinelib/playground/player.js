@@ -24,7 +24,8 @@ export class Player {
     const last = values.length - 1;
     this.input = slider(0, last, 1, put, { id, autocomplete: "off" });
     // Whoever asks for less motion moves the slider by hand; the stylesheet hides the button.
-    this.play = button("Play", () => (this.timer ? this.pause() : this._run()), { class: "sl-play" });
+    const toggle = () => (this.timer ? this.pause() : this._run());
+    this.play = button("Play", toggle, { class: "sl-play" });
     const name = element("label", { for: id }, label);
     this.root = element("div", { class: "sl-control" }, name, this.input, this.output, this.play);
     this._go(start);

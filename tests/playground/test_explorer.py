@@ -12,7 +12,7 @@ from networks import integer_networks, network, random_network
 from PIL import Image
 
 import splinelib as sl
-from splinelib.plotting import explorer
+from splinelib.plotting import Live, explorer
 from splinelib.plotting.pages import save_page
 
 START = (0.35, -0.6)
@@ -206,6 +206,20 @@ def test_where_no_scripts_run_the_still_picture_stands_there(opened):
     box = still.bounding_box()
     assert box["width"] == pytest.approx(box["height"], abs=1) and box["width"] > 300
     assert "code " in page.locator(".sl-side").first.inner_text()
+
+
+def test_a_network_that_cannot_be_drawn_says_so_and_the_others_move(browser, tmp_path, model):
+    part = sl.partition(model)
+    figure = explorer(sl.models.to_json(model), part, "A square in pieces.", START)
+    broken = Live(figure.markup.replace('"version": 1', '"version": 7'), "Broken.")
+    assert broken.markup != figure.markup
+    save_page(tmp_path / "page.html", "A page", [broken, figure])
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    first, second = page.locator(".sl-live").all()
+    assert "This figure does not move: This network file cannot be read" in first.inner_text()
+    assert first.locator(".sl-still").is_visible() and second.locator("canvas").is_visible()
+    page.close()
 
 
 def test_print_has_the_still_picture(opened):
