@@ -52,7 +52,7 @@ export class Hand {
     if (other) return other;
     const [sx, sy] = this.owner.star;
     const near = Math.hypot(x - sx, y - sy) < STAR * this._unit();
-    if (touch ? !near : this.owner.hovers) return null;
+    if (this.owner.hovers || (touch && !near)) return null;
     const put = (...to) => this._put(...to);
     return { press: touch ? () => {} : put, move: put };
   }
