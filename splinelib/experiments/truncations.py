@@ -15,7 +15,6 @@ from itertools import product
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from ..data import load
@@ -242,4 +241,6 @@ def correlation(one: ArrayLike, other: ArrayLike) -> float:
     """Spearman's; 0 where one of the two is the same for all."""
     if np.ptp(np.asarray(one)) == 0 or np.ptp(np.asarray(other)) == 0:
         return 0.0
+    from scipy.stats import spearmanr  # takes long to load
+
     return float(spearmanr(one, other).statistic)
