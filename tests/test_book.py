@@ -7,8 +7,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from PIL import Image
 
-from tools import chapters, pages
+from tools import addresses, cards, chapters, pages
 
 PAGES = [page for page in chapters.pages() if chapters.page_source(page)]
 # A chapter has a number; a page of reference, such as the list of records, has no exercises.
@@ -121,8 +122,15 @@ def test_page_describes_itself(opened):
     assert 20 < len(told["description"]) <= 202 and "<" not in told["description"]
     assert told["og:description"] == told["description"]
     assert told["og:title"] == opened.page.title()
-    assert told["twitter:card"] == "summary"
+    address = addresses.book()
+    assert told["twitter:card"] == ("summary_large_image" if address else "summary")
+    assert told.get("og:url", "").startswith(address) and ("og:image" in told) == bool(address)
     assert opened.page.locator("head meta[name=description]").count() == 1
+
+
+def test_page_has_a_picture_for_its_card(html, opened):
+    page = str(Path(unquote(urlsplit(opened.url).path)).relative_to(html).with_suffix(""))
+    assert Image.open(html / cards.picture(page)).size == (1200, 630)
 
 
 # --- reading ----------------------------------------------------------------------------
