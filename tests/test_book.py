@@ -1,5 +1,6 @@
 """The built book in a headless Chromium, opened as files, with nothing else to load from."""
 
+import gzip
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -18,6 +19,8 @@ CHAPTERS = [
     for notebook in chapters.notebooks()
     if notebook.stem[:2].isdigit()
 ]
+# Bytes, compressed: what every page loads, all that any page loads, the HTML of the records.
+BASE, WHOLE, RECORDS = 500_000, 1_500_000, 300_000
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 pytestmark = pytest.mark.timeout(1500)  # the first test waits for the chapters and the pages
@@ -32,6 +35,7 @@ class Visit:
     errors: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     remote: list[str] = field(default_factory=list)
+    loaded: set[Path] = field(default_factory=set)
 
 
 def visit(browser, path: Path, **options) -> Visit:
@@ -43,6 +47,7 @@ def visit(browser, path: Path, **options) -> Visit:
     seen = Visit(page, path.as_uri())
     page.on("console", lambda m: m.type == "error" and seen.errors.append(m.text))
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("requestfinished", lambda r: seen.loaded.add(Path(unquote(urlsplit(r.url).path))))
     page.on("requestfailed", lambda r: seen.failed.append(f"{r.url}: {r.failure}"))
     page.on(
         "request",
@@ -90,6 +95,39 @@ def test_mathematics_is_typeset(opened):
     )
     assert counts["wrong"] == []
     assert counts["set"] >= counts["written"]
+
+
+def compressed(path: Path) -> int:
+    """Bytes of a file as a server sends it; fonts and pictures are compressed in themselves."""
+    content = path.read_bytes()
+    return len(content if path.suffix in (".woff", ".woff2", ".png") else gzip.compress(content, 6))
+
+
+def test_page_is_light(html, opened):
+    """What a browser loads: what all pages share, and all of it."""
+    loaded = {path: compressed(path) for path in opened.loaded if path.is_file()}
+    weights = {str(path.relative_to(html)): weight for path, weight in loaded.items()}
+    own = ("book/", "_images/", "_static/mathjax/", "_static/playground")
+    base = sum(weight for name, weight in weights.items() if not name.startswith(own))
+    assert 50_000 < base < BASE, weights
+    assert sum(weights.values()) < WHOLE, weights
+    if opened.url.endswith("/reproduce.html"):
+        assert weights["book/reproduce.html"] < RECORDS
+    has_mathematics = opened.page.locator("article :is(.math, .amsmath)").count() > 0
+    assert any(name.startswith("_static/mathjax/") for name in weights) == has_mathematics
+
+
+def test_icons_are_drawn(opened):
+    """Each from the one small font that has it, and not as the box of a missing character."""
+    opened.page.evaluate("() => document.fonts.ready")
+    absent = opened.page.evaluate(
+        """() => [...document.querySelectorAll("i[class*='fa-']")].filter(e => {
+            const style = getComputedStyle(e, "::before"), text = style.content.slice(1, -1);
+            return text.length !== 1
+                || !document.fonts.check(`900 16px "Font Awesome 6 Free"`, text);
+        }).map(e => e.outerHTML)"""
+    )
+    assert absent == []
 
 
 def test_first_page_is_found_from_the_top(html, browser):

@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from tools import addresses, cards, chapters, pages
+from tools import addresses, cards, chapters, pages, weight
 from tools.bundle import bundle
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
@@ -140,6 +140,7 @@ def render(scale: str = "quick") -> None:
         raise ChapterError(f"{complaints(LOG)}\n\nThe pages could not be built. All of it: {LOG}")
     built = work / "_build" / "html"
     cards.describe(built, scale)
+    weight.lighten(built)
     (built / ".fingerprint").write_text(wanted)
     shutil.rmtree(HTML, ignore_errors=True)
     os.replace(built, HTML)
