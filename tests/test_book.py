@@ -117,6 +117,24 @@ def test_page_is_light(html, opened):
     assert any(name.startswith("_static/mathjax/") for name in weights) == has_mathematics
 
 
+def test_the_serif_comes_with_the_page(opened):
+    """Running text is set in it, in the file that lies beside the pages."""
+    seen = opened.page.evaluate(
+        """async () => {
+            await document.fonts.ready;
+            const faces = [...document.fonts].filter(f => f.family.includes("Source Serif 4"));
+            const text = document.querySelector("article p, article dd");
+            return {
+                family: getComputedStyle(text).fontFamily.split(",")[0],
+                loaded: faces.filter(f => f.status === "loaded").map(f => f.style),
+                failed: faces.filter(f => f.status === "error").length,
+            };
+        }"""
+    )
+    assert seen["family"] == '"Source Serif 4"'
+    assert "normal" in seen["loaded"] and seen["failed"] == 0
+
+
 def test_icons_are_drawn(opened):
     """Each from the one small font that has it, and not as the box of a missing character."""
     opened.page.evaluate("() => document.fonts.ready")
