@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from PIL import Image
 
-from tools import addresses, cards, chapters, pages
+from tools import addresses, cards, chapters, news, pages
 
 PAGES = [page for page in chapters.pages() if chapters.page_source(page)]
 # A chapter has a number; a page of reference, such as the list of records, has no exercises.
@@ -345,6 +346,16 @@ def test_solutions_open_by_keyboard(on_desktop):
 
 
 # --- links --------------------------------------------------------------------------------
+
+
+def test_the_feed_leads_to_its_entries(html):
+    feed = ET.parse(html / news.FILE).getroot()
+    name = "{http://www.w3.org/2005/Atom}"
+    links = [entry.find(f"{name}link").get("href") for entry in feed.iter(f"{name}entry")]
+    assert len(links) == len(news.entries())
+    ids = Anchors((html / f"{news.PAGE}.html").read_text()).ids
+    assert {link.partition("#")[2] for link in links} <= ids
+    assert all(link.startswith(f"{addresses.book()}{news.PAGE}.html#") for link in links)
 
 
 class Anchors(HTMLParser):

@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from tools import addresses, cards, chapters, pages, weight
+from tools import addresses, cards, chapters, news, pages, weight
 from tools.bundle import bundle
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
@@ -77,6 +77,7 @@ def stage(scale: str) -> None:
         nbformat.write(copy, target)
     # The records lie beside the pages as they do in a checkout, so that one link serves both.
     shutil.copytree(ROOT / "data/runs", STAGE / "beside/data/runs")
+    shutil.copyfile(ROOT / "CHANGELOG.md", STAGE / "CHANGELOG.md")
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     addresses.fill(config)
     (STAGE / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -140,6 +141,7 @@ def render(scale: str = "quick") -> None:
         raise ChapterError(f"{complaints(LOG)}\n\nThe pages could not be built. All of it: {LOG}")
     built = work / "_build" / "html"
     cards.describe(built, scale)
+    news.write(built)
     weight.lighten(built)
     (built / ".fingerprint").write_text(wanted)
     shutil.rmtree(HTML, ignore_errors=True)

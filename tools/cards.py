@@ -6,12 +6,13 @@ be (`tools.addresses`), the pictures are made all the same, and the pages do not
 """
 
 import html
+import os
 import re
 from pathlib import Path
 
 import yaml
 
-from tools import addresses, card_pictures, chapters, pages, raster
+from tools import addresses, card_pictures, chapters, news, pages, raster
 
 LONGEST = 200  # characters; what is behind them is not shown anywhere
 _PARAGRAPH = re.compile(r"<article.*?<h1.*?</h1>.*?<p>(.*?)</p>", re.DOTALL)
@@ -93,6 +94,8 @@ def described(page: str, markup: str, alt: str = "", address: str = "") -> str:
         f'<meta {kind}="{name}" content="{html.escape(str(content), quote=True)}"/>\n'
         for kind, name, content in tags
     )
+    feed = os.path.relpath(news.FILE, Path(page).parent)
+    lines += f'<link rel="alternate" type="application/atom+xml" title="News" href="{feed}"/>\n'
     return markup.replace("</head>", f"{lines}</head>", 1)
 
 
