@@ -9,8 +9,7 @@ from tools import addresses, chapters
 def config(tmp_path, monkeypatch):
     """A configuration to write, and no variables."""
     monkeypatch.setattr(chapters, "ROOT", tmp_path)
-    for name in ("BOOK_URL", "REPOSITORY_URL"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("BOOK_URL", raising=False)
     return tmp_path / "_config.yml"
 
 
@@ -19,7 +18,18 @@ def test_nothing_is_made_up(config):
     assert (addresses.book(), addresses.repository()) == ("", "")
     filled = {"html": {"favicon": "a"}}
     addresses.fill(filled)
-    assert filled == {"html": {"favicon": "a", "baseurl": ""}, "repository": {"url": ""}}
+    assert filled["html"] == {"favicon": "a", "baseurl": ""}
+    assert filled["repository"]["url"] == "" and "launch_buttons" not in filled
+
+
+@pytest.mark.parametrize("host, colab", [("github.com", True), ("git.org", False)])
+def test_buttons_come_with_the_repository(config, host, colab):
+    config.write_text(f"repository: {{url: 'https://{host}/a/b'}}\n")
+    filled = {}
+    addresses.fill(filled)
+    assert filled["repository"]["url"] == f"https://{host}/a/b"
+    assert filled["launch_buttons"]["binderhub_url"]
+    assert ("colab_url" in filled["launch_buttons"]) == colab
 
 
 def test_the_configuration_says_it_and_the_environment_goes_before_it(config, monkeypatch):

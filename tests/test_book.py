@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import nbformat
 import pytest
 from PIL import Image
 
@@ -343,6 +344,50 @@ def test_solutions_open_by_keyboard(on_desktop):
         assert not body.is_visible(), "a solution that is not hidden"
         solution.locator("button.toggle-button").first.press("Enter")
         assert body.is_visible()
+
+
+def test_notebook_can_be_downloaded(html, opened):
+    """The executed copy, by a link that needs no server."""
+    page = str(Path(unquote(urlsplit(opened.url).path)).relative_to(html).with_suffix(""))
+    if chapters.page_source(page).suffix != ".ipynb":
+        return
+    link = opened.page.locator("a.btn-download-source-button").first
+    file = Path(unquote(urlsplit(link.evaluate("e => e.href")).path))
+    notebook = nbformat.read(file, as_version=4)
+    nbformat.validate(notebook)
+    assert any(cell.get("outputs") for cell in notebook.cells)
+    assert link.evaluate("e => e.hasAttribute('download')")
+
+
+def test_buttons_lead_somewhere_or_are_not_there(html, opened):
+    """Binder and Colab need a repository; where nobody has said which, they are not offered."""
+    page = str(Path(unquote(urlsplit(opened.url).path)).relative_to(html).with_suffix(""))
+    links = opened.page.locator("a[href*='mybinder.org']").count()
+    is_notebook = chapters.page_source(page).suffix == ".ipynb"
+    assert bool(links) == bool(addresses.repository() and is_notebook)
+
+
+def test_figures_have_links_of_their_own(opened):
+    figures = opened.page.locator("article figure.sl").all()
+    ids = [figure.get_attribute("id") for figure in figures]
+    assert None not in ids and len(set(ids)) == len(ids)
+    for figure, name in zip(figures, ids, strict=True):
+        assert figure.locator(f"a.headerlink[href='#{name}']").count() == 1
+
+
+def test_icon_of_the_tab_is_there(html, opened):
+    """The favicon is a picture that the browser can draw."""
+    icon = opened.page.locator("link[rel*=icon]").first.evaluate("e => e.href")
+    width = opened.page.evaluate(
+        """async url => {
+            const image = new Image();
+            image.src = url;
+            await image.decode();
+            return image.naturalWidth;
+        }""",
+        icon,
+    )
+    assert width > 0 and Path(unquote(urlsplit(icon).path)).is_relative_to(html)
 
 
 # --- links --------------------------------------------------------------------------------

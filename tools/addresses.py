@@ -1,7 +1,9 @@
 """Where the built pages and their sources will be on the web, if anyone has said so.
 
-Both are entries of ``_config.yml``, empty in the repository. The variables BOOK_URL and
-REPOSITORY_URL of the environment go before them, so that CI can say where it publishes.
+Both are entries of ``_config.yml``, empty in the repository: ``html.baseurl``, before which the
+variable BOOK_URL goes, so that CI can say where it publishes, and ``repository.url``, which the
+notebooks name as well (`tools.setup_cell`). Without a repository, pages have no buttons that open
+them in Binder or Colab.
 """
 
 import os
@@ -10,6 +12,8 @@ from urllib.parse import urlsplit
 import yaml
 
 from tools import chapters
+
+BRANCH = "main"
 
 
 def book() -> str:
@@ -20,7 +24,8 @@ def book() -> str:
     ChapterError
         It is no address of the web.
     """
-    return _address("BOOK_URL", "html", "baseurl", end="/")
+    given = os.environ.get("BOOK_URL") or _entry("html", "baseurl")
+    return _checked(given, "html.baseurl of _config.yml, or the variable BOOK_URL,", end="/")
 
 
 def repository() -> str:
@@ -31,24 +36,39 @@ def repository() -> str:
     ChapterError
         It is no address of the web.
     """
-    return _address("REPOSITORY_URL", "repository", "url", end="")
+    return _checked(_entry("repository", "url"), "repository.url of _config.yml", end="")
 
 
 def fill(config: dict) -> None:
-    """Put both addresses into what _config.yml says, in place."""
+    """Put both addresses, and the buttons that follow from them, into a configuration, in place.
+
+    Parameters
+    ----------
+    config : dict
+        What _config.yml says.
+    """
     config.setdefault("html", {})["baseurl"] = book()
-    config.setdefault("repository", {})["url"] = repository()
+    url = repository()
+    config["repository"] = {"url": url, "branch": BRANCH, "path_to_book": ""}
+    if url:
+        buttons = {"notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org"}
+        if urlsplit(url).netloc == "github.com":  # Colab opens notebooks from nowhere else
+            buttons["colab_url"] = "https://colab.research.google.com"
+        config["launch_buttons"] = buttons
 
 
-def _address(variable: str, section: str, entry: str, end: str) -> str:
-    config = yaml.safe_load((chapters.ROOT / "_config.yml").read_text())
-    given = os.environ.get(variable) or (config.get(section) or {}).get(entry) or ""
+def _entry(section: str, name: str) -> str:
+    config = yaml.safe_load((chapters.ROOT / "_config.yml").read_text()) or {}
+    return (config.get(section) or {}).get(name) or ""
+
+
+def _checked(given: str, where: str, end: str) -> str:
     if not given:
         return ""
     parts = urlsplit(given)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise chapters.ChapterError(
-            f"{given!r} is no address of the web: {section}.{entry} of _config.yml, or "
-            f"the variable {variable}, begins with https:// and has nothing behind its path."
+            f"{given!r} is no address of the web: {where} begins with https:// and has nothing "
+            "behind its path."
         )
     return given.rstrip("/") + end

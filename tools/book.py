@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from tools import addresses, cards, chapters, news, pages, weight
+from tools import addresses, cards, chapters, links, news, pages, weight
 from tools.bundle import bundle
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
@@ -141,6 +141,7 @@ def render(scale: str = "quick") -> None:
         raise ChapterError(f"{complaints(LOG)}\n\nThe pages could not be built. All of it: {LOG}")
     built = work / "_build" / "html"
     cards.describe(built, scale)
+    links.complete(built)
     news.write(built)
     weight.lighten(built)
     (built / ".fingerprint").write_text(wanted)
