@@ -18,18 +18,17 @@ def test_nothing_is_made_up(config):
     assert (addresses.book(), addresses.repository()) == ("", "")
     filled = {"html": {"favicon": "a"}}
     addresses.fill(filled)
-    assert filled["html"] == {"favicon": "a", "baseurl": ""}
-    assert filled["repository"]["url"] == "" and "launch_buttons" not in filled
+    assert filled == {"html": {"favicon": "a", "baseurl": ""}}
 
 
 @pytest.mark.parametrize("host, colab", [("github.com", True), ("git.org", False)])
 def test_buttons_come_with_the_repository(config, host, colab):
     config.write_text(f"repository: {{url: 'https://{host}/a/b'}}\n")
-    filled = {}
-    addresses.fill(filled)
-    assert filled["repository"]["url"] == f"https://{host}/a/b"
-    assert filled["launch_buttons"]["binderhub_url"]
-    assert ("colab_url" in filled["launch_buttons"]) == colab
+    options = {"home_page_in_toc": True}
+    addresses.fill({"sphinx": {"config": {"html_theme_options": options}}})
+    assert options["repository_url"] == f"https://{host}/a/b" and options["home_page_in_toc"]
+    assert options["launch_buttons"]["binderhub_url"]
+    assert ("colab_url" in options["launch_buttons"]) == colab
 
 
 def test_the_configuration_says_it_and_the_environment_goes_before_it(config, monkeypatch):

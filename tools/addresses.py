@@ -49,12 +49,13 @@ def fill(config: dict) -> None:
     """
     config.setdefault("html", {})["baseurl"] = book()
     url = repository()
-    config["repository"] = {"url": url, "branch": BRANCH, "path_to_book": ""}
     if url:
         buttons = {"notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org"}
         if urlsplit(url).netloc == "github.com":  # Colab opens notebooks from nowhere else
             buttons["colab_url"] = "https://colab.research.google.com"
-        config["launch_buttons"] = buttons
+        # The theme's own options: those of Jupyter Book are replaced by what _config.yml has there.
+        options = config["sphinx"]["config"]["html_theme_options"]
+        options |= {"repository_url": url, "repository_branch": BRANCH, "launch_buttons": buttons}
 
 
 def _entry(section: str, name: str) -> str:
