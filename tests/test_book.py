@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
+import printed
 import pytest
 from PIL import Image
 
@@ -388,6 +389,55 @@ def test_icon_of_the_tab_is_there(html, opened):
         icon,
     )
     assert width > 0 and Path(unquote(urlsplit(icon).path)).is_relative_to(html)
+
+
+# --- on paper -----------------------------------------------------------------------------
+
+# What is wider than the paper, or stands on it though it can only be pressed.
+PRINTED = """paper => {
+    const seen = e => e.checkVisibility({visibilityProperty: true, opacityProperty: true});
+    const boxes = "pre, figure, table, .sl-table > div, div.math, mjx-container, .cell_output";
+    const wide = [...document.querySelectorAll("article :is(" + boxes + ")")]
+        .filter(e => seen(e) && e.getBoundingClientRect().right > innerWidth + 1);
+    const controls = "button, input, summary, .bd-sidebar, .bd-header-article, .prev-next-area";
+    const idle = [...document.querySelectorAll(controls)]
+        .filter(e => seen(e) && !e.closest(".sl-playground"));
+    const tall = [...document.querySelectorAll("article figure svg")]
+        .filter(e => e.getBoundingClientRect().height > paper.height);
+    const still = [...document.querySelectorAll(".sl-widget:has(.sl-frame)")]
+        .filter(e => [...e.querySelectorAll(".sl-frame")].filter(seen).length !== 1);
+    return [...wide, ...idle, ...tall, ...still].map(e => e.outerHTML.slice(0, 120));
+}"""
+# A4 less its margins, in CSS pixels.
+PAPER = {"width": 673, "height": 1001}
+
+
+def test_nothing_is_cut_on_paper(opened):
+    try:
+        opened.page.set_viewport_size(PAPER)
+        opened.page.emulate_media(media="print")
+        assert opened.page.evaluate(PRINTED, PAPER) == []
+        assert opened.page.locator("article h1").is_visible()
+    finally:
+        opened.page.emulate_media(media="screen")
+
+
+def test_chapter_prints_whole(html, browser):
+    """From its title to its last line, solutions open, in the light colours on a dark screen."""
+    seen = visit(browser, html / "book/splines/03_partition.html", color_scheme="dark")
+    seen.page.evaluate("addEventListener('beforeprint', () => document.title = 'being printed')")
+    pages_of_paper = printed.texts(seen.page.pdf(format="A4"))
+    assert seen.page.title() == "being printed"  # so what the page does before was done
+    assert seen.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert 5 < len(pages_of_paper) < 30
+    assert all(pages_of_paper[:-1]) and pages_of_paper[0].startswith("3.Cutaplane")
+    text = "".join(pages_of_paper)
+    paragraphs = seen.page.locator("article p").all_inner_texts()
+    words = [group for told in paragraphs for group in re.findall(r"(?:[A-Za-z]+ ){5}", told)]
+    lost = [group for group in words if group.replace(" ", "") not in text]
+    assert len(words) > 100 and len(lost) <= len(pages_of_paper), lost  # where a page ends
+    assert "Showcodecell" not in text and "Contents" not in text
+    seen.page.context.close()
 
 
 # --- links --------------------------------------------------------------------------------
