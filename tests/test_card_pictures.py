@@ -49,6 +49,14 @@ def test_of_a_widget_the_frame_that_is_shown_first(tmp_path, still):
     assert found.shared is not None
 
 
+def test_of_a_figure_with_several_pictures_all(tmp_path):
+    views = "".join(f'<div><svg viewBox="0 0 1 1" aria-label="{n}."/></div>' for n in "ab")
+    other = '<figure class="sl"><svg viewBox="0 0 1 1" aria-label="c."/></figure>'
+    data = '<script type="application/json">{"a": 1}</script>'
+    path = copy_of(tmp_path, f'<figure class="sl sl-live">{data}{views}</figure>{other}')
+    assert card_pictures.opening("book/a/03_copy", path).alt == "a. b."
+
+
 def test_a_chapter_without_a_figure_is_named(tmp_path):
     with pytest.raises(chapters.ChapterError, match="book/a/03_copy shows no figure"):
         card_pictures.opening("book/a/03_copy", copy_of(tmp_path, "<p>words</p>"))

@@ -75,6 +75,19 @@ def test_transforms_references_and_clips():
     assert seen[80, 20].tolist() == [255, 255, 255]
 
 
+def test_what_the_root_says_holds_for_all_and_a_stroke_may_lie_below():
+    body = (
+        '<path d="M0 0L4 0L4 4L0 4z" style="stroke:rgb(255,0,0)"/>'
+        '<path d="M6 6L8 6L8 8L6 8z" fill="rgb(0,0,255)" stroke="#00ff00" stroke-width="4" '
+        'paint-order="stroke"/>'
+    )
+    root = svg(body)
+    root.set("fill", "none")
+    seen = pixels(root)
+    assert seen[20, 20].tolist() == [255] * 3 and seen[40, 20].tolist() == [255, 0, 0]
+    assert seen[65, 65].tolist() == [0, 0, 255] and seen[55, 70].tolist() == [0, 255, 0]
+
+
 def test_definitions_may_stand_in_another_element():
     shared = svg('<defs><path id="p" d="M0 0L10 0L10 10L0 10z"/></defs>')
     assert pixels(svg('<use href="#p" style="fill:#00ff00"/>'), shared=shared)[50, 50, 1] == 255

@@ -99,14 +99,21 @@ def _first(markup: str) -> Opening | None:
             panels.append(node)
     if not panels:
         return None
-    group = parents[panels[0]]
-    if group.get("class") == "sl-row":
-        panels = [panel for panel in panels if parents[panel] is group]
-    else:
-        panels = panels[:1]
-    alts = [group.get("aria-label")] if group.get("aria-label") else []
-    alts = alts or [panel.get("aria-label") for panel in panels]
+    figure = _around(panels[0], parents)
+    panels = [panel for panel in panels if _around(panel, parents) is figure]
+    told = parents[panels[0]].get("aria-label")
+    alts = [told] if told else [panel.get("aria-label") for panel in panels]
     return Opening(tuple(panels), shared, " ".join(alt for alt in alts if alt))
+
+
+def _around(panel: ET.Element, parents: dict) -> ET.Element:
+    """The figure that a panel belongs to, or itself."""
+    node = panel
+    while node in parents:
+        node = parents[node]
+        if node.tag == "figure":
+            return node
+    return panel
 
 
 def _hidden(node: ET.Element, parents: dict) -> bool:

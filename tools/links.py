@@ -4,7 +4,7 @@ import itertools
 import re
 from pathlib import Path
 
-_FIGURE = re.compile(r'<figure class="(sl [^"]*)">(.*?)</figure>', re.DOTALL)
+_FIGURE = re.compile(r'<figure (class="sl [^>]*)>(.*?)</figure>', re.DOTALL)
 _DOWNLOAD = re.compile(r'<a (href="[^"]*_sources/[^"]*\.ipynb")')
 _CAPTION = "</figcaption>"
 
@@ -22,7 +22,7 @@ def linked(markup: str) -> str:
         link = f'<a class="headerlink" href="#{name}" title="Link to this figure">#</a>'
         before, caption, after = found[2].rpartition(_CAPTION)
         inside = f"{before}{link}{caption}{after}" if caption else found[2] + link
-        return f'<figure id="{name}" class="{found[1]}">{inside}</figure>'
+        return f'<figure id="{name}" {found[1]}>{inside}</figure>'
 
     return _DOWNLOAD.sub(r"<a download \1", _FIGURE.sub(named, markup))
 

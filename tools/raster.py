@@ -30,7 +30,7 @@ _CODES = {
 _COLOUR = re.compile(r"var\(--sl-\w+,\s*([^)]+)\)")
 _INHERITED = (
     "fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin",
-    "fill-opacity", "stroke-opacity",
+    "fill-opacity", "stroke-opacity", "paint-order",
 )  # fmt: skip
 _START = {"fill": "#000000", "stroke": "none", "stroke-width": "1"}
 _DPI = 72  # then one of matplotlib's points is one pixel
@@ -93,8 +93,9 @@ class Canvas:
         )
         known = [svg] if shared is None else [shared, svg]
         self._named = {e.get("id"): e for root in known for e in root.iter() if e.get("id")}
+        state = self._entered(svg, _State(place))
         for child in svg:
-            self._draw(child, _State(place))
+            self._draw(child, state)
 
     def image(self) -> Image.Image:
         """What has been drawn, without transparency."""
@@ -162,6 +163,8 @@ class Canvas:
             pen.set_dashes(0, dashes * (1 + len(dashes) % 2) or None)
         if len(path) and not (face is None and line is None):
             self._renderer.draw_path(pen, path, place, face)
+        if style.get("paint-order") == "stroke" and face is not None:  # the stroke lies below
+            self._renderer.draw_path(self._pen(), path, place, face)
 
     def _paint(self, colour: str, opacity: str | None, state: _State) -> tuple | None:
         if colour == "none":
@@ -171,7 +174,10 @@ class Canvas:
             colour = "none" if ground is None else ground.get("fill", "none")
             if colour == "none":
                 return None
-        red, green, blue, alpha = to_rgba(_COLOUR.sub(r"\1", colour))
+        colour = _COLOUR.sub(r"\1", colour)
+        if colour.startswith("rgb("):
+            colour = tuple(int(part) / 255 for part in re.findall(r"\d+", colour))
+        red, green, blue, alpha = to_rgba(colour)
         return red, green, blue, alpha * float(opacity or 1) * state.opacity
 
     def _clip(self, pen, state: _State) -> None:
