@@ -308,7 +308,8 @@ PICTURE = """input => {
 
 def test_sliders_move_their_pictures(on_desktop):
     """Every range input, by the keyboard alone: each position shows one frame of its own."""
-    sliders = "article input[type=range]:not(.sl-playground *)"  # that has tests of its own
+    # What is computed in the page has tests of its own, in tests/playground.
+    sliders = "article input[type=range]:not(.sl-playground *, .sl-live *)"
     for slider in on_desktop.locator(sliders).all():
         named = slider.evaluate("e => [...e.labels].map(l => l.textContent).join() + e.ariaLabel")
         assert named.strip() not in ("", "null"), "a slider without a label"
@@ -324,6 +325,20 @@ def test_sliders_move_their_pictures(on_desktop):
             assert state["shown"] == 1
         assert state["pictures"] > 1, "the slider moves and its picture stays"
         assert float(slider.input_value()) == slider.evaluate("e => Number(e.max)")
+
+
+def test_figures_that_are_computed_in_the_page_have_started(on_desktop):
+    """And a page loads their script if it has one, once."""
+    figures = on_desktop.locator("article .sl-live")
+    assert on_desktop.locator("article .sl-live.sl-on").count() == figures.count()
+    scripts = on_desktop.locator("script[src*='/figures.js']").count()
+    assert scripts == (1 if figures.count() else 0)
+    for canvas in figures.locator("canvas").all():
+        colours = canvas.evaluate(
+            """e => new Set(new Uint32Array(
+                e.getContext("2d").getImageData(0, 0, e.width, e.height).data.buffer)).size"""
+        )
+        assert colours > 20 and canvas.get_attribute("aria-label").strip()
 
 
 def test_no_dead_widgets(opened):

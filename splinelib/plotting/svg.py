@@ -59,9 +59,12 @@ _CSS_VARIABLES = "".join(
 def _stylesheet() -> str:
     """`svg.css` with the colours filled in, small enough to travel with every figure."""
     rules = Path(__file__).with_name("svg.css").read_text("utf-8")
-    rules = re.sub(r"/\*.*?\*/", "", rules, flags=re.DOTALL).replace(
-        "--sl-colours: 0;", _CSS_VARIABLES
-    )
+    return small_css(rules.replace("--sl-colours: 0;", _CSS_VARIABLES))
+
+
+def small_css(rules: str) -> str:
+    """A stylesheet without comments and spaces, small enough to travel with a figure."""
+    rules = re.sub(r"/\*.*?\*/", "", rules, flags=re.DOTALL)
     return re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r":\s+", ":", rules)).strip()
 
 
