@@ -260,8 +260,8 @@ CONTRAST = """() => {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_stands_out(on_desktop, theme):
+    on_desktop.add_style_tag(content="*, ::before, ::after { transition: none !important }")
     on_desktop.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-    on_desktop.wait_for_timeout(400)  # colours fade over
     background = on_desktop.evaluate("() => getComputedStyle(document.body).backgroundColor")
     brightness = sum(float(v) for v in background[4:-1].split(",")) / 3
     assert brightness > 200 if theme == "light" else brightness < 60
@@ -295,16 +295,21 @@ def test_pictures_have_alt_text(opened):
 
 # --- what moves ---------------------------------------------------------------------------
 
+# How many frames an input shows now, and how many different pictures it has shown, which are large
+# and stay in the page.
 PICTURE = """input => {
     const widget = input.closest(".sl-widget") ?? input.closest(".cell_output");
     const frames = [...widget.querySelectorAll(".sl-frame")].filter(f => f.checkVisibility());
-    return {shown: frames.length, picture: frames.map(f => f.outerHTML).join(), };
+    input.pictures ??= new Set();
+    input.pictures.add(frames.map(f => f.outerHTML).join());
+    return {shown: frames.length, pictures: input.pictures.size};
 }"""
 
 
 def test_sliders_move_their_pictures(on_desktop):
     """Every range input, by the keyboard alone: each position shows one frame of its own."""
-    sliders = "article input[type=range]:not(.sl-playground *)"  # that has tests of its own
+    # What is computed in the page has tests of its own, in tests/playground.
+    sliders = "article input[type=range]:not(.sl-playground *, .sl-live *)"
     for slider in on_desktop.locator(sliders).all():
         named = slider.evaluate("e => [...e.labels].map(l => l.textContent).join() + e.ariaLabel")
         assert named.strip() not in ("", "null"), "a slider without a label"
@@ -313,15 +318,27 @@ def test_sliders_move_their_pictures(on_desktop):
         on_desktop.keyboard.press("Home")
         positions = slider.evaluate("e => Math.round((e.max - e.min) / (e.step || 1)) + 1")
         assert positions >= 2
-        pictures = set()
         for position in range(positions):
             if position:
                 on_desktop.keyboard.press("ArrowRight")
             state = slider.evaluate(PICTURE)
             assert state["shown"] == 1
-            pictures.add(state["picture"])
-        assert len(pictures) > 1, "the slider moves and its picture stays"
+        assert state["pictures"] > 1, "the slider moves and its picture stays"
         assert float(slider.input_value()) == slider.evaluate("e => Number(e.max)")
+
+
+def test_figures_that_are_computed_in_the_page_have_started(on_desktop):
+    """And a page loads their script if it has one, once."""
+    figures = on_desktop.locator("article .sl-live")
+    assert on_desktop.locator("article .sl-live.sl-on").count() == figures.count()
+    scripts = on_desktop.locator("script[src*='/figures.js']").count()
+    assert scripts == (1 if figures.count() else 0)
+    for canvas in figures.locator("canvas").all():
+        colours = canvas.evaluate(
+            """e => new Set(new Uint32Array(
+                e.getContext("2d").getImageData(0, 0, e.width, e.height).data.buffer)).size"""
+        )
+        assert colours > 20 and canvas.get_attribute("aria-label").strip()
 
 
 def test_no_dead_widgets(opened):

@@ -3,6 +3,7 @@
 The copies are those that the book is built from, so nothing is executed twice.
 """
 
+import functools
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,6 +23,12 @@ def name(notebook: Path) -> str:
     return notebook.stem
 
 
+@functools.cache
+def read(path: Path) -> nbformat.NotebookNode:
+    """A notebook, read once for all the tests that look at it."""
+    return nbformat.read(path, as_version=4)
+
+
 def markdown(cells: list) -> str:
     return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
@@ -29,13 +36,13 @@ def markdown(cells: list) -> str:
 @pytest.fixture(params=NOTEBOOKS, ids=name)
 def source(request) -> nbformat.NotebookNode:
     """A notebook as it is in the repository."""
-    return nbformat.read(request.param, as_version=4)
+    return read(request.param)
 
 
 @pytest.fixture(params=CHAPTERS, ids=name)
 def chapter(request) -> nbformat.NotebookNode:
     """A numbered chapter as it is in the repository."""
-    return nbformat.read(request.param, as_version=4)
+    return read(request.param)
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=name)
@@ -44,7 +51,7 @@ def copy(request, executed) -> nbformat.NotebookNode:
     execution = executed[request.param]
     if execution.error:
         pytest.fail(f"not executed: {execution.error}", pytrace=False)
-    return nbformat.read(execution.copy, as_version=4)
+    return read(execution.copy)
 
 
 def outputs(notebook: nbformat.NotebookNode) -> list:

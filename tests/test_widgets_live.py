@@ -19,6 +19,11 @@ def valley(slope):
     return plotting.max_affine([-slope, slope], [0, 0], alt="replaced by the widget's")
 """
 WIDGET = "widgets.scrub(valley, [1, 2, 3, 4], 'slope', 'A valley of slope {}.')"
+EXPLORER = """
+import splinelib as sl
+model = sl.models.mlp([2, 5, 1], seed=0)
+plotting.explorer(sl.models.to_json(model), sl.partition(model), "Lines.", (0.25, 0.5))
+"""
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -28,7 +33,7 @@ def lab(tmp_path_factory):
     """A JupyterLab that serves one notebook; yields the address of that notebook."""
     folder = tmp_path_factory.mktemp("lab")
     notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(START), nbformat.v4.new_code_cell(WIDGET)],
+        cells=[nbformat.v4.new_code_cell(source) for source in (START, WIDGET, EXPLORER)],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
     nbformat.write(notebook, folder / "widget.ipynb")
@@ -103,4 +108,8 @@ def test_slider_redraws_its_picture(lab, browser):
     assert widget.locator(".widget-readout").inner_text() == "2"
     page.keyboard.press("End")
     widget.locator("svg[aria-label='A valley of slope 4.']").wait_for()
+    figure = cells.nth(2).locator(".sl-live.sl-on")  # it has brought its script along
+    figure.locator("canvas").focus()
+    page.keyboard.press("ArrowRight")
+    figure.get_by_text("(0.29, 0.50)", exact=True).wait_for()
     page.close()

@@ -20,8 +20,8 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from splinelib.plotting.scripts import MODULES, bundle, figures_script
 from tools import addresses, cards, chapters, links, news, pages, weight
-from tools.bundle import bundle
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
 STAGE = BUILD / "stage"
@@ -83,8 +83,9 @@ def stage(scale: str) -> None:
     (STAGE / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False))
     (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))
     assets = STAGE / "book/_assets"
-    (assets / "playground.js").write_text(bundle(ROOT / "playground/playground.js"))
-    shutil.copyfile(ROOT / "playground/playground.css", assets / "playground.css")
+    (assets / "playground.js").write_text(bundle(MODULES / "playground.js"))
+    shutil.copyfile(MODULES / "playground.css", assets / "playground.css")
+    (assets / "figures.js").write_text(figures_script())
     for name in MATHJAX:
         source, target = mathjax_folder() / name, assets / "mathjax" / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -143,11 +144,23 @@ def render(scale: str = "quick") -> None:
     cards.describe(built, scale)
     links.complete(built)
     news.write(built)
+    start_figures(built)
     weight.lighten(built)
     (built / ".fingerprint").write_text(wanted)
     shutil.rmtree(HTML, ignore_errors=True)
     os.replace(built, HTML)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def start_figures(folder: Path) -> None:
+    """Give every built page with figures that move the script that they share, once."""
+    version = hashlib.sha256(figures_script().encode()).hexdigest()[:8]  # no stale copy is read
+    for page in chapters.pages():
+        file = folder / f"{page}.html"
+        if file.exists() and 'class="sl sl-live"' in (markup := file.read_text()):
+            up = "../" * page.count("/")
+            script = f'<script defer src="{up}_static/figures.js?v={version}"></script>\n'
+            file.write_text(markup.replace("</body>", f"{script}</body>", 1))
 
 
 def build(scale: str = "quick") -> Path:

@@ -2,23 +2,23 @@
 
     python -m tools.playground
 
-trains the network and writes ``playground/start.js`` and ``book/_assets/playground.svg``. The
-picture stands on the page until the scripts have started, and for good where there are none.
+trains the network and writes ``splinelib/playground/start.js`` and
+``book/_assets/playground.svg``. The picture stands on the page until the scripts have started, and
+for good where there are none.
 """
 
 import json
 import re
 
-import numpy as np
 import torch
 
 import splinelib as sl
-from splinelib.plotting.palette import COLOURS
+from splinelib.plotting.scripts import MODULES
+from splinelib.plotting.stills import still
 from tools.chapters import ROOT
 
-START = ROOT / "playground" / "start.js"
+START = MODULES / "start.js"
 PICTURE = ROOT / "book" / "_assets" / "playground.svg"
-SIDE = 520  # of the picture, in its own pixels
 DIGITS = 5  # of a weight
 
 
@@ -40,40 +40,19 @@ def start_network() -> torch.nn.Sequential:
 
 
 def read_start() -> torch.nn.Sequential:
-    """The network in ``playground/start.js``."""
+    """The network in ``splinelib/playground/start.js``."""
     text = re.search(r"START = `(.*?)`", START.read_text(), flags=re.DOTALL)[1]
     return sl.models.from_json(text)
 
 
-def still(model: torch.nn.Module) -> str:
+def picture(model: torch.nn.Module) -> str:
     """The partition of a network as an SVG in the colours of the page."""
     part = sl.partition(model)
-    places = np.round((part.vertices * [1, -1] + 1) * SIDE / 2, 1)
-    boundary = np.round((part.decision_boundary() * [1, -1] + 1) * SIDE / 2, 1)
-    depth = max(len(part.layers) - 1, 1)
-    paths = [
-        (
-            f"depth{round(7 * layer / depth)}",
-            1.5 - 0.8 * layer / depth,
-            places[part.edges[part.edge_source[:, 0] == layer]],
-        )
-        for layer in range(len(part.layers))
-    ]
-    paths += [("surface", 5.0, boundary), ("boundary", 2.6, boundary)]
-    drawn = "".join(
-        f'<path style="stroke:var(--sl-{colour},{COLOURS[colour][0]})" '
-        f'stroke-width="{width:.1f}" d="{_path(lines)}"/>'
-        for colour, width, lines in paths
+    alt = (
+        f"A square cut into {len(part)} regions by the lines of a network; the decision boundary "
+        "is an X."
     )
-    return (
-        f'<svg class="pg-still" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}" '
-        f'role="img" aria-label="A square cut into {len(part)} regions by the lines of a network; '
-        f'the decision boundary is an X." fill="none" stroke-linecap="round">{drawn}</svg>\n'
-    )
-
-
-def _path(lines: np.ndarray) -> str:
-    return "".join(f"M{a:g} {b:g}L{c:g} {d:g}" for a, b, c, d in lines.reshape(-1, 4).tolist())
+    return still(part, alt, name="pg-still") + "\n"
 
 
 def main() -> None:
@@ -83,7 +62,7 @@ def main() -> None:
         "/** The network that the playground starts with, made by tools/playground.py. */\n\n"
         f"export const START = `{text}`;\n"
     )
-    PICTURE.write_text(still(read_start()))
+    PICTURE.write_text(picture(read_start()))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ Functions take data and return an object that a notebook shows, on light and dar
 Every figure needs `alt`, the text that stands for it where it cannot be seen: say what the
 picture shows, not what it is. `figure` is the way to draw something of your own in the same
 colours. Colours are in `palette`, drawings as SVG in `svg`, what is drawn in `figures` and
-`partitions`, `tables` and `widgets` beside them. This package uses no other package of the
-library, and no other uses matplotlib or ipywidgets.
+`partitions`, `tables` and `widgets` beside them, figures that are computed in the page in `live`
+and `ways`. This package uses no other package of the library, and no other uses matplotlib or
+ipywidgets.
 """
 
 from ..text import over_seeds
@@ -18,15 +19,18 @@ from .figures import (
     legend,
     max_affine,
 )
+from .live import Live, explorer
 from .palette import Palette
 from .partitions import draw_partition, partition
 from .svg import Figure, Row, beside, figure
 from .tables import Cell, Table, table
+from .ways import stages
 from .widgets import Still, scrub
 
 __all__ = [
     "Cell",
     "Figure",
+    "Live",
     "Palette",
     "Row",
     "Still",
@@ -36,6 +40,7 @@ __all__ = [
     "curves",
     "distance_matrix",
     "draw_partition",
+    "explorer",
     "figure",
     "images",
     "layer_bars",
@@ -44,5 +49,6 @@ __all__ = [
     "over_seeds",
     "partition",
     "scrub",
+    "stages",
     "table",
 ]

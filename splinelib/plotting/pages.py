@@ -5,6 +5,8 @@ import os
 from collections.abc import Sequence
 
 from ..files import replacing
+from .live import Live
+from .scripts import figures_script
 from .svg import Figure, Row
 from .tables import Table
 
@@ -17,7 +19,7 @@ _STYLE = (
 
 
 def save_page(
-    path: str | os.PathLike, title: str, parts: Sequence[str | Figure | Row | Table]
+    path: str | os.PathLike, title: str, parts: Sequence[str | Figure | Live | Row | Table]
 ) -> None:
     """Write a page that opens in any browser, light or dark as the reader's system is.
 
@@ -28,8 +30,11 @@ def save_page(
     title : str
     parts : sequence
         Figures, tables, and paragraphs as plain text; one that begins with ``"# "`` is a heading.
+        Figures that move do so on the page as well.
     """
     body = "".join(_part(part) for part in parts)
+    if any(isinstance(part, Live) for part in parts):
+        body += f"<script>{figures_script()}</script>"
     name = html.escape(title)
     text = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -41,9 +46,9 @@ def save_page(
         temporary.write_text(text, "utf-8")
 
 
-def _part(part: str | Figure | Row | Table) -> str:
+def _part(part: str | Figure | Live | Row | Table) -> str:
     if isinstance(part, str):
         heading = part.startswith("# ")
         tag = "h2" if heading else "p"
         return f"<{tag}>{html.escape(part[2:] if heading else part)}</{tag}>"
-    return part._repr_html_()
+    return part.markup if isinstance(part, Live) else part._repr_html_()

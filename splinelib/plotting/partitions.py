@@ -143,15 +143,37 @@ def _region_colours(part, color: str | np.ndarray) -> np.ndarray | None:
             raise ValueError(
                 f'color is "code", "slope", "layer" or one value per region, not {color!r}.'
             )
-        size = np.hypot(*place.T)
-        size = size / (size.max() or 1.0)
-        hue = np.round(np.arctan2(place[:, 1], place[:, 0]) / (2 * np.pi) * 48) / 48
-        return _hues(hue, 0.15 + 0.25 * np.round(size * 5) / 5)
+        return colour_wheel(place)
     values = finite("color", color, 1)
     if len(values) != len(part):
         raise ValueError(f"color has {len(values)} values for {len(part)} regions.")
     share = (values - values.min()) / (np.ptp(values) or 1.0)
     return _hues(np.full(len(values), 0.7), 0.05 + 0.7 * np.round(share * 24) / 24)
+
+
+def code_steps(part) -> list[np.ndarray]:
+    """For each layer (U, 2), how far each unit's bit moves the colour of a region.
+
+    As in `_code_plane`, but for units that do not vary on the plane too, so that a region keeps its
+    hue when lines come and go.
+    """
+    sizes = [int(np.prod(shape)) for shape in part.codes.layers.values()]
+    return [
+        0.7**number / np.sqrt(size) * np.random.default_rng(number).normal(size=(size, 2))
+        for number, size in enumerate(sizes)
+    ]
+
+
+def colour_wheel(place: np.ndarray, largest: float | None = None) -> np.ndarray:
+    """RGBA (R, 4) of points of a plane (R, 2): hue by direction, strength by size.
+
+    The size is measured against the `largest`, of these if none is given. The scripts of a page
+    have the same colours, in ``drawing.js``.
+    """
+    size = np.hypot(*place.T)
+    size = np.minimum(size / (largest or size.max() or 1.0), 1)
+    hue = np.round(np.arctan2(place[:, 1], place[:, 0]) / (2 * np.pi) * 48) / 48
+    return _hues(hue, 0.15 + 0.25 * np.round(size * 5) / 5)
 
 
 def _code_plane(part) -> np.ndarray:

@@ -18,6 +18,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import ScalarFormatter
 
 from ..files import replacing
 from .palette import COLOURS, PALETTE, Palette, css_variable
@@ -58,9 +59,12 @@ _CSS_VARIABLES = "".join(
 def _stylesheet() -> str:
     """`svg.css` with the colours filled in, small enough to travel with every figure."""
     rules = Path(__file__).with_name("svg.css").read_text("utf-8")
-    rules = re.sub(r"/\*.*?\*/", "", rules, flags=re.DOTALL).replace(
-        "--sl-colours: 0;", _CSS_VARIABLES
-    )
+    return small_css(rules.replace("--sl-colours: 0;", _CSS_VARIABLES))
+
+
+def small_css(rules: str) -> str:
+    """A stylesheet without comments and spaces, small enough to travel with a figure."""
+    rules = re.sub(r"/\*.*?\*/", "", rules, flags=re.DOTALL)
     return re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r":\s+", ":", rules)).strip()
 
 
@@ -69,6 +73,16 @@ SVG = "http://www.w3.org/2000/svg"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _identities = itertools.count(1)
 ET.register_namespace("", SVG)
+
+
+class _PlainNumbers(ScalarFormatter):
+    """Numbers at ticks as text; only what stands at the end of an axis (× 10³) is set as a formula.
+
+    Setting a formula takes longer than drawing all else, and numbers look the same without.
+    """
+
+    def __call__(self, x, pos=None):
+        return super().__call__(x, pos).removeprefix(r"$\mathdefault{").removesuffix("}$")
 
 
 @dataclass(frozen=True)
@@ -212,7 +226,10 @@ def figure(
     buffer = io.StringIO()
     with rc_context(_SETTINGS):
         canvas = Canvas(figsize=size, layout="constrained")
-        draw(canvas.add_subplot(), PALETTE)
+        ax = canvas.add_subplot()
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(_PlainNumbers())
+        draw(ax, PALETTE)
         canvas.savefig(buffer, format="svg", dpi=160)
     return Figure(_for_page(buffer.getvalue()), alt, caption, round(size[0] * 96))
 

@@ -19,6 +19,14 @@ _MOVE = (
     "f.forEach((e,i)=>e.hidden=i!=this.value);const t=f[this.value].dataset.value;"
     "w.querySelector('output').textContent=t;this.setAttribute('aria-valuetext',t)"
 )
+# Runs inside the button: moves the slider step by step until its end, or until the reader does.
+_PLAY = (
+    "const b=this,r=b.closest('.sl-widget').querySelector('input'),"
+    "stop=()=>{clearInterval(b.clock);b.clock=0;b.textContent='Play'};"
+    "if(b.clock)return stop();if(+r.value>=+r.max){r.value=0;r.oninput()}b.textContent='Pause';"
+    "for(const e of['pointerdown','keydown'])r.addEventListener(e,stop,{once:true});"
+    "b.clock=setInterval(()=>{r.value=+r.value+1;r.oninput();if(+r.value>=+r.max)stop()},700)"
+)
 
 
 def scrub(
@@ -34,7 +42,8 @@ def scrub(
 
     With a live kernel this is an ipywidgets view that calls `draw` as the slider moves. While the
     book is executed (environment variable ``SPLINELIB_WIDGETS=static``), or where there is no
-    kernel, it is HTML with every frame in the page and a plain range input.
+    kernel, it is HTML with every frame in the page, a plain range input, and a button that plays;
+    who asks for less motion has no button.
 
     Parameters
     ----------
@@ -178,7 +187,8 @@ def _still(
         f'<input type="range" id="{identity}" min="0" max="{len(shown) - 1}" step="1" '
         f'value="{start}" autocomplete="off" aria-valuetext="{now}" '
         f'oninput="{html.escape(_MOVE)}"/>'
-        f'<output for="{identity}">{now}</output></div>'
+        f'<output for="{identity}">{now}</output>'
+        f'<button type="button" class="sl-play" onclick="{html.escape(_PLAY)}">Play</button></div>'
         f"{shared}{frames}{caption_html(caption)}</figure>"
     )
     if len(markup) > _BUDGET:

@@ -2,15 +2,16 @@
 
 import pytest
 
-from tools.chapters import ROOT
+from splinelib.plotting.scripts import MODULES
 
+ENTRIES = ("playground", "figures")  # they start something; the others only give names
 SITE = "http://playground.test/"
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 
 def serve(route) -> None:
     """Answer a request with a file of the playground."""
-    path = ROOT / "playground" / route.request.url.removeprefix(SITE).partition("?")[0]
+    path = MODULES / route.request.url.removeprefix(SITE).partition("?")[0]
     if path.name in ("blank.html", "favicon.ico"):
         route.fulfill(body="", content_type="text/html")
         return
@@ -57,7 +58,7 @@ def modules(browser):
     """
     site = Site(browser)
     page = site.open("blank.html")
-    names = [path.name for path in (ROOT / "playground").glob("*.js") if path.stem != "playground"]
+    names = [path.name for path in MODULES.glob("*.js") if path.stem not in ENTRIES]
     page.evaluate(
         "async names => { for (const n of names) Object.assign(window, await import('/' + n)); }",
         names,

@@ -2,22 +2,20 @@
 
 import re
 
-import pytest
 from networks import random_network
 
 import splinelib as sl
 from splinelib.plotting.palette import COLOURS
+from splinelib.plotting.scripts import MODULES, bundle, figures_script
 from tools import playground
-from tools.bundle import bundle
 from tools.chapters import ROOT
-
-FOLDER = ROOT / "playground"
 
 
 def test_the_script_holds_every_module_once_and_runs_from_a_file(browser, tmp_path):
-    text = bundle(FOLDER / "playground.js")
-    for path in FOLDER.glob("*.js"):
-        assert text.count(f"modules.{path.stem} = ") == 1, path.name
+    text, figures = bundle(MODULES / "playground.js"), figures_script()
+    for path in MODULES.glob("*.js"):
+        counts = [script.count(f"modules.{path.stem} = ") for script in (text, figures)]
+        assert max(counts) == 1, path.name
     (tmp_path / "script.js").write_text(text)
     page_text = "<!doctype html><div class='sl-playground'></div><script src='script.js'></script>"
     (tmp_path / "page.html").write_text(page_text)
@@ -33,22 +31,13 @@ def test_the_script_holds_every_module_once_and_runs_from_a_file(browser, tmp_pa
     page.close()
 
 
-def test_a_module_that_is_written_in_another_way_is_refused(tmp_path):
-    (tmp_path / "one.js").write_text('import { two } from "./two.js";\nexport const one = two;\n')
-    (tmp_path / "two.js").write_text("export const two = 2;\n")
-    assert "return { one };" in bundle(tmp_path / "one.js")
-    (tmp_path / "two.js").write_text("export default 2;\n")
-    with pytest.raises(ValueError, match="write this as the other modules do: export default 2"):
-        bundle(tmp_path / "one.js")
-
-
 def test_the_picture_is_that_of_the_first_network():
-    assert playground.PICTURE.read_text() == playground.still(playground.read_start())
+    assert playground.PICTURE.read_text() == playground.picture(playground.read_start())
 
 
 def test_the_picture_shows_every_edge_and_the_boundary():
     model = random_network([5, 3], 2).double()
-    part, text = sl.partition(model), playground.still(model)
+    part, text = sl.partition(model), playground.picture(model)
     inner = (part.edge_source[:, 0] >= 0).sum()
     assert text.count("M") == inner + 2 * len(part.decision_boundary())
     assert f"into {len(part)} regions" in text
@@ -64,7 +53,7 @@ def test_the_page_describes_the_file_and_reads_it_as_shown(tmp_path, monkeypatch
 
 
 def test_colours_are_those_of_the_palette():
-    styles = (FOLDER / "playground.css").read_text()
+    styles = (MODULES / "playground.css").read_text()
     pairs = re.findall(r"--sl-(\w+): light-dark\((#\w+), (#\w+)\);(?: /\* (\w+) \*/)?", styles)
     assert len(pairs) > 15
     for name, light, dark, of in pairs:
@@ -72,7 +61,7 @@ def test_colours_are_those_of_the_palette():
 
 
 def test_the_modules_are_small_and_say_what_they_do():
-    for path in FOLDER.glob("*.js"):
+    for path in MODULES.glob("*.js"):
         text = path.read_text()
         assert text.startswith("/**"), path.name
         assert len(text.splitlines()) <= 400, path.name

@@ -32,6 +32,29 @@ def test_each_frame_has_its_own_escaped_alt_text(static):
     assert "<figcaption>a &amp; b</figcaption>" in still.markup
 
 
+def test_the_button_plays_to_the_end_and_the_slider_stops_it(static, browser, tmp_path):
+    still = widgets.scrub(valley, [1, 2, 3, 4], "slope", "A valley of slope {}.", start=2)
+    (tmp_path / "page.html").write_text(f"<!doctype html><body>{still.markup}</body>")
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    output, play = page.locator("output"), page.get_by_role("button")
+    play.click()
+    page.wait_for_function("document.querySelector('output').textContent === '4'")
+    assert play.inner_text() == "Play", "at the end it stops"
+    play.click()
+    assert (output.inner_text(), play.inner_text()) == ("1", "Pause"), "and begins anew"
+    page.wait_for_function("document.querySelector('output').textContent === '2'")
+    page.locator("input").focus()
+    page.keyboard.press("Home")
+    assert (output.inner_text(), play.inner_text()) == ("1", "Play")
+    assert (
+        page.locator(".sl-frame:visible svg[role=img]").get_attribute("aria-label").endswith("1.")
+    )
+    page.emulate_media(reduced_motion="reduce")
+    assert not play.is_visible() and page.locator("input").is_visible()
+    page.close()
+
+
 def test_figures_beside_each_other_share_one_slider(static):
     def pair(value):
         return beside(valley(value), valley(-value))

@@ -30,6 +30,11 @@ export function toJson(network) {
  * @throws {Error} a sentence for people: what is wrong, and what the playground takes
  */
 export function fromJson(text) {
+  return withOneOutput(layersOf(text));
+}
+
+/** The layers of a text, with all outputs that the last one has. */
+export function layersOf(text) {
   let file;
   try {
     file = JSON.parse(text);
@@ -44,9 +49,13 @@ export function fromJson(text) {
       `This network file cannot be read here: it should have version ${VERSION}, the activation "relu" and a list of layers.`,
     );
   }
-  const network = file.layers.map(readLayer);
-  const last = network.at(-1);
-  if (last?.outputs === 2) network[network.length - 1] = difference(last);
+  return file.layers.map(readLayer);
+}
+
+/** The network of some layers; of two outputs the difference. */
+export function withOneOutput(layers) {
+  const last = layers.at(-1);
+  const network = last?.outputs === 2 ? [...layers.slice(0, -1), difference(last)] : layers;
   checkNetwork(network);
   return network;
 }

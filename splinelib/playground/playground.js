@@ -2,7 +2,7 @@
 
 import { drawChart } from "./chart.js";
 import { Diagram } from "./diagram.js";
-import { depthName, readColours } from "./drawing.js";
+import { depthName } from "./drawing.js";
 import { element, short } from "./element.js";
 import { fromJson, toJson } from "./file.js";
 import { Inspector } from "./inspector.js";
@@ -12,6 +12,7 @@ import { Pointing } from "./pointing.js";
 import { Session } from "./session.js";
 import { START } from "./start.js";
 import { decodeState, encodeState, isState } from "./state.js";
+import { followTheme } from "./theme.js";
 import { View, describe } from "./view.js";
 
 /** Mini-batches in a second: about 24 passes over the points. */
@@ -208,16 +209,11 @@ export class Playground {
   }
 
   _watch() {
-    const colours = () => {
-      this.colours = readColours(this.root);
-      if (!this.compact) drawThumbnails(this.controls.data, this.colours);
+    followTheme(this.root, (colours) => {
+      this.colours = colours;
+      if (!this.compact) drawThumbnails(this.controls.data, colours);
       this.dirty = true;
-    };
-    colours();
-    new MutationObserver(colours).observe(document.documentElement, {
-      attributeFilter: ["data-theme", "data-mode"],
     });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colours);
     new ResizeObserver(() => (this.dirty = true)).observe(this.root);
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.seen = true;

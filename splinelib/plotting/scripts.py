@@ -1,20 +1,30 @@
-"""Put ES modules into one classic script, for pages that are opened as files.
+"""The scripts that run in the reader's browser, as text that a page can hold.
 
-Browsers load no modules from files, only classic scripts. Each module becomes a function that runs
-once, in the order of the imports, and gives what the module exports. It reads what the modules of
-``playground/`` use: named imports from files beside, and exported declarations.
+They are the ES modules of ``splinelib/playground/``, which the playground of the book and its
+figures share. Browsers load no modules from files, only classic scripts, so `bundle` puts them into
+one. It reads what these modules use: named imports from files beside, and exported declarations.
 """
 
 import re
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+MODULES = Path(__file__).parents[1] / "playground"
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+)\.js";$', flags=re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:const|class|function|async function) (\w+))", flags=re.MULTILINE)
 
 
 def bundle(entry: Path) -> str:
     """The classic script of a module and all that it imports.
+
+    Each module becomes a function that runs once, in the order of the imports, and gives what the
+    module exports.
+
+    Parameters
+    ----------
+    entry : Path
+        The module that starts the others.
 
     Raises
     ------
@@ -25,12 +35,18 @@ def bundle(entry: Path) -> str:
     while waiting:
         name = waiting.pop()
         if name not in texts:
-            texts[name] = entry.with_name(f"{name}.js").read_text()
+            texts[name] = entry.with_name(f"{name}.js").read_text("utf-8")
             waiting += [found for _, found in _IMPORT.findall(texts[name])]
     uses = {name: {found for _, found in _IMPORT.findall(text)} for name, text in texts.items()}
     order = TopologicalSorter(uses).static_order()
     parts = [f"modules.{name} = (() => {{\n{_body(name, texts[name])}}})();\n" for name in order]
     return '(() => {\n"use strict";\nconst modules = {};\n' + "".join(parts) + "})();\n"
+
+
+@cache
+def figures_script() -> str:
+    """The script that moves the figures of a page: all that are there and do not move yet."""
+    return bundle(MODULES / "figures.js")
 
 
 def _body(name: str, text: str) -> str:
@@ -40,4 +56,11 @@ def _body(name: str, text: str) -> str:
     left = re.findall(r"^(?:import|export)\b.*", text, flags=re.MULTILINE)
     if left:
         raise ValueError(f"{name}.js: write this as the other modules do: {left[0]}")
-    return f"{text}return {{ {', '.join(exported)} }};\n"
+    return f"{_shorter(text)}return {{ {', '.join(exported)} }};\n"
+
+
+def _shorter(text: str) -> str:
+    """A module without the comments that stand on lines of their own, and without indentation."""
+    text = re.sub(r"^\s*/\*.*?\*/\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^\s*//.*\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^\s+", "", text, flags=re.MULTILINE)

@@ -1,6 +1,6 @@
 /** What can be done with one unit: remove it, merge it, move and turn its line, cut its weights. */
 
-import { nearestOnSameSide, strengthOf } from "./criteria.js";
+import { nearestOnSameSide, strengthOf } from "./distances.js";
 import { button, element, short, slider } from "./element.js";
 import { mergedInto, withoutUnits, withoutWeight } from "./pruning.js";
 

@@ -42,17 +42,36 @@ export function fitted(canvas) {
   return context;
 }
 
-/** Draws partitions of the square [-1, 1]^2 on one canvas. */
+/**
+ * The colour of a direction, as `splinelib.plotting` has it: the hue says which way it points, the
+ * strength how long it is beside the longest. For a region it is the slope of the function on it.
+ */
+export function colourOf(dx, dy, largest) {
+  const turn = Math.round((Math.atan2(dy, dx) / (2 * Math.PI)) * 48) / 48;
+  const strength = Math.min(Math.hypot(dx, dy) / (largest || 1), 1);
+  return [`oklch(68% 0.14 ${360 * turn})`, 0.15 + 0.05 * Math.round(strength * 5)];
+}
+
+/** The steepest slope of a network on any region of its partition. */
+export function steepestSlope(network, part) {
+  let steepest = 0;
+  for (let c = 0; c < part.cellCount; c++) {
+    const [dx, dy] = affineMap(network, (l) => part.code(c, l));
+    steepest = Math.max(steepest, Math.hypot(dx, dy));
+  }
+  return steepest;
+}
+
+/** Draws partitions of a square, the same range for both coordinates, on one canvas. */
 export class Picture {
-  constructor(canvas) {
-    this.canvas = canvas;
-    this.segments = [];
+  constructor(canvas, [low, high] = [-1, 1]) {
+    Object.assign(this, { canvas, low, high, segments: [] });
   }
 
   /** Pixels from the canvas's corner to coordinates of the square. */
   toSquare(px, py) {
-    const side = this.canvas.clientWidth;
-    return [(2 * px) / side - 1, 1 - (2 * py) / side];
+    const unit = this.canvas.clientWidth / (this.high - this.low);
+    return [this.low + px / unit, this.high - py / unit];
   }
 
   /**
@@ -60,26 +79,31 @@ export class Picture {
    * @param network that it belongs to
    * @param data points to draw on top
    * @param colours as `readColours` gives them
-   * @param {{fill: string, cell: number, unit: ?number[], cross: ?number[]}} show
+   * @param {{fill: string, boundary: ?boolean, cell: number, unit: ?number[], cross: ?number[],
+   *   star: ?number[], hues: ?number[][][], widest: ?number}} show for codes the step of each
+   *   unit's bit; the slope, or sum of steps, that the strength of colours is measured against
    */
   draw(part, network, data, colours, show) {
     const context = (this.context = fitted(this.canvas));
     this.part = part;
-    this.half = this.canvas.clientWidth / 2;
-    this.scale = Math.min(Math.max(this.half / 240, 0.6), 1);
+    this.half = this.canvas.clientWidth / (this.high - this.low); // pixels of one unit
+    this.scale = Math.min(Math.max(this.canvas.clientWidth / 480, 0.6), 1);
     boundarySegments(part, this.segments);
-    if (show.fill === "slope") this._fillSlopes(network);
+    if (show.fill === "slope") this._fillSlopes(network, show.widest);
+    else if (show.fill === "code") this._fillCodes(show.hues, show.widest);
     else if (show.fill === "class") this._fillSides(colours);
-    if (show.cell >= 0 && show.cell < part.cellCount) {
+    if (show.cell >= 0 && show.cell < part.cellCount && !show.star) {
       context.beginPath();
       this._tracePolygon(show.cell);
       this._fill(colours.ink, 0.16);
     }
     this._drawLines(colours);
-    this._drawBoundary(colours);
+    if (show.boundary !== false) this._drawBoundary(colours);
     if (show.unit) this._drawUnit(show.unit, colours);
+    if (show.star) this._drawOutline(show.cell, colours);
     this._drawPoints(data, colours);
     if (show.cross) this._drawCross(show.cross, colours);
+    if (show.star) this._drawStar(show.star, colours);
   }
 
   /** The unit whose line is nearest to a point of the square, within some pixels; else null. */
@@ -108,11 +132,11 @@ export class Picture {
   }
 
   _px(x) {
-    return (x + 1) * this.half;
+    return (x - this.low) * this.half;
   }
 
   _py(y) {
-    return (1 - y) * this.half;
+    return (this.high - y) * this.half;
   }
 
   _tracePolygon(cell) {
@@ -129,22 +153,32 @@ export class Picture {
     context.closePath();
   }
 
-  _fillSlopes(network) {
+  _fillSlopes(network, steepest = steepestSlope(network, this.part)) {
     const { part, context } = this;
-    let largest = 0;
-    const maps = [];
     for (let c = 0; c < part.cellCount; c++) {
-      const map = affineMap(network, (l) => part.code(c, l));
-      maps.push(map);
-      largest = Math.max(largest, Math.hypot(map[0], map[1]));
-    }
-    maps.forEach(([dx, dy], c) => {
-      const hue = Math.round((Math.atan2(dy, dx) * 180) / Math.PI) + 180;
+      const [dx, dy] = affineMap(network, (l) => part.code(c, l));
       context.beginPath();
       this._tracePolygon(c);
-      const steepness = Math.sqrt(Math.hypot(dx, dy) / (largest || 1));
-      this._fill(`hsl(${hue}, 70%, 50%)`, 0.1 + 0.5 * steepness);
-    });
+      this._fill(...colourOf(dx, dy, steepest));
+    }
+  }
+
+  /** Close codes in close hues: each bit that is on moves the colour by a step of its own. */
+  _fillCodes(hues, widest) {
+    const { part, context } = this;
+    for (let c = 0; c < part.cellCount; c++) {
+      let [dx, dy] = [0, 0];
+      hues.forEach((units, l) =>
+        units.forEach(([x, y], u) => {
+          const side = (part.code(c, l) >> u) & 1 ? 0.5 : -0.5;
+          dx += side * x;
+          dy += side * y;
+        }),
+      );
+      context.beginPath();
+      this._tracePolygon(c);
+      this._fill(...colourOf(dx, dy, widest));
+    }
   }
 
   /** Both sides of the decision boundary: each region is cut where the output is zero. */
@@ -229,6 +263,19 @@ export class Picture {
     context.stroke();
   }
 
+  _drawOutline(cell, colours) {
+    const { context } = this;
+    if (cell < 0) return;
+    context.beginPath();
+    this._tracePolygon(cell);
+    context.strokeStyle = colours.surface;
+    context.lineWidth = 6;
+    context.stroke();
+    context.strokeStyle = colours.ink;
+    context.lineWidth = 3;
+    context.stroke();
+  }
+
   _drawPoints(data, colours) {
     const { context } = this;
     const radius = Math.max(3 * this.scale, this.half / 100);
@@ -259,5 +306,20 @@ export class Picture {
     context.strokeStyle = colours.ink;
     context.lineWidth = 1.5;
     context.stroke();
+  }
+  _drawStar([x, y], colours) {
+    const { context } = this;
+    const [px, py] = [this._px(x), this._py(y)];
+    context.beginPath();
+    for (let i = 0; i < 10; i++) {
+      const [radius, angle] = [i % 2 ? 4.6 : 11, (i * Math.PI) / 5 - Math.PI / 2];
+      context.lineTo(px + radius * Math.cos(angle), py + radius * Math.sin(angle));
+    }
+    context.closePath();
+    context.strokeStyle = colours.surface;
+    context.lineWidth = 4;
+    context.stroke();
+    context.fillStyle = colours.ink;
+    context.fill();
   }
 }

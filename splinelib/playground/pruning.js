@@ -1,7 +1,8 @@
 /** Taking units and weights out of a network, with or without letting the others take over. */
 
 import { impliedReads, inverted } from "./moments.js";
-import { ridged, strengthOf } from "./criteria.js";
+import { ridged } from "./criteria.js";
+import { strengthOf } from "./distances.js";
 import { copyNetwork, makeLayer } from "./network.js";
 
 /** Added to the kept units' covariances, as a share of each variance. */

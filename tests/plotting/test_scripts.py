@@ -1,0 +1,36 @@
+"""The scripts of a page as one text: each module once, in an order in which they can run."""
+
+import re
+
+import pytest
+
+from splinelib.plotting.scripts import MODULES, bundle, figures_script
+
+
+def test_a_module_that_is_written_in_another_way_is_refused(tmp_path):
+    (tmp_path / "one.js").write_text('import { two } from "./two.js";\nexport const one = two;\n')
+    (tmp_path / "two.js").write_text("export const two = 2;\n")
+    assert "return { one };" in bundle(tmp_path / "one.js")
+    (tmp_path / "two.js").write_text("export default 2;\n")
+    with pytest.raises(ValueError, match="write this as the other modules do: export default 2"):
+        bundle(tmp_path / "one.js")
+
+
+def test_modules_stand_before_those_that_import_them(tmp_path):
+    (tmp_path / "top.js").write_text(
+        'import { left } from "./left.js";\nimport { base } from "./base.js";\n'
+    )
+    (tmp_path / "left.js").write_text(
+        'import { base } from "./base.js";\nexport const left = base;\n'
+    )
+    (tmp_path / "base.js").write_text("export const base = 1;\n")
+    text = bundle(tmp_path / "top.js")
+    assert re.findall(r"modules\.(\w+) = ", text) == ["base", "left", "top"]
+
+
+def test_the_script_of_figures_can_lie_in_a_page():
+    text = figures_script()
+    assert "</script" not in text and "<!--" not in text
+    assert len(text) < 60_000, "it comes along with every figure of a notebook"
+    assert "modules.explorer = " in text and "modules.playground = " not in text
+    assert MODULES.is_dir()
