@@ -13,6 +13,7 @@ from . import models as models
 from . import network as network
 from . import plotting as plotting
 from . import pruning as pruning
+from . import redundancy as redundancy
 from . import rivals as rivals
 from . import scores as scores
 from . import training as training
@@ -56,7 +57,6 @@ from .pruning.scoring import score as score
 from .pruning.selection import select as select
 from .pruning.specialising import specialise as specialise
 from .scores import criteria as criteria
-from .scores import hyperplanes as redundancy
 from .scores.criteria import CRITERIA as CRITERIA
 from .scores.hyperplanes import hyperplane_distance as hyperplane_distance
 from .scores.importance import SplineImportance as SplineImportance

@@ -1,6 +1,7 @@
 """What several test files share: the dataset, the executed chapters, the built book, a browser."""
 
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,20 +71,41 @@ def looks_at_the_book(item: pytest.Item) -> bool:
     return str(item.path.relative_to(ROOT)) in BOOK
 
 
+def page_of(nodeid: str) -> str | None:
+    """The page of the book that a test looks at, of those that look at each page."""
+    file, _, test = nodeid.partition("::")
+    if file != "tests/test_book.py":
+        return None
+    found = re.search(r"\[(?:(?:light|dark)-)?(.+?)(?:-(?:light|dark))?\]$", test)
+    return found[1] if found and found[1] not in ("light", "dark") else None
+
+
+def share_of(nodeid: str) -> str:
+    """What is given to one process as a whole: a file of tests, the book, a page of it."""
+    file, page = nodeid.partition("::")[0], page_of(nodeid)
+    return f"page {page}" if page else "the book" if file in BOOK else file
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest goes first: the tests of the book, which wait for the chapters."""
-    items.sort(key=lambda item: not looks_at_the_book(item))  # stable: files keep their order
+    """What takes longest goes first: the tests that make the book. Its pages go last.
+
+    One by one they are what is left to share when all else is done, and the book is there then.
+    """
+
+    def turn(item: pytest.Item) -> int:
+        return 2 if page_of(item.nodeid) else 1 - looks_at_the_book(item)
+
+    items.sort(key=turn)  # stable: files keep their order
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """Deal out the tests file by file; those of the book go to one process, which makes it once."""
+    """Deal out the tests file by file; what makes the book goes to one process, pages to all."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "the book" if file in BOOK else file
+            return share_of(nodeid)
 
     config.option.loadscopereorder = False
     return Scheduling(config, log)
@@ -100,6 +122,16 @@ def visible_progress(config: pytest.Config):
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         print()
+        yield
+
+
+@contextmanager
+def one_at_a_time():
+    """Of the processes that share the tests one makes the book; another waits, and then has it."""
+    from tools import chapters
+
+    chapters.BUILD.mkdir(exist_ok=True)
+    with chapters.locked(chapters.BUILD / ".tests.lock"):
         yield
 
 
@@ -128,7 +160,7 @@ def executed(request, pytestconfig) -> dict:
     notebooks = chapters.notebooks()
     if not any("html" in item.fixturenames for item in items):
         notebooks = [notebook for notebook in notebooks if {notebook, None} & asked]
-    with visible_progress(pytestconfig):
+    with visible_progress(pytestconfig), one_at_a_time():
         return {run.source: run for run in chapters.execute(notebooks, jobs=share_of_the_cores())}
 
 
@@ -142,7 +174,7 @@ def html(executed, pytestconfig) -> Path:
     """The folder of built pages, made from those same executed copies."""
     from tools import book
 
-    with visible_progress(pytestconfig):
+    with visible_progress(pytestconfig), one_at_a_time():
         return book.build().parent
 
 

@@ -1,14 +1,19 @@
 """The built book in a headless Chromium, opened as files, with nothing else to load from."""
 
+import gzip
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import nbformat
+import printed
 import pytest
+from PIL import Image
 
-from tools import chapters, pages
+from tools import addresses, cards, chapters, news, pages
 
 PAGES = [page for page in chapters.pages() if chapters.page_source(page)]
 # A chapter has a number; a page of reference, such as the list of records, has no exercises.
@@ -17,6 +22,8 @@ CHAPTERS = [
     for notebook in chapters.notebooks()
     if notebook.stem[:2].isdigit()
 ]
+# Bytes, compressed: what every page loads, all that any page loads, the HTML of the records.
+BASE, WHOLE, RECORDS = 500_000, 1_500_000, 300_000
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 pytestmark = pytest.mark.timeout(1500)  # the first test waits for the chapters and the pages
@@ -31,6 +38,7 @@ class Visit:
     errors: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     remote: list[str] = field(default_factory=list)
+    loaded: set[Path] = field(default_factory=set)
 
 
 def visit(browser, path: Path, **options) -> Visit:
@@ -42,6 +50,7 @@ def visit(browser, path: Path, **options) -> Visit:
     seen = Visit(page, path.as_uri())
     page.on("console", lambda m: m.type == "error" and seen.errors.append(m.text))
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("requestfinished", lambda r: seen.loaded.add(Path(unquote(urlsplit(r.url).path))))
     page.on("requestfailed", lambda r: seen.failed.append(f"{r.url}: {r.failure}"))
     page.on(
         "request",
@@ -91,6 +100,57 @@ def test_mathematics_is_typeset(opened):
     assert counts["set"] >= counts["written"]
 
 
+def compressed(path: Path) -> int:
+    """Bytes of a file as a server sends it; fonts and pictures are compressed in themselves."""
+    content = path.read_bytes()
+    return len(content if path.suffix in (".woff", ".woff2", ".png") else gzip.compress(content, 6))
+
+
+def test_page_is_light(html, opened):
+    """What a browser loads: what all pages share, and all of it."""
+    loaded = {path: compressed(path) for path in opened.loaded if path.is_file()}
+    weights = {str(path.relative_to(html)): weight for path, weight in loaded.items()}
+    own = ("book/", "_images/", "_static/mathjax/", "_static/playground")
+    base = sum(weight for name, weight in weights.items() if not name.startswith(own))
+    assert 50_000 < base < BASE, weights
+    assert sum(weights.values()) < WHOLE, weights
+    if opened.url.endswith("/reproduce.html"):
+        assert weights["book/reproduce.html"] < RECORDS
+    has_mathematics = opened.page.locator("article :is(.math, .amsmath)").count() > 0
+    assert any(name.startswith("_static/mathjax/") for name in weights) == has_mathematics
+
+
+def test_the_serif_comes_with_the_page(opened):
+    """Running text is set in it, in the file that lies beside the pages."""
+    seen = opened.page.evaluate(
+        """async () => {
+            await document.fonts.ready;
+            const faces = [...document.fonts].filter(f => f.family.includes("Source Serif 4"));
+            const text = document.querySelector("article p, article dd");
+            return {
+                family: getComputedStyle(text).fontFamily.split(",")[0],
+                loaded: faces.filter(f => f.status === "loaded").map(f => f.style),
+                failed: faces.filter(f => f.status === "error").length,
+            };
+        }"""
+    )
+    assert seen["family"] == '"Source Serif 4"'
+    assert "normal" in seen["loaded"] and seen["failed"] == 0
+
+
+def test_icons_are_drawn(opened):
+    """Each from the one small font that has it, and not as the box of a missing character."""
+    opened.page.evaluate("() => document.fonts.ready")
+    absent = opened.page.evaluate(
+        """() => [...document.querySelectorAll("i[class*='fa-']")].filter(e => {
+            const style = getComputedStyle(e, "::before"), text = style.content.slice(1, -1);
+            return text.length !== 1
+                || !document.fonts.check(`900 16px "Font Awesome 6 Free"`, text);
+        }).map(e => e.outerHTML)"""
+    )
+    assert absent == []
+
+
 def test_first_page_is_found_from_the_top(html, browser):
     page = browser.new_page()
     page.goto((html / "index.html").as_uri(), wait_until="commit")
@@ -121,8 +181,15 @@ def test_page_describes_itself(opened):
     assert 20 < len(told["description"]) <= 202 and "<" not in told["description"]
     assert told["og:description"] == told["description"]
     assert told["og:title"] == opened.page.title()
-    assert told["twitter:card"] == "summary"
+    address = addresses.book()
+    assert told["twitter:card"] == ("summary_large_image" if address else "summary")
+    assert told.get("og:url", "").startswith(address) and ("og:image" in told) == bool(address)
     assert opened.page.locator("head meta[name=description]").count() == 1
+
+
+def test_page_has_a_picture_for_its_card(html, opened):
+    page = str(Path(unquote(urlsplit(opened.url).path)).relative_to(html).with_suffix(""))
+    assert Image.open(html / cards.picture(page)).size == (1200, 630)
 
 
 # --- reading ----------------------------------------------------------------------------
@@ -237,8 +304,8 @@ CONTRAST = """() => {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_stands_out(on_desktop, theme):
+    on_desktop.add_style_tag(content="*, ::before, ::after { transition: none !important }")
     on_desktop.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-    on_desktop.wait_for_timeout(400)  # colours fade over
     background = on_desktop.evaluate("() => getComputedStyle(document.body).backgroundColor")
     brightness = sum(float(v) for v in background[4:-1].split(",")) / 3
     assert brightness > 200 if theme == "light" else brightness < 60
@@ -272,10 +339,14 @@ def test_pictures_have_alt_text(opened):
 
 # --- what moves ---------------------------------------------------------------------------
 
+# How many frames an input shows now, and how many different pictures it has shown, which are large
+# and stay in the page.
 PICTURE = """input => {
     const widget = input.closest(".sl-widget") ?? input.closest(".cell_output");
     const frames = [...widget.querySelectorAll(".sl-frame")].filter(f => f.checkVisibility());
-    return {shown: frames.length, picture: frames.map(f => f.outerHTML).join(), };
+    input.pictures ??= new Set();
+    input.pictures.add(frames.map(f => f.outerHTML).join());
+    return {shown: frames.length, pictures: input.pictures.size};
 }"""
 
 
@@ -291,14 +362,12 @@ def test_sliders_move_their_pictures(on_desktop):
         on_desktop.keyboard.press("Home")
         positions = slider.evaluate("e => Math.round((e.max - e.min) / (e.step || 1)) + 1")
         assert positions >= 2
-        pictures = set()
         for position in range(positions):
             if position:
                 on_desktop.keyboard.press("ArrowRight")
             state = slider.evaluate(PICTURE)
             assert state["shown"] == 1
-            pictures.add(state["picture"])
-        assert len(pictures) > 1, "the slider moves and its picture stays"
+        assert state["pictures"] > 1, "the slider moves and its picture stays"
         assert float(slider.input_value()) == slider.evaluate("e => Number(e.max)")
 
 
@@ -339,7 +408,110 @@ def test_solutions_open_by_keyboard(on_desktop):
         assert body.is_visible()
 
 
+def test_notebook_can_be_downloaded(html, opened):
+    """The executed copy, by a link that needs no server."""
+    page = str(Path(unquote(urlsplit(opened.url).path)).relative_to(html).with_suffix(""))
+    if chapters.page_source(page).suffix != ".ipynb":
+        return
+    link = opened.page.locator("a.btn-download-source-button").first
+    file = Path(unquote(urlsplit(link.evaluate("e => e.href")).path))
+    notebook = nbformat.read(file, as_version=4)
+    nbformat.validate(notebook)
+    assert any(cell.get("outputs") for cell in notebook.cells)
+    assert link.evaluate("e => e.hasAttribute('download')")
+
+
+def test_buttons_lead_somewhere_or_are_not_there(html, opened):
+    """Binder and Colab need a repository; where nobody has said which, they are not offered."""
+    page = str(Path(unquote(urlsplit(opened.url).path)).relative_to(html).with_suffix(""))
+    links = opened.page.locator("a[href*='mybinder.org']").count()
+    is_notebook = chapters.page_source(page).suffix == ".ipynb"
+    assert bool(links) == bool(addresses.repository() and is_notebook)
+
+
+def test_figures_have_links_of_their_own(opened):
+    figures = opened.page.locator("article figure.sl").all()
+    ids = [figure.get_attribute("id") for figure in figures]
+    assert None not in ids and len(set(ids)) == len(ids)
+    for figure, name in zip(figures, ids, strict=True):
+        assert figure.locator(f"a.headerlink[href='#{name}']").count() == 1
+
+
+def test_icon_of_the_tab_is_there(html, opened):
+    """The favicon is a picture that the browser can draw."""
+    icon = opened.page.locator("link[rel*=icon]").first.evaluate("e => e.href")
+    width = opened.page.evaluate(
+        """async url => {
+            const image = new Image();
+            image.src = url;
+            await image.decode();
+            return image.naturalWidth;
+        }""",
+        icon,
+    )
+    assert width > 0 and Path(unquote(urlsplit(icon).path)).is_relative_to(html)
+
+
+# --- on paper -----------------------------------------------------------------------------
+
+# What is wider than the paper, or stands on it though it can only be pressed.
+PRINTED = """paper => {
+    const seen = e => e.checkVisibility({visibilityProperty: true, opacityProperty: true});
+    const boxes = "pre, figure, table, .sl-table > div, div.math, mjx-container, .cell_output";
+    const wide = [...document.querySelectorAll("article :is(" + boxes + ")")]
+        .filter(e => seen(e) && e.getBoundingClientRect().right > innerWidth + 1);
+    const controls = "button, input, summary, .bd-sidebar, .bd-header-article, .prev-next-area";
+    const idle = [...document.querySelectorAll(controls)]
+        .filter(e => seen(e) && !e.closest(".sl-playground"));
+    const tall = [...document.querySelectorAll("article figure svg")]
+        .filter(e => e.getBoundingClientRect().height > paper.height);
+    const still = [...document.querySelectorAll(".sl-widget:has(.sl-frame)")]
+        .filter(e => [...e.querySelectorAll(".sl-frame")].filter(seen).length !== 1);
+    return [...wide, ...idle, ...tall, ...still].map(e => e.outerHTML.slice(0, 120));
+}"""
+# A4 less its margins, in CSS pixels.
+PAPER = {"width": 673, "height": 1001}
+
+
+def test_nothing_is_cut_on_paper(opened):
+    try:
+        opened.page.set_viewport_size(PAPER)
+        opened.page.emulate_media(media="print")
+        assert opened.page.evaluate(PRINTED, PAPER) == []
+        assert opened.page.locator("article h1").is_visible()
+    finally:
+        opened.page.emulate_media(media="screen")
+
+
+def test_chapter_prints_whole(html, browser):
+    """From its title to its last line, solutions open, in the light colours on a dark screen."""
+    seen = visit(browser, html / "book/splines/03_partition.html", color_scheme="dark")
+    seen.page.evaluate("addEventListener('beforeprint', () => document.title = 'being printed')")
+    pages_of_paper = printed.texts(seen.page.pdf(format="A4"))
+    assert seen.page.title() == "being printed"  # so what the page does before was done
+    assert seen.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert 5 < len(pages_of_paper) < 30
+    assert all(pages_of_paper[:-1]) and pages_of_paper[0].startswith("3.Cutaplane")
+    text = "".join(pages_of_paper)
+    paragraphs = seen.page.locator("article p").all_inner_texts()
+    words = [group for told in paragraphs for group in re.findall(r"(?:[A-Za-z]+ ){5}", told)]
+    lost = [group for group in words if group.replace(" ", "") not in text]
+    assert len(words) > 100 and len(lost) <= len(pages_of_paper), lost  # where a page ends
+    assert "Showcodecell" not in text and "Contents" not in text
+    seen.page.context.close()
+
+
 # --- links --------------------------------------------------------------------------------
+
+
+def test_the_feed_leads_to_its_entries(html):
+    feed = ET.parse(html / news.FILE).getroot()
+    name = "{http://www.w3.org/2005/Atom}"
+    links = [entry.find(f"{name}link").get("href") for entry in feed.iter(f"{name}entry")]
+    assert len(links) == len(news.entries())
+    ids = Anchors((html / f"{news.PAGE}.html").read_text()).ids
+    assert {link.partition("#")[2] for link in links} <= ids
+    assert all(link.startswith(f"{addresses.book()}{news.PAGE}.html#") for link in links)
 
 
 class Anchors(HTMLParser):

@@ -17,8 +17,9 @@ def test_chapter_11_runs_on_a_slice_of_cifar10(tmp_path, cifar10_root):
     notebook = chapters.ROOT / "book" / "pruning" / "11_cifar.ipynb"
     copy = tmp_path / notebook.name
     parameters = {"scale": "cpu", "epochs": 2, "train_size": 256}
-    command = [sys.executable, "-m", "papermill", str(notebook), str(copy), "--kernel", "python3"]
-    command += ["--cwd", str(notebook.parent), "--no-progress-bar", "--start-timeout", "300"]
+    command = [sys.executable, "-c", chapters.PAPERMILL, str(notebook), str(copy)]
+    command += ["--kernel", "python3", "--cwd", str(notebook.parent), "--no-progress-bar"]
+    command += ["--start-timeout", "300"]
     for name, value in parameters.items():
         command += ["--parameters", name, str(value)]
     recorded = set((chapters.ROOT / "data" / "runs").glob("*.json"))

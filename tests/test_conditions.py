@@ -35,6 +35,21 @@ def test_a_gpu_that_pytorch_cannot_use_fails_in_ci(monkeypatch, ci, card, outcom
         conftest.need_cuda()
 
 
+def test_what_makes_the_book_is_one_share_and_each_page_another():
+    book = "tests/test_book.py::test_{}"
+    shares = {
+        "tests/test_notebooks.py::test_executes[03_partition]": "the book",
+        "tests/playground/test_in_the_book.py::test_the_page_trains": "the book",
+        book.format("internal_links_arrive"): "the book",
+        book.format("theme_follows_the_reader[dark]"): "the book",
+        book.format("fits_a_phone[splines/03_partition]"): "page splines/03_partition",
+        book.format("text_stands_out[dark-splines/03_partition]"): "page splines/03_partition",
+        book.format("text_stands_out[splines/03_partition-dark]"): "page splines/03_partition",
+        "tests/codes/test_bits.py::test_a[dark]": "tests/codes/test_bits.py",
+    }
+    assert {nodeid: conftest.share_of(nodeid) for nodeid in shares} == shares
+
+
 def test_what_is_lacking_fails_in_ci(monkeypatch):
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="no cheese"):

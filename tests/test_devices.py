@@ -72,6 +72,7 @@ def test_codes_and_hyperplanes_are_those_of_the_cpu(both):
 
 
 LAYOUTS: dict[str, object] = {}
+PRUNERS: dict[str, tuple] = {}
 
 
 def layout_of(both):
@@ -81,6 +82,14 @@ def layout_of(both):
         LAYOUTS[str(here)] = sl.find_groups(there, moved)
         assert [*LAYOUTS[str(here)].groups] == [*sl.find_groups(here, inputs).groups]
     return LAYOUTS[str(here)]
+
+
+def pruner_of(both):
+    """A network on the pretended device and its pruner, once for each, for the same reason."""
+    here, _, there, moved = both
+    if str(here) not in PRUNERS:
+        PRUNERS[str(here)] = there, sl.Pruner(there, data=moved)
+    return PRUNERS[str(here)]
 
 
 @pytest.mark.parametrize("criterion", [*sl.CRITERIA])
@@ -102,10 +111,11 @@ def test_scores_are_those_of_the_cpu(both, criterion):
 @pytest.mark.parametrize("both", ["mlp", "preresnet11"], indirect=True)
 @pytest.mark.parametrize("compensate", [False, "merge", "fold", "refit", "distil"])
 def test_pruned_networks_stay_on_the_device_and_equal_those_of_the_cpu(both, compensate, tmp_path):
-    here, inputs, there, moved = both
+    here, inputs, _, moved = both
+    there, pruner = pruner_of(both)
     settings = {"criterion": "lsq", "scope": "residual", "compensate": compensate}
     before = copy.deepcopy(there.state_dict())
-    small = sl.prune(there, 0.3, data=moved, **settings)
+    small = pruner.prune(0.3, **settings)
     assert all(parameter.device == DEVICE for parameter in small.parameters())
     assert all(torch.equal(there.state_dict()[name], value) for name, value in before.items())
     with torch.no_grad():

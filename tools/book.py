@@ -21,7 +21,7 @@ import nbformat
 import yaml
 
 from splinelib.plotting.scripts import MODULES, bundle, figures_script
-from tools import cards, chapters, pages
+from tools import addresses, cards, chapters, links, news, pages, weight
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
 STAGE = BUILD / "stage"
@@ -77,7 +77,10 @@ def stage(scale: str) -> None:
         nbformat.write(copy, target)
     # The records lie beside the pages as they do in a checkout, so that one link serves both.
     shutil.copytree(ROOT / "data/runs", STAGE / "beside/data/runs")
-    shutil.copyfile(ROOT / "_config.yml", STAGE / "_config.yml")
+    shutil.copyfile(ROOT / "CHANGELOG.md", STAGE / "CHANGELOG.md")
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    addresses.fill(config)
+    (STAGE / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False))
     (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))
     assets = STAGE / "book/_assets"
     (assets / "playground.js").write_text(bundle(MODULES / "playground.js"))
@@ -91,7 +94,9 @@ def stage(scale: str) -> None:
 
 def stage_fingerprint() -> str:
     """Hash the staging folder and what makes pages of it: they follow from that."""
-    digest = hashlib.sha256(Path(__file__).read_bytes() + Path(cards.__file__).read_bytes())
+    digest = hashlib.sha256()
+    for module in sorted((ROOT / "tools").glob("*.py")):
+        digest.update(module.read_bytes())
     for path in sorted(p for p in STAGE.rglob("*") if p.is_file()):
         digest.update(f"\0{path.relative_to(STAGE)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
@@ -111,7 +116,7 @@ def complaints(log: Path) -> str:
     return "\n".join(dict.fromkeys(found or lines[-20:]))
 
 
-def render() -> None:
+def render(scale: str = "quick") -> None:
     """Turn the staging folder into pages, with every warning an error.
 
     Always from nothing: it takes seconds, and an incremental build would keep stale
@@ -136,8 +141,11 @@ def render() -> None:
     if outcome.returncode != 0:
         raise ChapterError(f"{complaints(LOG)}\n\nThe pages could not be built. All of it: {LOG}")
     built = work / "_build" / "html"
-    cards.describe(built)
+    cards.describe(built, scale)
+    links.complete(built)
+    news.write(built)
     start_figures(built)
+    weight.lighten(built)
     (built / ".fingerprint").write_text(wanted)
     shutil.rmtree(HTML, ignore_errors=True)
     os.replace(built, HTML)
@@ -165,7 +173,7 @@ def build(scale: str = "quick") -> Path:
     """
     chapters.report_failures(chapters.execute(chapters.notebooks(), scale))
     stage(scale)
-    render()
+    render(scale)
     return HTML / "index.html"
 
 

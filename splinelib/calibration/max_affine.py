@@ -8,7 +8,6 @@ belongs to the plane that is highest there; every plane is fitted to its points 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 
 from ..text import check_choice
 
@@ -89,6 +88,8 @@ def fit_max_affine(
     if start == "one by one":
         return _one_by_one(x, y, lines, rounds)
     if start == "k-means":
+        from scipy.cluster.vq import kmeans2  # takes long to load
+
         owner = kmeans2(x, lines, minit="++", seed=generator)[1]
     else:
         centres = x[generator.choice(len(x), lines, replace=False)]

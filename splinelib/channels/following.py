@@ -80,6 +80,10 @@ class _Follower(TorchDispatchMode):
             own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
             self.owners |= {id(tensor): (name, module, key, tensor) for key, tensor in own}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # as in `network.memory.Marks`
+
     def of(self, tensor: Tensor) -> Sequence[Field]:
         """The fields of a tensor of the run."""
         if id(tensor) in self.owners:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from .. import plotting
 from ..experiments.slice_records import KINDS
@@ -84,6 +83,8 @@ class Study:
         Over all networks, epochs and points together, and within a network and an epoch between
         its points, on average.
         """
+        from scipy.stats import spearmanr  # takes long to load
+
         rows = [e for e in self.rows if e["radius"] == radius]
         both = [np.concatenate([e[part] for e in rows]) for part in ("regions", "units")]
         groups: dict[tuple, list[dict]] = {}

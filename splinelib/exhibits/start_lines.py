@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from .. import plotting
 from ..experiments.start_records import WIDE
@@ -30,6 +29,8 @@ def rank_correlation(
     >>> rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]).mean
     1.0
     """
+    from scipy import stats  # takes long to load
+
     x, y = np.asarray(x, float), np.asarray(y, float)
     if len(x) != len(y) or len(x) < 3:
         raise ValueError(f"a correlation needs three pairs or more, got {len(x)} and {len(y)}.")

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from .. import plotting
 from ..experiments.start_records import BUDGETS, WIDE
@@ -125,6 +124,8 @@ def interval(values: Sequence[float]) -> Interval:
     values = np.asarray(values, float)
     if len(values) < 2:
         raise ValueError(f"an interval needs two values or more, not {len(values)}.")
+    from scipy import stats  # takes long to load
+
     half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
     mean = float(values.mean())
     return Interval(mean, mean - float(half), mean + float(half))

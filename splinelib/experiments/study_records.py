@@ -12,6 +12,7 @@ from .run_records import check_file_name
 from .store import PROVENANCE, folders, read_json, write_json
 
 SCHEMA = 1
+GROWS = "as many as there are"
 # What every study records; types and ranges, see `schemas.mismatches`.
 _COMMON = {
     **{"schema": int, "kind": str, "name": str, "command": str},
@@ -48,6 +49,26 @@ def uneven(record: dict, parts: Sequence[str]) -> Iterator[str]:
             for key, values in entry.items():
                 if isinstance(values, list) and len(values) != seeds:
                     yield f"one of {part} has not a number of {key} for each seed"
+
+
+def extend(entries: list[dict], about: Sequence[tuple], values: dict[str, float]) -> None:
+    """Add one network's numbers to the entry that is about the same, or to a new one.
+
+    Parameters
+    ----------
+    entries : list of dict
+        Each has what it is about, and a list of numbers for every name of ``values``.
+    about : sequence of (str, value)
+    values : dict
+    """
+    for entry in entries:
+        if all(part in entry and entry[part] == value for part, value in about):
+            break
+    else:
+        entry = dict(about)
+        entries.append(entry)
+    for name, number in values.items():
+        entry.setdefault(name, []).append(number)
 
 
 class StudyRecords:
@@ -93,6 +114,9 @@ class StudyRecords:
     def opened(self, path: Path, name: str, settings: dict, **empty) -> dict:
         """The record that lies there, or a new one that holds what is ``empty``.
 
+        A record of which ``settings["seeds"]`` is `GROWS` has as many networks as it has, and can
+        be given more.
+
         Raises
         ------
         ValueError
@@ -102,6 +126,8 @@ class StudyRecords:
             new = {"schema": SCHEMA, "kind": self.kind, "name": name, "settings": settings}
             return new | empty | {"seconds": 0.0}
         record = self.read(path)
+        if settings.get("seeds") == GROWS:
+            settings = settings | {"seeds": record["settings"].get("seeds")}
         if told := differences(record["settings"], settings):
             raise ValueError(
                 f"The record {name} was made with {told}. Repeat its settings, or give the new one "

@@ -30,6 +30,7 @@ from ..training import evaluate, train
 from . import transformer_records as records
 from .protocol import check_name
 from .store import locked
+from .study_records import GROWS, extend
 
 WIDTH, EPOCHS, SEEDS = 0.25, 20, 10
 RATE, BATCH, PROBE, MAPS = 0.1, 64, 256, 8
@@ -149,7 +150,8 @@ def compare(
 ) -> dict:
     """Prune the parts of transformers in several orders, and record what is left.
 
-    What is recorded is not done again.
+    Recorded after each network. What is recorded is not done again: a second call with more seeds
+    adds them, and one that was interrupted goes on.
 
     Parameters
     ----------
@@ -179,25 +181,23 @@ def compare(
     if seeds < 2:
         raise ValueError(f"an interval needs two networks or more, not {seeds}.")
     check_name("record", name)
-    settings = {"width": width, "epochs": epochs, "seeds": seeds}
+    settings = {"width": width, "epochs": epochs, "seeds": GROWS}
     path = records.path_of(name, folder)
     with locked(path.parent, name):
-        parts = {part: {} for part in ("entries", "maps", "heads")}
-        record = records.opened(path, name, settings, **parts, dense=[], settled=[])
-        if record["dense"]:
-            return record
-        began = time.perf_counter()
-        for seed in bar(range(seeds), desc=name, unit="network", disable=not progress):
+        empty = {part: [] for part in ("entries", "maps", "heads", "dense", "settled")}
+        record = records.opened(path, name, settings, **empty)
+        todo = range(len(record["dense"]), seeds)
+        for seed in bar(todo, desc=name, unit="network", disable=not progress):
+            began = time.perf_counter()
             trained = Trained(seed, width, epochs)
             record["dense"].append(trained.accuracy(trained.model))
             record["settled"].append(trained.detector.epoch)
-            for part, key, value, number in found(trained):
-                record[part].setdefault(key, {}).setdefault(value, []).append(number)
-        for part in parts:
-            record[part] = [dict(key) | values for key, values in record[part].items()]
-        record["seconds"] = time.perf_counter() - began
-        words = ["--seeds", f"{seeds}", "--width", f"{width:g}", "--epochs", f"{epochs}"]
-        records.write(path, record, [*words, "--name", name])
+            for part, about, value, number in found(trained):
+                extend(record[part], about, {value: number})
+            record["settings"]["seeds"] = seed + 1
+            record["seconds"] += time.perf_counter() - began
+            words = ["--seeds", f"{seed + 1}", "--width", f"{width:g}", "--epochs", f"{epochs}"]
+            records.write(path, record, [*words, "--name", name])
     return record
 
 

@@ -15,7 +15,6 @@ from itertools import product
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from ..data import load
@@ -31,6 +30,7 @@ from ..training import evaluate, train
 from . import truncation_records as records
 from .protocol import check_name
 from .store import locked
+from .study_records import GROWS, extend
 from .truncated_orders import (
     DIRECTIONS,
     GOES,
@@ -57,6 +57,7 @@ SETTINGS = {
     },
 }
 SEEDS, WEIGHT_DECAY, HELD_OUT = 20, 1e-3, 0.2
+PARTS = ("orders", "rivals", "views", "needs")  # of a record
 ACCURACIES = (0.5, 0.2, 0.1, 0.05)
 
 
@@ -126,7 +127,8 @@ def compare(
 ) -> dict:
     """Prune networks in orders that see some directions of a metric, and record what is left.
 
-    What is recorded is not done again.
+    Recorded after each network. What is recorded is not done again: a second call with more seeds
+    adds them, and one that was interrupted goes on.
 
     Parameters
     ----------
@@ -159,29 +161,25 @@ def compare(
     if seeds < 2:
         raise ValueError(f"an interval needs two networks or more, not {seeds}.")
     own = SETTINGS[network]
-    settings = {"network": network, "seeds": seeds}
+    settings = {"network": network, "seeds": GROWS}
     settings |= {"width": width or own["width"], "epochs": epochs or own["epochs"]}
     name = name or network
     check_name("record", name)
     path = records.path_of(name, folder)
     with locked(path.parent, name):
-        parts = {part: {} for part in ("orders", "rivals", "views", "needs")}
-        record = records.opened(path, name, settings, **parts, dense=[])
-        if record["dense"]:
-            return record
-        began = time.perf_counter()
-        for seed in bar(range(seeds), desc=name, unit="network", disable=not progress):
+        record = records.opened(path, name, settings, **{p: [] for p in PARTS}, dense=[])
+        todo = range(len(record["dense"]), seeds)
+        for seed in bar(todo, desc=name, unit="network", disable=not progress):
+            began = time.perf_counter()
             trained = Trained(network, seed, settings["width"], settings["epochs"])
             record["dense"].append(evaluate(trained.model, *trained.test))
-            for part, key, values in _found(trained, network):
-                for value, number in values.items():
-                    record[part].setdefault(key, {}).setdefault(value, []).append(number)
-        for part in parts:
-            record[part] = [dict(key) | values for key, values in record[part].items()]
-        record["seconds"] = time.perf_counter() - began
-        words = ["--network", network, "--seeds", f"{seeds}", "--epochs", f"{settings['epochs']}"]
-        words += ["--width", f"{settings['width']:g}", "--name", name]
-        records.write(path, record, words)
+            for part, about, values in _found(trained, network):
+                extend(record[part], about, values)
+            record["settings"]["seeds"] = seed + 1
+            record["seconds"] += time.perf_counter() - began
+            words = ["--network", network, "--seeds", f"{seed + 1}"]
+            words += ["--epochs", f"{settings['epochs']}", "--width", f"{settings['width']:g}"]
+            records.write(path, record, [*words, "--name", name])
     return record
 
 
@@ -243,4 +241,6 @@ def correlation(one: ArrayLike, other: ArrayLike) -> float:
     """Spearman's; 0 where one of the two is the same for all."""
     if np.ptp(np.asarray(one)) == 0 or np.ptp(np.asarray(other)) == 0:
         return 0.0
+    from scipy.stats import spearmanr  # takes long to load
+
     return float(spearmanr(one, other).statistic)

@@ -57,6 +57,11 @@ class Marks(TorchDispatchMode):
         """Whether this tensor's memory depends on the input."""
         return key_of(tensor) in self._marked
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Otherwise PyTorch imports its compiler for our sake, which takes seconds.
+        return False
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         before, self.busy = self.busy, True

@@ -195,6 +195,9 @@ def _rebuilt(read: Implied, stays: Tensor) -> tuple[Tensor, Tensor]:
 def renew_statistics(model: nn.Module, data: Tensor) -> None:
     """Take the running statistics of all batch norms anew on some inputs, in place.
 
+    The inputs are drawn into batches by lot (seeded). Running statistics are averages over batches,
+    and batches of one class each would lack the spread between the classes.
+
     Parameters
     ----------
     model : torch.nn.Module
@@ -213,7 +216,8 @@ def renew_statistics(model: nn.Module, data: Tensor) -> None:
                 norm.reset_running_stats()
                 norm.training = True
             seen = 0
-            for (batch,) in batches(data):
+            lot = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+            for (batch,) in batches(data[lot.to(data.device)]):
                 if len(batch) == 1:  # a single value has no variance
                     continue
                 seen += len(batch)

@@ -319,6 +319,8 @@ class _Left:
 # PCA directions of the spline criterion. With a global cut and a refit, a quarter-width VGG-16
 # on CIFAR-10 prefers 16 to 32, and loses ten points without PCA; the digits MLP prefers 8.
 COMPONENTS = 16
+# Length within the kept directions, in roundings of 1, up to which a unit normal has none there.
+_UNSEEN = 64
 
 
 def folded(layer: nn.Module, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
@@ -345,12 +347,26 @@ def merging_distance(
         components = directions_for(normals, components)
     reduced = unit  # as many directions as there are only turn the coordinates
     if components < min(unit.shape):
-        reduced = unit @ principal_directions(unit, components)
+        reduced = _with_what_is_outside(unit, unit @ principal_directions(unit, components))
     spread = offset.square().mean().sqrt()
     scaled = offset / spread if spread > 0 else offset
     # `redundancy_order` divides offsets by the norm of the normals; these are scaled already.
     length = torch.linalg.vector_norm(reduced, dim=1)
     return redundancy_order(reduced, scaled * length, rho=rho, strength=strength).cost
+
+
+def _with_what_is_outside(unit: Tensor, reduced: Tensor) -> Tensor:
+    """Coordinates in which units that no kept direction sees are compared by their whole normals.
+
+    What is left of such a unit is nothing, or rounding. Brought to length 1 it would be a direction
+    by chance; left at nothing it would draw no line, and go first though no other unit is like it.
+    """
+    length = torch.linalg.vector_norm(reduced, dim=1)
+    unseen = (length <= _UNSEEN * torch.finfo(unit.dtype).eps) & unit.any(dim=1)
+    if not unseen.any():
+        return reduced
+    parts = reduced.masked_fill(unseen[:, None], 0), unit.masked_fill(~unseen[:, None], 0)
+    return torch.cat(parts, dim=1)
 
 
 def spectrum(normals: Tensor) -> Tensor:

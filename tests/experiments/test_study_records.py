@@ -21,7 +21,7 @@ from splinelib.experiments import (
     transformer_records,
     truncation_records,
 )
-from splinelib.experiments.study_records import repeated, uneven
+from splinelib.experiments.study_records import GROWS, extend, repeated, uneven
 
 MADE = {
     start_records: starts_record,
@@ -89,6 +89,25 @@ def test_a_record_is_opened_with_its_own_settings_only(study, path):
         study.opened(path, path.stem, record["settings"] | {"seeds": 99}, entries=[])
     new = study.opened(path.with_name("new.json"), "new", {"seeds": 2}, entries=[])
     assert new["entries"] == [] and new["kind"] == study.RECORDS.kind and new["name"] == "new"
+
+
+def test_a_record_that_grows_is_opened_with_any_number_of_seeds(study, path):
+    record = study.read(path)
+    settings = record["settings"] | {"seeds": GROWS}
+    if "seeds" in record["settings"]:
+        assert study.opened(path, path.stem, settings, entries=[]) == record
+    new = study.opened(path.with_name("new.json"), "new", settings, entries=[])
+    assert new["settings"]["seeds"] == GROWS  # until there is a network, and it can be written
+
+
+def test_numbers_of_a_network_go_to_what_they_are_about():
+    entries = [{"part": "heads", "test": [0.5]}]
+    extend(entries, (("part", "heads"),), {"test": 0.25})
+    extend(entries, (("part", "units"),), {"test": 0.75})
+    assert entries == [
+        {"part": "heads", "test": [0.5, 0.25]},
+        {"part": "units", "test": [0.75]},
+    ]
 
 
 def test_what_no_record_may_hold_is_told_in_words():

@@ -47,6 +47,31 @@ def test_what_is_recorded_is_not_made_again(made, monkeypatch):
         truncations.compare(**told | {"epochs": 3})
 
 
+def test_an_interrupted_record_goes_on(made, monkeypatch, tmp_path):
+    """The second network is interrupted; a second call makes that one alone."""
+    _, told, record = made
+    told, begun, trained = told | {"folder": tmp_path}, [], truncations.Trained
+
+    def interrupted(*args):
+        begun.append(args)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return trained(*args)
+
+    monkeypatch.setattr(truncations, "Trained", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        truncations.compare(**told)
+    (path,) = truncation_records.record_files(tmp_path)
+    half = truncation_records.read(path)
+    assert half["settings"]["seeds"] == 1 and half["dense"] == record["dense"][:1]
+    whole = truncations.compare(**told)
+    assert len(begun) == 3
+    once = {"seconds", "provenance"}
+    assert {k: v for k, v in whole.items() if k not in once} == {
+        k: v for k, v in record.items() if k not in once
+    }
+
+
 def test_the_command_records_and_says_what_came_out(made, capsys):
     folder, told, record = made
     words = [f"--{part}={told[part]}" for part in ("seeds", "epochs", "width", "folder")]

@@ -142,6 +142,16 @@ def test_inputs_only_renew_the_statistics():
     torch.testing.assert_close(given[1].running_mean, hidden.mean((0, 2, 3)))
 
 
+def test_renewing_does_not_see_the_order_of_the_inputs():
+    """By hand: half of the inputs are 0, half are 2. Batches of one kind each have no variance."""
+    inputs = torch.cat([torch.zeros(512, 1), torch.full((512, 1), 2.0)])
+    model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    renew_statistics(model, inputs)
+    slope, bias = model[0].weight.item(), model[0].bias.item()
+    assert model[1].running_var.item() == pytest.approx(slope**2, rel=0.02)
+    assert model[1].running_mean.item() == pytest.approx(slope + bias, rel=1e-5)
+
+
 def test_renewing_gives_modes_and_momenta_back():
     model = convnet().train()
     model[4].eval()

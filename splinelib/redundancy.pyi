@@ -1,0 +1,35 @@
+"""What `splinelib.redundancy` gives: the public names of the modules that it is a view of."""
+
+from .scores.context import Context as Context
+from .scores.context import activity as activity
+from .scores.context import dense_outputs as dense_outputs
+from .scores.hyperplanes import COMPONENTS as COMPONENTS
+from .scores.hyperplanes import MAX_EIGEN as MAX_EIGEN
+from .scores.hyperplanes import RHO as RHO
+from .scores.hyperplanes import canonical as canonical
+from .scores.hyperplanes import check_rho as check_rho
+from .scores.hyperplanes import directions_for as directions_for
+from .scores.hyperplanes import folded as folded
+from .scores.hyperplanes import hyperplane_distance as hyperplane_distance
+from .scores.hyperplanes import merging_distance as merging_distance
+from .scores.hyperplanes import pca as pca
+from .scores.hyperplanes import principal_directions as principal_directions
+from .scores.hyperplanes import redundancy_order as redundancy_order
+from .scores.hyperplanes import spectrum as spectrum
+from .scores.least_squares import LSQ_RIDGE as LSQ_RIDGE
+from .scores.least_squares import MAX_COLUMNS as MAX_COLUMNS
+from .scores.least_squares import Reader as Reader
+from .scores.least_squares import least_damage_order as least_damage_order
+from .scores.least_squares import least_squares_order as least_squares_order
+from .scores.least_squares import readers as readers
+from .scores.least_squares import residual_along as residual_along
+from .scores.removal import Removal as Removal
+from .scores.removal import prices as prices
+from .scores.truncation import BY as BY
+from .scores.truncation import Truncation as Truncation
+from .scores.truncation import chosen_components as chosen_components
+from .scores.truncation import components_for as components_for
+from .scores.truncation import fewest_possible as fewest_possible
+from .scores.truncation import in_metric as in_metric
+from .scores.truncation import random_components as random_components
+from .scores.truncation import truncate as truncate
