@@ -50,6 +50,13 @@ def test_beside_the_rival():
     assert "2 networks that both prune, 1 of them on the diagonal" in figure._repr_html_()
 
 
+def test_odd_networks_do_not_count_beside_the_rival():
+    """Of those it may take what must stay."""
+    odd = [row | {"family": "odd"} for row in ROWS]
+    assert not networks.cuts_less(odd)
+    assert "0 networks that both prune" in networks.beside_rival(odd)._repr_html_()
+
+
 @pytest.mark.parametrize("family", networks.FAMILIES)
 def test_what_is_recorded_holds_nothing_that_is_wrong(family):
     rows = [row for row in published("networks") if row["family"] == family]
