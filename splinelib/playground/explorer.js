@@ -250,7 +250,7 @@ export function crossing(units, same) {
   const [[layer, unit]] = units;
   const stay = same ? "A and b stay: none of this reaches the outputs here." : "";
   return units.length === 1
-    ? `The star crossed the line of unit ${unit} of layer ${layer + 1}: one bit is another. ` +
-        (stay || "So are A and b.")
-    : `${units.length} bits are others than before. ` + (stay || "So are A and b.");
+    ? `The star crossed the line of unit ${unit} of layer ${layer + 1}: one bit has changed. ` +
+        (stay || "A and b have changed with it.")
+    : `${units.length} bits have changed. ` + (stay || "A and b have changed with them.");
 }

@@ -185,7 +185,7 @@ def test_a_unit_that_nothing_reads_changes_no_map(opened):
     check(page, model)
     told = page.locator(".sl-news").first.inner_text()
     assert told == (
-        "The star crossed the line of unit 1 of layer 1: one bit is another. "
+        "The star crossed the line of unit 1 of layer 1: one bit has changed. "
         "A and b stay: none of this reaches the outputs here."
     )
 
