@@ -402,6 +402,25 @@ def test_removing_and_merging_change_what_the_library_says(opened, pairs):
     )
 
 
+def test_numbers_of_lines_are_whole_where_a_line_cuts_a_corner(opened):
+    corner = network(
+        [([[-1.0, 1.0], [1.0, 0.0], [1.0, 0.1]], [-1.95, -0.99, 0.0]), ([[1.0, 1.0, 1.0]], [0.0])]
+    )
+    page = opened(corner, units=True, color="layer")
+    written = page.evaluate(
+        """() => new Promise(done => {
+            const places = {}, kind = CanvasRenderingContext2D.prototype, write = kind.fillText;
+            kind.fillText = function (text, x, y) { places[text] = [x, y]; };
+            document.querySelector(".sl-live").figure.refresh();
+            requestAnimationFrame(() => { kind.fillText = write; done(places); });
+        })"""
+    )
+    side = page.locator(".sl-canvas").first.bounding_box()["width"]
+    assert sorted(written) == ["0", "1", "2"]
+    for x, y in written.values():
+        assert min(x, y) > 8 and max(x, y) < side - 8
+
+
 def test_a_unit_that_has_gone_is_no_heir(opened, pairs):
     page = opened(pairs, units=True)
     panel = page.locator(".sl-panel").first
