@@ -69,10 +69,11 @@ export class Explorer {
     this.live = element("span", { class: "sl-unseen", "aria-live": "polite" });
     this.panel = this.hovers && new UnitPanel(this, this);
     this.root.querySelector(".sl-picture").append(this.canvas);
+    const given = this.root.querySelector(".sl-side");
+    // In print the still picture stands there, and what was written beside it.
+    const told = element("div", { class: "sl-still" }, ...given.childNodes);
     const side = this.panel ? [this.facts, this.panel.root] : [];
-    this.root
-      .querySelector(".sl-side")
-      .replaceChildren(...side, this.table.root, this.news, this.live);
+    given.replaceChildren(told, ...side, this.table.root, this.news, this.live);
   }
 
   /** Put the star somewhere, and say what has changed if it left its region. */

@@ -223,10 +223,16 @@ def test_a_network_that_cannot_be_drawn_says_so_and_the_others_move(browser, tmp
 
 
 def test_print_has_the_still_picture(opened):
-    page = opened()
+    page = opened(units=True, network=network([*AXES[:1], ([[1.0, 1.0]], [0.0])]))
+    page.locator(".sl-remove").first.click()
+    page.wait_for_timeout(60)
     page.emulate_media(media="print")
     assert page.locator(".sl-still").first.is_visible()
     assert not page.locator(".sl-canvas").first.is_visible()
+    told = page.locator(".sl-side").first.inner_text()
+    assert " ".join(told.split()) == "x = (0.35, −0.60) code 10 A = (1.00 0.00) b = (0.50)", (
+        "beside the still picture stands what it shows, whatever was removed since"
+    )
 
 
 def test_text_is_large_enough_on_a_phone(opened):
