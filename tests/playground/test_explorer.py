@@ -427,6 +427,17 @@ def test_numbers_of_lines_are_whole_where_a_line_cuts_a_corner(opened):
         assert min(x, y) > 8 and max(x, y) < side - 8
 
 
+def test_keys_go_on_where_a_button_has_been_pressed(opened, pairs):
+    page = opened(pairs, units=True)
+    panel = page.locator(".sl-panel").first
+    for name in ("remove", "back", "merge", "back"):
+        button = panel.locator(f".sl-{name}")
+        button.press("Enter")
+        page.wait_for_timeout(60)
+        assert button.is_disabled()
+        assert panel.locator("select").first.evaluate("made => made === document.activeElement")
+
+
 def test_a_unit_that_has_gone_is_no_heir(opened, pairs):
     page = opened(pairs, units=True)
     panel = page.locator(".sl-panel").first
