@@ -137,8 +137,11 @@ export class Explorer {
 
   /** The network is another: cut the square anew. */
   changed() {
+    const before = this.reading;
     this.touched = true;
     this.cut();
+    const crossed = differingUnits(before, this.reading);
+    if (crossed.length) this.changes = crossed;
     this.refresh();
   }
 
@@ -152,7 +155,7 @@ export class Explorer {
     this.layers = copyNetwork(this.first);
     this.gone.clear();
     this.changed();
-    this.touched = false;
+    Object.assign(this, { touched: false, changes: [] });
     this._tell(HINTS[this.mode]);
   }
 

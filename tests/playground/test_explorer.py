@@ -438,6 +438,20 @@ def test_keys_go_on_where_a_button_has_been_pressed(opened, pairs):
         assert panel.locator("select").first.evaluate("made => made === document.activeElement")
 
 
+def test_bits_that_a_removal_changes_are_marked_until_all_is_back(opened, pairs):
+    page = opened(pairs, units=True)  # at the star units 1 and 2 are on
+    panel, marked = page.locator(".sl-panel").first, page.locator(".sl-changed")
+    panel.locator("select").first.select_option("0,1")
+    panel.locator(".sl-remove").click()
+    page.wait_for_timeout(60)
+    assert [marked.nth(i).get_attribute("title") for i in range(marked.count())] == [
+        "unit 1 of layer 1"
+    ]
+    panel.locator(".sl-back").click()
+    page.wait_for_timeout(60)
+    assert marked.count() == 0
+
+
 def test_a_unit_that_has_gone_is_no_heir(opened, pairs):
     page = opened(pairs, units=True)
     panel = page.locator(".sl-panel").first
