@@ -210,6 +210,20 @@ def test_fits_a_phone(opened):
     assert wide == [], "the page scrolls sideways at 390 px"
 
 
+def test_no_word_and_no_formula_leaves_a_phone(opened):
+    opened.page.set_viewport_size(PHONE)
+    cut = opened.page.evaluate(
+        """() => [...document.querySelectorAll(
+                "article mjx-container:not([display]), .prev-next-area p")]
+            .filter(e => e.checkVisibility() && !e.closest("table, summary"))
+            .filter(e => e.scrollWidth > e.clientWidth + 1 && e.matches("p")
+                || e.getBoundingClientRect().right > innerWidth
+                || e.getBoundingClientRect().left < 0)
+            .map(e => e.textContent.slice(0, 80))"""
+    )
+    assert cut == [], "a sentence needs no scrolling sideways: break the formula at a relation"
+
+
 def test_no_line_of_code_is_cut(opened):
     cut = """() => [...document.querySelectorAll(".cell_input pre")]
         .filter(e => e.scrollWidth > e.clientWidth + 1)

@@ -69,10 +69,11 @@ export class Explorer {
     this.live = element("span", { class: "sl-unseen", "aria-live": "polite" });
     this.panel = this.hovers && new UnitPanel(this, this);
     this.root.querySelector(".sl-picture").append(this.canvas);
+    const given = this.root.querySelector(".sl-side");
+    // In print the still picture stands there, and what was written beside it.
+    const told = element("div", { class: "sl-still" }, ...given.childNodes);
     const side = this.panel ? [this.facts, this.panel.root] : [];
-    this.root
-      .querySelector(".sl-side")
-      .replaceChildren(...side, this.table.root, this.news, this.live);
+    given.replaceChildren(told, ...side, this.table.root, this.news, this.live);
   }
 
   /** Put the star somewhere, and say what has changed if it left its region. */
@@ -136,8 +137,11 @@ export class Explorer {
 
   /** The network is another: cut the square anew. */
   changed() {
+    const before = this.reading;
     this.touched = true;
     this.cut();
+    const crossed = differingUnits(before, this.reading);
+    if (crossed.length) this.changes = crossed;
     this.refresh();
   }
 
@@ -151,7 +155,7 @@ export class Explorer {
     this.layers = copyNetwork(this.first);
     this.gone.clear();
     this.changed();
-    this.touched = false;
+    Object.assign(this, { touched: false, changes: [] });
     this._tell(HINTS[this.mode]);
   }
 
@@ -250,7 +254,7 @@ export function crossing(units, same) {
   const [[layer, unit]] = units;
   const stay = same ? "A and b stay: none of this reaches the outputs here." : "";
   return units.length === 1
-    ? `The star crossed the line of unit ${unit} of layer ${layer + 1}: one bit is another. ` +
-        (stay || "So are A and b.")
-    : `${units.length} bits are others than before. ` + (stay || "So are A and b.");
+    ? `The star crossed the line of unit ${unit} of layer ${layer + 1}: one bit has changed. ` +
+        (stay || "A and b have changed with it.")
+    : `${units.length} bits have changed. ` + (stay || "A and b have changed with them.");
 }

@@ -6,6 +6,8 @@ import { preActivations } from "./network.js";
 
 /** Points along each side at which a change is looked at for its shade. */
 const SHADES = 96;
+/** Pixels of the disc behind a number, from its middle. */
+const DISC = 9;
 
 export class Overlay {
   /** @param {Picture} picture that has just drawn */
@@ -50,7 +52,7 @@ export class Overlay {
 
   /** The number of each first-layer unit on its line; those on one line stand one after another. */
   drawNumbers(layer, gone, colours) {
-    const { context, low, high } = this.picture;
+    const { context, low, high, canvas } = this.picture;
     context.font = "600 13px system-ui, sans-serif";
     context.textAlign = "center";
     context.textBaseline = "middle";
@@ -59,13 +61,14 @@ export class Overlay {
       const ends = gone.has(String([0, u])) ? null : endsInSquare(layer, u, [low, high]);
       if (!ends) continue;
       const free = (at) => taken.every(([x, y]) => Math.hypot(x - at[0], y - at[1]) > 20);
+      const inside = (at) => Math.min(Math.max(at, DISC), canvas.clientWidth - DISC);
       const shares = [0.08, 0.16, 0.24, 0.32, 0.92, 0.84];
-      const places = shares.map((share) => this._place(between(...ends, share)));
+      const places = shares.map((share) => this._place(between(...ends, share)).map(inside));
       const [x, y] = places.find(free) ?? places[0];
       taken.push([x, y]);
       context.fillStyle = colours.surface;
       context.beginPath();
-      context.arc(x, y, 9, 0, 2 * Math.PI);
+      context.arc(x, y, DISC, 0, 2 * Math.PI);
       context.fill();
       context.fillStyle = colours.ink;
       context.fillText(u, x, y + 0.5);

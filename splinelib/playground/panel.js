@@ -48,8 +48,16 @@ export class UnitPanel {
     );
   }
 
-  /** Bring all controls up to date; a unit newly chosen names the heir that lies nearest. */
+  /** Bring all controls up to date; a button that is not to be pressed again hands on the focus. */
   show() {
+    const buttons = [this.removal, this.merge, this.back];
+    const pressed = buttons.find((made) => made === document.activeElement);
+    this._show();
+    if (pressed?.disabled) this.choice.focus({ preventScroll: true });
+  }
+
+  /** A unit newly chosen names the heir that lies nearest. */
+  _show() {
     const { layers, chosen, gone, touched } = this.explorer;
     const [layer, unit] = chosen;
     this.choice.value = String(chosen);

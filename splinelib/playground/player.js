@@ -27,7 +27,9 @@ export class Player {
     const toggle = () => (this.timer ? this.pause() : this._run());
     this.play = button("Play", toggle, { class: "sl-play" });
     const name = element("label", { for: id }, label);
-    this.root = element("div", { class: "sl-control" }, name, this.input, this.output, this.play);
+    const first = element("span", { class: "sl-still" }, values[start]); // for print
+    const controls = [this.input, this.output, first, this.play];
+    this.root = element("div", { class: "sl-control" }, name, ...controls);
     this._go(start);
   }
 

@@ -28,6 +28,7 @@ export class Stages {
       const networks = readStages(stages).map(withOneOutput);
       const partition = new Partition();
       const facts = view.querySelector(".sl-facts");
+      facts.before(element("p", { class: "sl-told sl-still" }, facts.textContent)); // for print
       const name = given.ways[i].name;
       return { name, canvas, picture, networks, partition, facts, overlay: new Overlay(picture) };
     });

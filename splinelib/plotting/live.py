@@ -130,7 +130,8 @@ def explorer(
             f"units can be merged in one hidden layer of at most {WIDTH // 2} units: beyond that "
             "the page cannot say exactly what has changed. Show the steps with plotting.scrub."
         )
-    picture = still(part, alt, color, boundary, star)
+    dashed = part.decision_boundary() if units else None
+    picture = still(part, alt, color, boundary, star, dashed)
     given = {"kind": "explorer", "square": square, "star": star, "lines": lines, "units": units}
     given |= {"boundary": boundary, "chosen": (layer, unit), "network": json.loads(network)}
     given |= colouring(part, color)

@@ -185,7 +185,7 @@ def test_a_unit_that_nothing_reads_changes_no_map(opened):
     check(page, model)
     told = page.locator(".sl-news").first.inner_text()
     assert told == (
-        "The star crossed the line of unit 1 of layer 1: one bit is another. "
+        "The star crossed the line of unit 1 of layer 1: one bit has changed. "
         "A and b stay: none of this reaches the outputs here."
     )
 
@@ -223,10 +223,16 @@ def test_a_network_that_cannot_be_drawn_says_so_and_the_others_move(browser, tmp
 
 
 def test_print_has_the_still_picture(opened):
-    page = opened()
+    page = opened(units=True, network=network([*AXES[:1], ([[1.0, 1.0]], [0.0])]))
+    page.locator(".sl-remove").first.click()
+    page.wait_for_timeout(60)
     page.emulate_media(media="print")
     assert page.locator(".sl-still").first.is_visible()
     assert not page.locator(".sl-canvas").first.is_visible()
+    told = page.locator(".sl-side").first.inner_text()
+    assert " ".join(told.split()) == "x = (0.35, −0.60) code 10 A = (1.00 0.00) b = (0.50)", (
+        "beside the still picture stands what it shows, whatever was removed since"
+    )
 
 
 def test_text_is_large_enough_on_a_phone(opened):
@@ -400,6 +406,50 @@ def test_removing_and_merging_change_what_the_library_says(opened, pairs):
     assert told(page) == pytest.approx(
         sl.difference(pairs, without(pairs, 0, 2), domain).largest, rel=0.006
     )
+
+
+def test_numbers_of_lines_are_whole_where_a_line_cuts_a_corner(opened):
+    corner = network(
+        [([[-1.0, 1.0], [1.0, 0.0], [1.0, 0.1]], [-1.95, -0.99, 0.0]), ([[1.0, 1.0, 1.0]], [0.0])]
+    )
+    page = opened(corner, units=True, color="layer")
+    written = page.evaluate(
+        """() => new Promise(done => {
+            const places = {}, kind = CanvasRenderingContext2D.prototype, write = kind.fillText;
+            kind.fillText = function (text, x, y) { places[text] = [x, y]; };
+            document.querySelector(".sl-live").figure.refresh();
+            requestAnimationFrame(() => { kind.fillText = write; done(places); });
+        })"""
+    )
+    side = page.locator(".sl-canvas").first.bounding_box()["width"]
+    assert sorted(written) == ["0", "1", "2"]
+    for x, y in written.values():
+        assert min(x, y) > 8 and max(x, y) < side - 8
+
+
+def test_keys_go_on_where_a_button_has_been_pressed(opened, pairs):
+    page = opened(pairs, units=True)
+    panel = page.locator(".sl-panel").first
+    for name in ("remove", "back", "merge", "back"):
+        button = panel.locator(f".sl-{name}")
+        button.press("Enter")
+        page.wait_for_timeout(60)
+        assert button.is_disabled()
+        assert panel.locator("select").first.evaluate("made => made === document.activeElement")
+
+
+def test_bits_that_a_removal_changes_are_marked_until_all_is_back(opened, pairs):
+    page = opened(pairs, units=True)  # at the star units 1 and 2 are on
+    panel, marked = page.locator(".sl-panel").first, page.locator(".sl-changed")
+    panel.locator("select").first.select_option("0,1")
+    panel.locator(".sl-remove").click()
+    page.wait_for_timeout(60)
+    assert [marked.nth(i).get_attribute("title") for i in range(marked.count())] == [
+        "unit 1 of layer 1"
+    ]
+    panel.locator(".sl-back").click()
+    page.wait_for_timeout(60)
+    assert marked.count() == 0
 
 
 def test_a_unit_that_has_gone_is_no_heir(opened, pairs):

@@ -155,3 +155,32 @@ def test_without_scripts_there_are_pictures_and_no_dead_slider(opened):
     assert page.get_by_role("img", name="Two squares. silenced.").is_visible()
     assert page.locator("input").count() == 0
     assert "regions" in page.locator(".sl-facts").first.inner_text()
+
+
+def test_print_has_the_pictures_and_words_of_the_start(opened):
+    page = opened()
+    started = page.locator(".sl-facts").all_inner_texts()
+    page.get_by_role("slider", name="units removed").press("End")
+    page.wait_for_timeout(60)
+    assert page.locator(".sl-facts").all_inner_texts() != started
+    page.emulate_media(media="print")
+    assert page.locator(".sl-still").first.is_visible()
+    assert page.locator(".sl-views").inner_text().count(" regions") == len(started)
+    for told in started:
+        assert told in page.locator(".sl-views").inner_text()
+    side = page.locator(".sl-side").inner_text()
+    assert "2" in side and str(LAST) not in side
+
+
+def test_a_picture_is_drawn_on_whole_pixels(opened):
+    page = opened(viewport={"width": 1003, "height": 900})
+    page.wait_for_timeout(60)
+    fits = page.evaluate(
+        """() => [...document.querySelectorAll(".sl-canvas")].map(canvas => {
+            const [given, { width, height }] = [canvas.parentElement, canvas].map(
+                e => e.getBoundingClientRect());
+            return [given.width, width, height, canvas.width];
+        })"""
+    )
+    for given, width, height, drawn in fits:
+        assert width == height == drawn == given // 1 and given % 1, "no line is blurred"

@@ -49,6 +49,13 @@ def test_without_scripts_picture_code_and_map_are_there(model):
     assert markup.count("<script") == 1, "data, and no script that runs"
 
 
+def test_the_still_picture_of_units_has_the_dashed_boundary_of_all(model):
+    one = random_network([5], 4, outputs=2).double()
+    figure = shown(one, network=sl.models.to_json(one), part=sl.partition(one), units=True)
+    assert figure.markup.count("stroke-dasharray=") == 1
+    assert "stroke-dasharray=" not in shown(model).markup
+
+
 def test_the_script_comes_along_where_there_is_a_kernel(model, monkeypatch):
     figure = shown(model)
     monkeypatch.setenv(widgets.MODE, "static")
