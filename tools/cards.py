@@ -40,7 +40,7 @@ def description(page: str, markup: str) -> str:
     found = _PARAGRAPH.search(markup)
     if found is None:
         raise chapters.ChapterError(f"{page} has no paragraph that describes it.")
-    text = " ".join(html.unescape(re.sub(r"<[^>]+>", "", found[1])).split())
+    text = _words(found[1])
     if len(text) <= LONGEST:
         return text
     return text[:LONGEST].rpartition(" ")[0] + " …"
@@ -49,7 +49,12 @@ def description(page: str, markup: str) -> str:
 def heading(markup: str) -> str:
     """The title that stands on a page, as plain text."""
     found = re.search(r"<h1>(.*?)(?:<a class=\"headerlink\".*?)?</h1>", markup, re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", found[1])).split())
+    return _words(found[1])
+
+
+def _words(markup: str) -> str:
+    """What is left of some markup without its tags, on one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", markup)).split())
 
 
 def picture(page: str) -> str:
@@ -72,7 +77,7 @@ def described(page: str, markup: str, alt: str = "", address: str = "") -> str:
         Of the folder of pages on the web, with a slash at its end; "" if it is not known, and
         then no tag names the picture.
     """
-    told, title = description(page, markup), _plain(_TITLE.search(markup)[1])
+    told, title = description(page, markup), _words(_TITLE.search(markup)[1])
     tags = [
         ("name", "description", told),
         ("property", "og:type", "article" if pages.number(page) else "website"),
@@ -97,10 +102,6 @@ def described(page: str, markup: str, alt: str = "", address: str = "") -> str:
     feed = os.path.relpath(news.FILE, Path(page).parent)
     lines += f'<link rel="alternate" type="application/atom+xml" title="News" href="{feed}"/>\n'
     return markup.replace("</head>", f"{lines}</head>", 1)
-
-
-def _plain(text: str) -> str:
-    return html.unescape(text.strip())
 
 
 def book_name() -> str:

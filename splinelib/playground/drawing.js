@@ -244,36 +244,29 @@ export class Picture {
       context.moveTo(this._px(segments[i]), this._py(segments[i + 1]));
       context.lineTo(this._px(segments[i + 2]), this._py(segments[i + 3]));
     }
-    context.strokeStyle = colours.surface;
-    context.lineWidth = 5 * this.scale;
-    context.stroke();
-    context.strokeStyle = colours.boundary;
-    context.lineWidth = 2.6 * this.scale;
-    context.stroke();
+    this._strokeTwice(colours.surface, 5 * this.scale, colours.boundary, 2.6 * this.scale);
+  }
+
+  /** A path in its colour, with a rim that sets it off from what lies below. */
+  _strokeTwice(rim, wider, colour, width) {
+    const { context } = this;
+    for (const [style, across] of [[rim, wider], [colour, width]]) {
+      context.strokeStyle = style;
+      context.lineWidth = across;
+      context.stroke();
+    }
   }
 
   _drawUnit([layer, unit], colours) {
-    const { context } = this;
     this._traceEdges((l, u) => l === layer && u === unit);
-    context.strokeStyle = colours.surface;
-    context.lineWidth = 7;
-    context.stroke();
-    context.strokeStyle = colours.accent;
-    context.lineWidth = 3.5;
-    context.stroke();
+    this._strokeTwice(colours.surface, 7, colours.accent, 3.5);
   }
 
   _drawOutline(cell, colours) {
-    const { context } = this;
     if (cell < 0) return;
-    context.beginPath();
+    this.context.beginPath();
     this._tracePolygon(cell);
-    context.strokeStyle = colours.surface;
-    context.lineWidth = 6;
-    context.stroke();
-    context.strokeStyle = colours.ink;
-    context.lineWidth = 3;
-    context.stroke();
+    this._strokeTwice(colours.surface, 6, colours.ink, 3);
   }
 
   _drawPoints(data, colours) {

@@ -2,9 +2,11 @@
 
 import pytest
 
+from splinelib.plotting.pages import save_page
 from splinelib.plotting.scripts import MODULES
 
 ENTRIES = ("playground", "figures")  # they start something; the others only give names
+DESKTOP = {"width": 1280, "height": 900}
 SITE = "http://playground.test/"
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
@@ -48,6 +50,32 @@ def site(browser):
     yield site
     site.close()
     assert site.errors == []
+
+
+@pytest.fixture
+def shown(browser, tmp_path):
+    """Opens parts of a page as readers do who saved it: as a file, with nothing to load from.
+
+    ``shown(*parts, **options)``, the options those of a context; at 1280 pixels unless told. A test
+    that uses it fails if anything was an error in the console.
+    """
+    contexts, errors = [], []
+
+    def visit(*parts, **options):
+        save_page(tmp_path / "page.html", "A page", parts)
+        contexts.append(browser.new_context(**{"viewport": DESKTOP, **options}))
+        contexts[-1].set_offline(True)
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda m: m.type == "error" and errors.append(m.text))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto((tmp_path / "page.html").as_uri())
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert errors == []
 
 
 @pytest.fixture(scope="module")
