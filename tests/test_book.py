@@ -511,8 +511,67 @@ def test_chapter_prints_whole(html, browser):
     words = [group for told in paragraphs for group in re.findall(r"(?:[A-Za-z]+ ){5}", told)]
     lost = [group for group in words if group.replace(" ", "") not in text]
     assert len(words) > 100 and len(lost) <= len(pages_of_paper), lost  # where a page ends
+    assert "Exercise3.1" in text
     assert "Showcodecell" not in text and "Contents" not in text
     seen.page.context.close()
+
+
+# --- numbers ------------------------------------------------------------------------------
+
+# What is referred to by its number, where it stands: its name and its number.
+EXERCISES = re.compile(r'class="exercise [^"]*" id="([^"]+)".*?caption-number">([^<]*)<', re.DOTALL)
+EQUATIONS = re.compile(r'class="eqno">([^<]*)<a class="headerlink" href="#([^"]+)"')
+REFERENCES = re.compile(
+    r'<a class="reference[^"]*" href="([^"#]*)#([^"]+)"[^>]*>(.*?)</a>', re.DOTALL
+)
+
+
+def plain(markup: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", "", markup).split())
+
+
+def numbers_of(html: Path) -> dict[tuple[Path, str], str]:
+    """All exercises and equations of the book: file and name -> "Exercise 8.2", "(8.3)"."""
+    found = {}
+    for file in (html / f"{page}.html" for page in PAGES):
+        text = file.read_text()
+        found |= {(file, name): number.strip() for name, number in EXERCISES.findall(text)}
+        found |= {(file, name): number.strip() for number, name in EQUATIONS.findall(text)}
+    return found
+
+
+NAMED = {"exercise": r"(?m)^:label: (ex-\S+)", "equation": r"(?m)^\$\$ \((eq-\S+)\)$"}
+FORM = {"exercise": "Exercise {}.{}", "equation": "({}.{})"}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_numbers_are_those_of_the_chapter(html, kind):
+    """From 1 without a gap, in the order of the page, and nothing that is named goes without."""
+    prefix = "equation-" if kind == "equation" else ""
+    expected = {}
+    for page in CHAPTERS:
+        source = nbformat.read(chapters.ROOT / f"{page}.ipynb", as_version=4)
+        text = "\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
+        for place, name in enumerate(re.findall(NAMED[kind], text), 1):
+            number = FORM[kind].format(pages.number(page), place)
+            expected[html / f"{page}.html", prefix + name] = number
+    found = numbers_of(html)
+    assert len(expected) > 30
+    assert expected == {key: found[key] for key in found if key[1].startswith(prefix or "ex-")}
+
+
+def test_references_say_the_number_of_what_they_lead_to(html):
+    """And a number that goes through the whole book is nowhere."""
+    numbers, said = numbers_of(html), 0
+    for file in (html / f"{page}.html" for page in PAGES):
+        article = file.read_text().partition("<article")[2].partition("</article>")[0]
+        for path, name, text in REFERENCES.findall(article):
+            target = (file.parent / path).resolve() if path else file
+            if (target, name) in numbers:
+                assert plain(text).partition(" (")[0] == numbers[target, name], text
+                said += 1
+        assert not re.search(r"(?i)\bexercises? \d+(?!\.?\d)", plain(article)), file
+    assert said >= len(numbers) / 2  # each exercise from its solution, and equations from prose
 
 
 # --- links --------------------------------------------------------------------------------
