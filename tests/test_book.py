@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import printed
 import pytest
+from conftest import unavailable
 from PIL import Image
 
 from tools import addresses, cards, chapters, news, pages
@@ -349,6 +350,66 @@ def test_pictures_have_alt_text(opened):
             .map(e => e.outerHTML.slice(0, 160))"""
     )
     assert mute == []
+
+
+# What axe-core finds in an article. Left out are the entries of the bibliography, whose roles are
+# docutils', and two rules: contrast, which `test_text_stands_out` measures in both themes, and
+# landmarks, which are the whole page's. Insides of pictures and formulas are taken out meanwhile,
+# and the colours of code: nothing there can be pressed, and axe would walk through all of it.
+AXE = """async () => {
+    const whole = [...document.querySelectorAll(
+        "article :is(svg[role=img], mjx-container, .highlight pre)")]
+        .filter(e => !e.querySelector("[tabindex], a, button, input"))
+        .map(e => [e, [...e.childNodes]]);
+    whole.forEach(([e]) => e.replaceChildren(e.tagName === "PRE" ? e.textContent : ""));
+    try {
+        const found = await axe.run({include: ["article"], exclude: [".citation-list"]}, {
+            resultTypes: ["violations"],
+            rules: {"color-contrast": {enabled: false}, "region": {enabled: false}},
+        });
+        return found.violations.flatMap(rule => rule.nodes.map(
+            e => `${rule.id}: ${e.html.slice(0, 120)}`));
+    } finally {
+        whole.forEach(([e, children]) => e.replaceChildren(...children));
+    }
+}"""
+# The theme lets code that is wider than its box be scrolled by keys, a moment after a resize.
+SCROLLED = """() => [...document.querySelectorAll("article pre")]
+    .every(e => e.scrollWidth <= e.clientWidth || e.tabIndex >= 0)"""
+
+
+def faults(page) -> list[str]:
+    """What axe-core has to say about the article of an open page."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ModuleNotFoundError:
+        unavailable("axe-playwright-python is not there; requirements-test.txt names it.")
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    return page.evaluate(AXE)
+
+
+@pytest.mark.parametrize(
+    ("theme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark"]
+)
+def test_axe_finds_no_fault(opened, theme, size):
+    opened.page.set_viewport_size(size)
+    opened.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+    opened.page.wait_for_function(SCROLLED, timeout=5_000)
+    assert faults(opened.page) == []
+
+
+def test_axe_finds_the_faults_that_are_there(browser):
+    page = browser.new_page()
+    page.set_content(
+        """<article><input type=range><svg role=img><path d="M0 0"/></svg>
+        <table><tr><th scope=col></th></tr><tr><td>1</td></tr></table></article>"""
+    )
+    before = page.content()
+    found = {fault.partition(":")[0] for fault in faults(page)}
+    assert found >= {"label", "svg-img-alt", "empty-table-header"}
+    assert page.content() == before, "what was taken out meanwhile is not back"
+    page.close()
 
 
 # --- what moves ---------------------------------------------------------------------------
