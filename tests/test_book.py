@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import printed
 import pytest
+from conftest import unavailable
 from PIL import Image
 
 from tools import addresses, cards, chapters, news, pages
@@ -351,6 +352,66 @@ def test_pictures_have_alt_text(opened):
     assert mute == []
 
 
+# What axe-core finds in an article. Left out are the entries of the bibliography, whose roles are
+# docutils', and two rules: contrast, which `test_text_stands_out` measures in both themes, and
+# landmarks, which are the whole page's. Insides of pictures and formulas are taken out meanwhile,
+# and the colours of code: nothing there can be pressed, and axe would walk through all of it.
+AXE = """async () => {
+    const whole = [...document.querySelectorAll(
+        "article :is(svg[role=img], mjx-container, .highlight pre)")]
+        .filter(e => !e.querySelector("[tabindex], a, button, input"))
+        .map(e => [e, [...e.childNodes]]);
+    whole.forEach(([e]) => e.replaceChildren(e.tagName === "PRE" ? e.textContent : ""));
+    try {
+        const found = await axe.run({include: ["article"], exclude: [".citation-list"]}, {
+            resultTypes: ["violations"],
+            rules: {"color-contrast": {enabled: false}, "region": {enabled: false}},
+        });
+        return found.violations.flatMap(rule => rule.nodes.map(
+            e => `${rule.id}: ${e.html.slice(0, 120)}`));
+    } finally {
+        whole.forEach(([e, children]) => e.replaceChildren(...children));
+    }
+}"""
+# The theme lets code that is wider than its box be scrolled by keys, a moment after a resize.
+SCROLLED = """() => [...document.querySelectorAll("article pre")]
+    .every(e => e.scrollWidth <= e.clientWidth || e.tabIndex >= 0)"""
+
+
+def faults(page) -> list[str]:
+    """What axe-core has to say about the article of an open page."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ModuleNotFoundError:
+        unavailable("axe-playwright-python is not there; requirements-test.txt names it.")
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    return page.evaluate(AXE)
+
+
+@pytest.mark.parametrize(
+    ("theme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark"]
+)
+def test_axe_finds_no_fault(opened, theme, size):
+    opened.page.set_viewport_size(size)
+    opened.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+    opened.page.wait_for_function(SCROLLED, timeout=5_000)
+    assert faults(opened.page) == []
+
+
+def test_axe_finds_the_faults_that_are_there(browser):
+    page = browser.new_page()
+    page.set_content(
+        """<article><input type=range><svg role=img><path d="M0 0"/></svg>
+        <table><tr><th scope=col></th></tr><tr><td>1</td></tr></table></article>"""
+    )
+    before = page.content()
+    found = {fault.partition(":")[0] for fault in faults(page)}
+    assert found >= {"label", "svg-img-alt", "empty-table-header"}
+    assert page.content() == before, "what was taken out meanwhile is not back"
+    page.close()
+
+
 # --- what moves ---------------------------------------------------------------------------
 
 # How many frames an input shows now, and how many different pictures it has shown, which are large
@@ -511,8 +572,67 @@ def test_chapter_prints_whole(html, browser):
     words = [group for told in paragraphs for group in re.findall(r"(?:[A-Za-z]+ ){5}", told)]
     lost = [group for group in words if group.replace(" ", "") not in text]
     assert len(words) > 100 and len(lost) <= len(pages_of_paper), lost  # where a page ends
+    assert "Exercise3.1" in text
     assert "Showcodecell" not in text and "Contents" not in text
     seen.page.context.close()
+
+
+# --- numbers ------------------------------------------------------------------------------
+
+# What is referred to by its number, where it stands: its name and its number.
+EXERCISES = re.compile(r'class="exercise [^"]*" id="([^"]+)".*?caption-number">([^<]*)<', re.DOTALL)
+EQUATIONS = re.compile(r'class="eqno">([^<]*)<a class="headerlink" href="#([^"]+)"')
+REFERENCES = re.compile(
+    r'<a class="reference[^"]*" href="([^"#]*)#([^"]+)"[^>]*>(.*?)</a>', re.DOTALL
+)
+
+
+def plain(markup: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", "", markup).split())
+
+
+def numbers_of(html: Path) -> dict[tuple[Path, str], str]:
+    """All exercises and equations of the book: file and name -> "Exercise 8.2", "(8.3)"."""
+    found = {}
+    for file in (html / f"{page}.html" for page in PAGES):
+        text = file.read_text()
+        found |= {(file, name): number.strip() for name, number in EXERCISES.findall(text)}
+        found |= {(file, name): number.strip() for number, name in EQUATIONS.findall(text)}
+    return found
+
+
+NAMED = {"exercise": r"(?m)^:label: (ex-\S+)", "equation": r"(?m)^\$\$ \((eq-\S+)\)$"}
+FORM = {"exercise": "Exercise {}.{}", "equation": "({}.{})"}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_numbers_are_those_of_the_chapter(html, kind):
+    """From 1 without a gap, in the order of the page, and nothing that is named goes without."""
+    prefix = "equation-" if kind == "equation" else ""
+    expected = {}
+    for page in CHAPTERS:
+        source = nbformat.read(chapters.ROOT / f"{page}.ipynb", as_version=4)
+        text = "\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
+        for place, name in enumerate(re.findall(NAMED[kind], text), 1):
+            number = FORM[kind].format(pages.number(page), place)
+            expected[html / f"{page}.html", prefix + name] = number
+    found = numbers_of(html)
+    assert len(expected) > 30
+    assert expected == {key: found[key] for key in found if key[1].startswith(prefix or "ex-")}
+
+
+def test_references_say_the_number_of_what_they_lead_to(html):
+    """And a number that goes through the whole book is nowhere."""
+    numbers, said = numbers_of(html), 0
+    for file in (html / f"{page}.html" for page in PAGES):
+        article = file.read_text().partition("<article")[2].partition("</article>")[0]
+        for path, name, text in REFERENCES.findall(article):
+            target = (file.parent / path).resolve() if path else file
+            if (target, name) in numbers:
+                assert plain(text).partition(" (")[0] == numbers[target, name], text
+                said += 1
+        assert not re.search(r"(?i)\bexercises? \d+(?!\.?\d)", plain(article)), file
+    assert said >= len(numbers) / 2  # each exercise from its solution, and equations from prose
 
 
 # --- links --------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import nbformat
 import yaml
 
 from splinelib.plotting.scripts import MODULES, bundle, figures_script
-from tools import addresses, cards, chapters, links, news, pages, weight
+from tools import addresses, cards, chapters, links, news, numbering, pages, weight
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
 STAGE = BUILD / "stage"
@@ -141,6 +141,7 @@ def render(scale: str = "quick") -> None:
     if outcome.returncode != 0:
         raise ChapterError(f"{complaints(LOG)}\n\nThe pages could not be built. All of it: {LOG}")
     built = work / "_build" / "html"
+    numbering.complete(built)
     cards.describe(built, scale)
     links.complete(built)
     news.write(built)

@@ -17,7 +17,14 @@ from tools import chapters
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _PLACE = re.compile(r"<!-- fill: (\w+) -->")
 _MINUTES = re.compile(r"(\d+) minutes to read")
-WORDS_A_MINUTE, MINUTES_A_CELL = 200, 0.5
+# How long it takes to read a page. A cell is its code with what it shows, or a figure or a table
+# alone; a formula stands within a line, an equation on lines of its own.
+WORDS_A_MINUTE, SECONDS_A_CELL, SECONDS_AN_EQUATION, SECONDS_A_FORMULA = 200, 30, 20, 3
+_SOLUTION = re.compile(r"(```\{solution-(?:start|end)\}[^`]*```)")
+_EQUATION = re.compile(r"\$\$[^$]+\$\$(?: \([\w-]+\))?")  # with its name
+_FORMULA = re.compile(r"\$[^$]+\$")
+# What Markdown has beside words: addresses, names of roles, targets and options, fences.
+_NO_WORDS = re.compile(r"(?m)\]\([^)]*\)|\{[\w:-]+\}|<[^>`]*>|^:\w+:.*|^```.*")
 
 
 @dataclass(frozen=True)
@@ -165,17 +172,31 @@ def _link_within(copy: nbformat.NotebookNode) -> None:
 
 
 def minutes_of_reading(cells: Sequence[nbformat.NotebookNode]) -> float:
-    """About how long some cells take to read: their words, and half a minute for each code cell.
+    """About how long some cells take to read, in minutes.
 
-    Cells that the page does not show count nothing.
+    Their words, formulas and equations count, and each code cell with what it shows. Cells that
+    the page does not show count nothing, nor do solutions, which are folded.
     """
-    words, shown = 0, 0
+    seconds, solved = 0.0, False
     for cell in cells:
-        if cell.cell_type == "markdown":
-            words += len(re.findall(r"\w+", cell.source))
-        else:
-            shown += "remove-cell" not in cell.metadata.get("tags", [])
-    return words / WORDS_A_MINUTE + shown * MINUTES_A_CELL
+        if cell.cell_type != "markdown":
+            shown = not solved and "remove-cell" not in cell.metadata.get("tags", [])
+            seconds += SECONDS_A_CELL * shown
+            continue
+        for piece in _SOLUTION.split(cell.source):
+            if _SOLUTION.fullmatch(piece):
+                solved = piece.startswith("```{solution-start}")
+            elif not solved:
+                seconds += _seconds_of_text(piece)
+    return seconds / 60
+
+
+def _seconds_of_text(text: str) -> float:
+    text, equations = _EQUATION.subn(" ", text)
+    text, formulas = _FORMULA.subn(" ", text)
+    words = len(re.findall(r"\w[\w'’-]*", _NO_WORDS.sub(" ", text)))
+    reading = words * 60 / WORDS_A_MINUTE
+    return reading + equations * SECONDS_AN_EQUATION + formulas * SECONDS_A_FORMULA
 
 
 def section(page: str, anchor: str) -> list[nbformat.NotebookNode]:

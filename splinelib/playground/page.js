@@ -62,7 +62,7 @@ export function buildPage(app) {
     file: element("input", {
       type: "file",
       accept: ".json,application/json",
-      class: "pg-hidden",
+      hidden: true, // the button "Open a network" presses it
       change: (event) => app.openFile(event.target),
     }),
   };

@@ -37,7 +37,8 @@ def bundle(entry: Path) -> str:
         if name not in texts:
             texts[name] = entry.with_name(f"{name}.js").read_text("utf-8")
             waiting += [found for _, found in _IMPORT.findall(texts[name])]
-    uses = {name: {found for _, found in _IMPORT.findall(text)} for name, text in texts.items()}
+    # lists, not sets, whose order differs from process to process: the same text every time
+    uses = {name: [found for _, found in _IMPORT.findall(text)] for name, text in texts.items()}
     order = TopologicalSorter(uses).static_order()
     parts = [f"modules.{name} = (() => {{\n{_body(name, texts[name])}}})();\n" for name in order]
     return '(() => {\n"use strict";\nconst modules = {};\n' + "".join(parts) + "})();\n"

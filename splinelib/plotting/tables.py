@@ -104,7 +104,8 @@ def table(
         for column in zip(*cells, strict=True)
     ]
     head = "".join(
-        f'<th scope="col"{flush}>{html.escape(name)}</th>'
+        # A column without a name has no heading: an empty one would be read out as a heading.
+        f'<th scope="col"{flush}>{html.escape(name)}</th>' if name.strip() else f"<td{flush}></td>"
         for name, flush in zip(columns, prose, strict=True)
     )
     used = [key for key in _SOURCES if any(cell.source == key for row in cells for cell in row)]

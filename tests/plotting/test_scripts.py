@@ -28,6 +28,16 @@ def test_modules_stand_before_those_that_import_them(tmp_path):
     assert re.findall(r"modules\.(\w+) = ", text) == ["base", "left", "top"]
 
 
+def test_the_text_is_the_same_in_every_process(tmp_path):
+    """Modules that do not need each other stand as they are imported, not as a set has them."""
+    names = ["six", "one", "five", "two", "four", "three"]
+    for name in names:
+        (tmp_path / f"{name}.js").write_text(f"export const {name} = 1;\n")
+    imports = [f'import {{ {name} }} from "./{name}.js";\n' for name in names]
+    (tmp_path / "top.js").write_text("".join(imports))
+    assert re.findall(r"modules\.(\w+) = ", bundle(tmp_path / "top.js")) == [*names, "top"]
+
+
 def test_the_script_of_figures_can_lie_in_a_page():
     text = figures_script()
     assert "</script" not in text and "<!--" not in text

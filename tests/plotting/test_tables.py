@@ -69,6 +69,13 @@ def test_table_names_rows_columns_and_sources():
     assert root.find("div").get("tabindex") == "0", "the scrolling part must be reachable by key"
 
 
+def test_a_column_without_a_name_has_no_heading():
+    """A heading with nothing in it would be read out as one."""
+    root = ET.fromstring(plotting.table([["dense", 93]], ["", "accuracy"], "Accuracy").markup)
+    head = root.find(".//thead/tr")
+    assert [(cell.tag, cell.text) for cell in head] == [("td", None), ("th", "accuracy")]
+
+
 @pytest.mark.parametrize(
     ("href", "kept"),
     [
