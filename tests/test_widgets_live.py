@@ -108,6 +108,10 @@ def test_slider_redraws_its_picture(lab, browser):
     assert widget.locator(".widget-readout").inner_text() == "2"
     page.keyboard.press("End")
     widget.locator("svg[aria-label='A valley of slope 4.']").wait_for()
+    page.keyboard.press("Home")
+    widget.locator("svg[aria-label='A valley of slope 1.']").wait_for()
+    widget.locator(".widget-play button").first.click()
+    widget.locator("svg[aria-label='A valley of slope 4.']").wait_for()
     figure = cells.nth(2).locator(".sl-live.sl-on")  # it has brought its script along
     figure.locator("canvas").focus()
     page.keyboard.press("ArrowRight")

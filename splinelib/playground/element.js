@@ -59,3 +59,9 @@ export function short(value) {
 export function percent(share) {
   return `${(100 * share).toFixed(1)} %`;
 }
+
+/** How many regions a partition has, and how many cuts were too fine for its arithmetic. */
+export function regionsOf({ cellCount, undecided }) {
+  const count = `${cellCount.toLocaleString("en")} ${cellCount === 1 ? "region" : "regions"}`;
+  return undecided ? `${count}, cuts too fine to decide: ${undecided}` : count;
+}

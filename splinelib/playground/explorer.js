@@ -3,7 +3,7 @@
 import { boundarySegments } from "./boundary.js";
 import { handedOver, largestChange, silenced } from "./change.js";
 import { Picture } from "./drawing.js";
-import { element } from "./element.js";
+import { element, regionsOf } from "./element.js";
 import { layersOf, withOneOutput } from "./file.js";
 import { Hand } from "./hand.js";
 import { between, endsInSquare, layThrough, moveThrough } from "./line.js";
@@ -209,7 +209,7 @@ export class Explorer {
     this.facts.textContent = this._facts();
     this.canvas.setAttribute(
       "aria-label",
-      `The square cut into ${this._count()}. ${spoken(star, this.reading)}. ` +
+      `The square cut into ${regionsOf(this.partition)}. ${spoken(star, this.reading)}. ` +
         "Arrow keys move the star, with Shift five times as far.",
     );
   }
@@ -237,13 +237,8 @@ export class Explorer {
     return this.most;
   }
 
-  _count() {
-    const count = this.partition.cellCount;
-    return `${count.toLocaleString("en")} ${count === 1 ? "region" : "regions"}`;
-  }
-
   _facts() {
-    if (!this.units) return this._count();
+    if (!this.units) return regionsOf(this.partition);
     const change = this.touched ? largestChange(this.first, this.layers, this.square) : 0;
     return `Outputs change by up to ${change < 1e-9 ? 0 : change.toPrecision(3)} in the square.`;
   }

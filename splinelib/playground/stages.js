@@ -1,7 +1,7 @@
 /** A figure of a chapter: networks at stages of their way, several ways beside each other. */
 
 import { Picture } from "./drawing.js";
-import { element } from "./element.js";
+import { element, regionsOf } from "./element.js";
 import { FORMAT, VERSION, layersOf, withOneOutput } from "./file.js";
 import { copyNetwork, outputAt } from "./network.js";
 import { Overlay } from "./overlay.js";
@@ -61,7 +61,7 @@ export class Stages {
     partition.compute(network, ...square);
     picture.draw(partition, network, NOTHING, this.colours, { fill, hues, widest, cell: -1 });
     overlay.drawDashes(dashed, this.colours);
-    const count = `${partition.cellCount.toLocaleString("en")} regions`;
+    const count = regionsOf(partition);
     const right = points.length ? `, ${(100 * shareRight(network, points)).toFixed(1)}% right` : "";
     facts.textContent = count + right;
     canvas.setAttribute("aria-label", `${name}, ${label} ${values[this.at]}: ${count}${right}.`);

@@ -2,7 +2,7 @@
 
 import { CRITERIA } from "./criteria.js";
 import { Picture } from "./drawing.js";
-import { element, percent } from "./element.js";
+import { element, percent, regionsOf } from "./element.js";
 import { affineMap, outputAt, preActivations, unitsOf } from "./network.js";
 import { Partition } from "./partition.js";
 import { removalOrder, withoutUnits } from "./pruning.js";
@@ -35,10 +35,9 @@ export class View {
     this.partition.compute(this.network);
     this.accuracy = accuracyOn(this.network, data);
     const right = data.x.length ? `${percent(this.accuracy)} right` : "no points";
-    const regions = this.partition.cellCount.toLocaleString("en");
     this._label(
       count ? criterion : "",
-      `${right} · ${regions} regions · ${unitsOf(this.network)} units`,
+      `${right} · ${regionsOf(this.partition)} · ${unitsOf(this.network)} units`,
     );
   }
 

@@ -19,13 +19,15 @@ _MOVE = (
     "f.forEach((e,i)=>e.hidden=i!=this.value);const t=f[this.value].dataset.value;"
     "w.querySelector('output').textContent=t;this.setAttribute('aria-valuetext',t)"
 )
+_INTERVAL = 700  # milliseconds from one picture to the next while it plays
 # Runs inside the button: moves the slider step by step until its end, or until the reader does.
 _PLAY = (
     "const b=this,r=b.closest('.sl-widget').querySelector('input'),"
     "stop=()=>{clearInterval(b.clock);b.clock=0;b.textContent='Play'};"
     "if(b.clock)return stop();if(+r.value>=+r.max){r.value=0;r.oninput()}b.textContent='Pause';"
     "for(const e of['pointerdown','keydown'])r.addEventListener(e,stop,{once:true});"
-    "b.clock=setInterval(()=>{r.value=+r.value+1;r.oninput();if(+r.value>=+r.max)stop()},700)"
+    "b.clock=setInterval(()=>{r.value=+r.value+1;r.oninput();if(+r.value>=+r.max)stop()},"
+    f"{_INTERVAL})"
 )
 
 
@@ -142,9 +144,11 @@ def _live(frame: Callable[[int], Figure | Row], texts: Sequence[str], label: str
         style={"description_width": "initial"},
         layout={"width": "100%", "max_width": "36em"},
     )
+    play = ipywidgets.Play(value=start, max=len(texts) - 1, interval=_INTERVAL, show_repeat=False)
+    ipywidgets.jslink((play, "value"), (slider, "index"))
     view = ipywidgets.HTML(picture(start))
     slider.observe(lambda change: setattr(view, "value", picture(change.new)), "value")
-    box = ipywidgets.VBox([slider, view])
+    box = ipywidgets.VBox([ipywidgets.HBox([slider, play]), view])
     box.add_class("sl-widget")
     return box
 

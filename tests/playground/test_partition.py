@@ -65,6 +65,13 @@ def compare(modules, model) -> dict:
     return found
 
 
+def test_cuts_that_were_not_made_are_told(modules):
+    told = [[1, 0], [1204, 0], [37, 2]]
+    assert modules(
+        "given => given.map(([cellCount, undecided]) => regionsOf({ cellCount, undecided }))", told
+    ) == ["1 region", "1,204 regions", "37 regions, cuts too fine to decide: 2"]
+
+
 def check_cells(part, found, number) -> None:
     regions = {frozenset(map(int, loop)): r for r, loop in enumerate(part.regions)}
     codes = [part.codes.unpack(name).numpy() for name in part.layers]

@@ -92,7 +92,8 @@ def test_with_a_kernel_the_picture_follows_the_slider(monkeypatch):
         return valley(value)
 
     box = widgets.scrub(draw, [1, 2, 3], "slope", "Slope {}.", format="{} units")
-    slider, view = box.children
+    (slider, play), view = box.children[0].children, box.children[1]
+    assert (play.value, play.max) == (0, 2)
     assert slider.description == "slope"
     assert drawn == [1] and 'aria-label="Slope 1."' in view.value
     slider.value = 2
