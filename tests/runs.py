@@ -1,5 +1,6 @@
 """Small runs that several tests need."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -31,6 +32,34 @@ TINY = Protocol(
 
 
 METHODS = ("spline", "random+refit")
+
+
+def check_going_on(study, records, told, record, monkeypatch) -> None:
+    """A study of two networks, interrupted at the second, is the uninterrupted one in the end.
+
+    ``told`` is how `record` was made, but for a folder in which nothing lies; a second call makes
+    the second network alone.
+    """
+    begun, trained = [], study.Trained
+
+    def interrupted(*args):
+        begun.append(args)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return trained(*args)
+
+    monkeypatch.setattr(study, "Trained", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        study.compare(**told)
+    (path,) = records.record_files(told["folder"])
+    half = records.read(path)
+    assert half["settings"]["seeds"] == 1 and half["dense"] == record["dense"][:1]
+    whole = study.compare(**told)
+    assert len(begun) == 3
+    once = {"seconds", "provenance"}
+    assert {k: v for k, v in whole.items() if k not in once} == {
+        k: v for k, v in record.items() if k not in once
+    }
 
 
 class Killed(BaseException):

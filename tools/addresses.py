@@ -9,8 +9,6 @@ them in Binder or Colab.
 import os
 from urllib.parse import urlsplit
 
-import yaml
-
 from tools import chapters
 
 BRANCH = "main"
@@ -59,8 +57,7 @@ def fill(config: dict) -> None:
 
 
 def _entry(section: str, name: str) -> str:
-    config = yaml.safe_load((chapters.ROOT / "_config.yml").read_text()) or {}
-    return (config.get(section) or {}).get(name) or ""
+    return (chapters.configuration().get(section) or {}).get(name) or ""
 
 
 def _checked(given: str, where: str, end: str) -> str:

@@ -78,7 +78,7 @@ def stage(scale: str) -> None:
     # The records lie beside the pages as they do in a checkout, so that one link serves both.
     shutil.copytree(ROOT / "data/runs", STAGE / "beside/data/runs")
     shutil.copyfile(ROOT / "CHANGELOG.md", STAGE / "CHANGELOG.md")
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    config = chapters.configuration()
     addresses.fill(config)
     (STAGE / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False))
     (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))

@@ -10,8 +10,6 @@ import os
 import re
 from pathlib import Path
 
-import yaml
-
 from tools import addresses, card_pictures, chapters, news, pages, raster
 
 LONGEST = 200  # characters; what is behind them is not shown anywhere
@@ -106,7 +104,7 @@ def described(page: str, markup: str, alt: str = "", address: str = "") -> str:
 
 def book_name() -> str:
     """The title of the book, from _config.yml."""
-    return yaml.safe_load((chapters.ROOT / "_config.yml").read_text())["title"]
+    return chapters.configuration()["title"]
 
 
 def describe(folder: Path, scale: str = "quick") -> None:

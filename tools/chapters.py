@@ -69,6 +69,11 @@ class Execution:
     error: str | None = None
 
 
+def configuration() -> dict:
+    """What _config.yml says."""
+    return yaml.safe_load((ROOT / "_config.yml").read_text()) or {}
+
+
 def pages() -> list[str]:
     """Read ``_toc.yml``: the pages of the book in reading order, without suffix."""
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text())

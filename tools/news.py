@@ -12,7 +12,6 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from docutils.nodes import make_id
 from markdown_it import MarkdownIt
 
@@ -82,7 +81,7 @@ def _entry(heading: str, text: str) -> Entry:
 
 def feed() -> str:
     """The feed as XML. Its links are whole addresses where the book's is known (`addresses`)."""
-    config = yaml.safe_load((chapters.ROOT / "_config.yml").read_text())
+    config = chapters.configuration()
     address, found = addresses.book(), entries()
     root = ET.Element("feed", xmlns=_ATOM)
     _add(root, "title", config["title"])

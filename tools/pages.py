@@ -125,7 +125,7 @@ def list_of_chapters() -> str:
 def citation() -> str:
     """How to cite the book, from CITATION.cff and the year of _config.yml, as a BibTeX block."""
     cited = yaml.safe_load((chapters.ROOT / "CITATION.cff").read_text())
-    year = yaml.safe_load((chapters.ROOT / "_config.yml").read_text())["copyright"]
+    year = chapters.configuration()["copyright"]
     authors = " and ".join(f"{{{author['name']}}}" for author in cited["authors"])
     fields = {
         "title": cited["title"],

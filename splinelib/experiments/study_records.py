@@ -12,7 +12,6 @@ from .run_records import check_file_name
 from .store import PROVENANCE, folders, read_json, write_json
 
 SCHEMA = 1
-GROWS = "as many as there are"
 # What every study records; types and ranges, see `schemas.mismatches`.
 _COMMON = {
     **{"schema": int, "kind": str, "name": str, "command": str},
@@ -114,8 +113,8 @@ class StudyRecords:
     def opened(self, path: Path, name: str, settings: dict, **empty) -> dict:
         """The record that lies there, or a new one that holds what is ``empty``.
 
-        A record of which ``settings["seeds"]`` is `GROWS` has as many networks as it has, and can
-        be given more.
+        Settings that are not named, such as the number of seeds of a record that can be given
+        more of them, may be any.
 
         Raises
         ------
@@ -126,8 +125,6 @@ class StudyRecords:
             new = {"schema": SCHEMA, "kind": self.kind, "name": name, "settings": settings}
             return new | empty | {"seconds": 0.0}
         record = self.read(path)
-        if settings.get("seeds") == GROWS:
-            settings = settings | {"seeds": record["settings"].get("seeds")}
         if told := differences(record["settings"], settings):
             raise ValueError(
                 f"The record {name} was made with {told}. Repeat its settings, or give the new one "

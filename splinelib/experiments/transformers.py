@@ -30,7 +30,7 @@ from ..training import evaluate, train
 from . import transformer_records as records
 from .protocol import check_name
 from .store import locked
-from .study_records import GROWS, extend
+from .study_records import extend
 
 WIDTH, EPOCHS, SEEDS = 0.25, 20, 10
 RATE, BATCH, PROBE, MAPS = 0.1, 64, 256, 8
@@ -181,7 +181,7 @@ def compare(
     if seeds < 2:
         raise ValueError(f"an interval needs two networks or more, not {seeds}.")
     check_name("record", name)
-    settings = {"width": width, "epochs": epochs, "seeds": GROWS}
+    settings = {"width": width, "epochs": epochs}
     path = records.path_of(name, folder)
     with locked(path.parent, name):
         empty = {part: [] for part in ("entries", "maps", "heads", "dense", "settled")}

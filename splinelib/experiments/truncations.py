@@ -30,7 +30,7 @@ from ..training import evaluate, train
 from . import truncation_records as records
 from .protocol import check_name
 from .store import locked
-from .study_records import GROWS, extend
+from .study_records import extend
 from .truncated_orders import (
     DIRECTIONS,
     GOES,
@@ -161,8 +161,8 @@ def compare(
     if seeds < 2:
         raise ValueError(f"an interval needs two networks or more, not {seeds}.")
     own = SETTINGS[network]
-    settings = {"network": network, "seeds": GROWS}
-    settings |= {"width": width or own["width"], "epochs": epochs or own["epochs"]}
+    settings = {"network": network, "width": width or own["width"]}
+    settings["epochs"] = epochs or own["epochs"]
     name = name or network
     check_name("record", name)
     path = records.path_of(name, folder)

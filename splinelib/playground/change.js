@@ -1,7 +1,7 @@
 /** How far the outputs of two networks are apart in a square, exactly: `splinelib.difference`. */
 
 import { strengthOf } from "./distances.js";
-import { LIMITS, copyNetwork, makeLayer } from "./network.js";
+import { LIMITS, copyNetwork, makeLayer, readAlso } from "./network.js";
 import { Partition } from "./partition.js";
 
 const joint = new Partition();
@@ -65,12 +65,8 @@ export function silenced(layers, [layer, unit]) {
  */
 export function handedOver(layers, [layer, unit], heir) {
   const long = (u) => Math.hypot(strengthOf(layers[layer], u), layers[layer].bias[u]);
-  const share = long(unit) / long(heir);
-  const copy = silenced(layers, [layer, unit]);
-  const [before, reader] = [layers[layer + 1], copy[layer + 1]];
-  for (let o = 0; o < reader.outputs; o++) {
-    const at = o * reader.inputs;
-    reader.weight[at + heir] += share * before.weight[at + unit];
-  }
-  return copy;
+  const share = long(heir) > 0 ? long(unit) / long(heir) : 0; // a unit of zeros says nothing
+  const copy = copyNetwork(layers);
+  readAlso(copy[layer + 1], unit, heir, share);
+  return silenced(copy, [layer, unit]);
 }

@@ -85,6 +85,14 @@ export function preActivations(network, x, y) {
   });
 }
 
+/** Let a layer read from an heir, times a share, also what it reads from a unit; in place. */
+export function readAlso(reader, unit, heir, share) {
+  for (let o = 0; o < reader.outputs; o++) {
+    const at = o * reader.inputs;
+    reader.weight[at + heir] += share * reader.weight[at + unit];
+  }
+}
+
 const scratch = [new Float64Array(LIMITS.width), new Float64Array(LIMITS.width)];
 
 /** The network's output at a point; allocates nothing. */

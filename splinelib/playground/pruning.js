@@ -3,7 +3,7 @@
 import { impliedReads, inverted } from "./moments.js";
 import { ridged } from "./criteria.js";
 import { strengthOf } from "./distances.js";
-import { copyNetwork, makeLayer } from "./network.js";
+import { copyNetwork, makeLayer, readAlso } from "./network.js";
 
 /** Added to the kept units' covariances, as a share of each variance. */
 const RIDGE = 1e-4;
@@ -81,11 +81,7 @@ function mergeInputs(layer, small, outputs, inputs, { mean, covariance }) {
 export function mergedInto(network, layer, unit, partner) {
   const share = strengthOf(network[layer], unit) / strengthOf(network[layer], partner);
   const merged = copyNetwork(network);
-  const reader = merged[layer + 1];
-  for (let o = 0; o < reader.outputs; o++) {
-    const at = o * reader.inputs;
-    reader.weight[at + partner] += share * reader.weight[at + unit];
-  }
+  readAlso(merged[layer + 1], unit, partner, share);
   return withoutUnits(merged, [[layer, unit]]);
 }
 

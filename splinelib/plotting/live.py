@@ -175,6 +175,14 @@ def checked_layers(network: str) -> list[tuple[np.ndarray, np.ndarray]]:
     return layers
 
 
+def outputs(layers: Sequence[tuple[np.ndarray, np.ndarray]], points: np.ndarray) -> np.ndarray:
+    """What a ReLU network of these layers gives at points (N, 2): (N, out)."""
+    *hidden, (weight, bias) = layers
+    for inner, shift in hidden:
+        points = np.maximum(points @ inner.T + shift, 0)
+    return points @ weight.T + bias
+
+
 def checked_square(part, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
     """The range of both coordinates, if `part` is the partition of these layers on a square."""
     if part.plane is not None or part.domain[0] != part.domain[1]:
@@ -183,12 +191,8 @@ def checked_square(part, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> tup
             f"part has the domain {part.domain}" + (" on a plane." if part.plane else ".")
         )
     A, b = part.affine_maps()
-    values = part.centroids
-    expected = np.einsum("rcd,rd->rc", A, values) + b
-    for number, (weight, bias) in enumerate(layers, start=1):
-        values = values @ weight.T + bias
-        if number < len(layers):
-            values = np.maximum(values, 0)
+    expected = np.einsum("rcd,rd->rc", A, part.centroids) + b
+    values = outputs(layers, part.centroids)
     if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-4, atol=1e-6):
         raise ValueError(
             "part is not the partition of this network; give sl.partition of the same model."

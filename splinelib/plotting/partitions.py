@@ -154,8 +154,8 @@ def _region_colours(part, color: str | np.ndarray) -> np.ndarray | None:
 def code_steps(part) -> list[np.ndarray]:
     """For each layer (U, 2), how far each unit's bit moves the colour of a region.
 
-    As in `_code_plane`, but for units that do not vary on the plane too, so that a region keeps its
-    hue when lines come and go.
+    A fixed random projection. Each layer counts for less than the one before: early bits choose the
+    hue, late ones shade it.
     """
     sizes = [int(np.prod(shape)) for shape in part.codes.layers.values()]
     return [
@@ -179,19 +179,15 @@ def colour_wheel(place: np.ndarray, largest: float | None = None) -> np.ndarray:
 def _code_plane(part) -> np.ndarray:
     """Codes (R rows) as points of a plane, (R, 2): close codes lie close together.
 
-    A fixed random projection, so that a region keeps its hue while a widget moves the network.
-    Each layer counts for less than the one before: early bits choose the hue, late ones shade it.
+    A region keeps its hue while a widget moves the network, since `code_steps` are fixed.
     """
-    place, weight = np.zeros((len(part), 2)), 1.0
-    for number, (name, shape) in enumerate(part.codes.layers.items()):
+    place = np.zeros((len(part), 2))
+    for name, steps in zip(part.codes.layers, code_steps(part), strict=True):
         units, bits = part.varying_codes(name)
-        total = int(np.prod(shape))
-        projection = np.random.default_rng(number).normal(size=(total, 2))
         # Few units of a convolution vary on a plane: what all regions share would drown them.
-        if 2 * len(units) > total:
+        if 2 * len(units) > len(steps):
             bits, units = np.asarray(part.codes.unpack(name)).reshape(len(part), -1), slice(None)
-        place += weight * (bits - 0.5) @ projection[units] / np.sqrt(max(bits.shape[1], 1))
-        weight *= 0.7
+        place += (bits - 0.5) @ steps[units] * np.sqrt(len(steps) / max(bits.shape[1], 1))
     return place
 
 

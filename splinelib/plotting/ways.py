@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .live import Live, checked_layers, checked_square, colouring, figure_html, square_html
+from .live import (
+    Live,
+    checked_layers,
+    checked_square,
+    colouring,
+    figure_html,
+    outputs,
+    square_html,
+)
 from .stills import still
 from .svg import check_alt
 
@@ -150,10 +158,7 @@ def _told(part, layers: Layers, places: list[list[float]]) -> str:
     told = f"{len(part):,} regions"
     if not places:
         return told
-    values = np.array([place[:2] for place in places])
-    for number, (weight, bias) in enumerate(layers, start=1):
-        values = values @ weight.T + bias
-        values = np.maximum(values, 0) if number < len(layers) else values
+    values = outputs(layers, np.array([place[:2] for place in places]))
     out = values[:, 0] if values.shape[1] == 1 else values[:, 1] - values[:, 0]
     right = np.mean((out > 0) == [place[2] == 1 for place in places])
     return f"{told}, {right:.1%} right"

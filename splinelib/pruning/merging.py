@@ -217,13 +217,14 @@ def renew_statistics(model: nn.Module, data: Tensor) -> None:
                 norm.training = True
             seen = 0
             lot = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
-            for (batch,) in batches(data[lot.to(data.device)]):
+            for _, rows in batches(data, lot.to(data.device)):
+                batch = data[rows]
                 if len(batch) == 1:  # a single value has no variance
                     continue
                 seen += len(batch)
                 for norm in norms:  # every input counts alike, in a short batch too
                     norm.momentum = len(batch) / seen
-                model(batch.clone())
+                model(batch)
     except BaseException:
         for norm, state in zip(norms, before, strict=True):
             norm.load_state_dict(state)

@@ -21,7 +21,7 @@ from splinelib.experiments import (
     transformer_records,
     truncation_records,
 )
-from splinelib.experiments.study_records import GROWS, extend, repeated, uneven
+from splinelib.experiments.study_records import extend, repeated, uneven
 
 MADE = {
     start_records: starts_record,
@@ -91,13 +91,12 @@ def test_a_record_is_opened_with_its_own_settings_only(study, path):
     assert new["entries"] == [] and new["kind"] == study.RECORDS.kind and new["name"] == "new"
 
 
-def test_a_record_that_grows_is_opened_with_any_number_of_seeds(study, path):
+def test_a_setting_that_is_not_named_may_be_any(study, path):
     record = study.read(path)
-    settings = record["settings"] | {"seeds": GROWS}
-    if "seeds" in record["settings"]:
-        assert study.opened(path, path.stem, settings, entries=[]) == record
-    new = study.opened(path.with_name("new.json"), "new", settings, entries=[])
-    assert new["settings"]["seeds"] == GROWS  # until there is a network, and it can be written
+    (name, value), *others = record["settings"].items()
+    assert study.opened(path, path.stem, dict(others), entries=[]) == record
+    with pytest.raises(ValueError, match=name):
+        study.opened(path, path.stem, {name: [value]}, entries=[])
 
 
 def test_numbers_of_a_network_go_to_what_they_are_about():

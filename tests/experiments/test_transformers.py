@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from runs import check_going_on
 from torch import nn
 
 import splinelib as sl
@@ -45,28 +46,10 @@ def test_what_is_recorded_is_not_made_again(made, monkeypatch):
 
 
 def test_an_interrupted_record_goes_on(made, monkeypatch, tmp_path):
-    """The second network is interrupted; a second call makes that one alone."""
     _, told, record = made
-    told, begun, trained = told | {"folder": tmp_path}, [], transformers.Trained
-
-    def interrupted(*args):
-        begun.append(args)
-        if len(begun) == 2:
-            raise KeyboardInterrupt
-        return trained(*args)
-
-    monkeypatch.setattr(transformers, "Trained", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        transformers.compare(**told)
-    (path,) = transformer_records.record_files(tmp_path)
-    half = transformer_records.read(path)
-    assert half["settings"]["seeds"] == 1 and half["dense"] == record["dense"][:1]
-    whole = transformers.compare(**told)
-    assert len(begun) == 3
-    once = {"seconds", "provenance"}
-    assert {k: v for k, v in whole.items() if k not in once} == {
-        k: v for k, v in record.items() if k not in once
-    }
+    check_going_on(
+        transformers, transformer_records, told | {"folder": tmp_path}, record, monkeypatch
+    )
 
 
 def test_the_command_says_what_came_out(made, capsys):

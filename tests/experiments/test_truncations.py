@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from runs import check_going_on
 
 from splinelib.__main__ import main
 from splinelib.experiments import truncation_records, truncations
@@ -48,28 +49,10 @@ def test_what_is_recorded_is_not_made_again(made, monkeypatch):
 
 
 def test_an_interrupted_record_goes_on(made, monkeypatch, tmp_path):
-    """The second network is interrupted; a second call makes that one alone."""
     _, told, record = made
-    told, begun, trained = told | {"folder": tmp_path}, [], truncations.Trained
-
-    def interrupted(*args):
-        begun.append(args)
-        if len(begun) == 2:
-            raise KeyboardInterrupt
-        return trained(*args)
-
-    monkeypatch.setattr(truncations, "Trained", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        truncations.compare(**told)
-    (path,) = truncation_records.record_files(tmp_path)
-    half = truncation_records.read(path)
-    assert half["settings"]["seeds"] == 1 and half["dense"] == record["dense"][:1]
-    whole = truncations.compare(**told)
-    assert len(begun) == 3
-    once = {"seconds", "provenance"}
-    assert {k: v for k, v in whole.items() if k not in once} == {
-        k: v for k, v in record.items() if k not in once
-    }
+    check_going_on(
+        truncations, truncation_records, told | {"folder": tmp_path}, record, monkeypatch
+    )
 
 
 def test_the_command_records_and_says_what_came_out(made, capsys):

@@ -499,3 +499,14 @@ def test_readings_of_any_network_are_the_library_s(modules, layers, seed):
         size = 1 + np.abs(A).max() + np.abs(b).max()
         assert np.abs(np.array(reading["A"]) - A).max() < TIGHT * size
         assert np.abs(np.array(reading["b"]) - b).max() < TIGHT * size
+
+
+def test_a_unit_of_zeros_takes_nothing_over(modules):
+    """It has no length to be measured against: merging into it is removing."""
+    model = random_network([3], 0).double()
+    with torch.no_grad():
+        model[0].weight[1], model[0].bias[1] = 0, 0
+    call = "text => Array.from(handedOver(layersOf(text), [0, 0], 1).at(-1).weight)"
+    weights = model[-1].weight.detach().clone()
+    weights[:, 0] = 0
+    assert modules(call, sl.models.to_json(model)) == weights.flatten().tolist()
