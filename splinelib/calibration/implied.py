@@ -4,9 +4,10 @@ The channels that a layer reads are described by their means and covariances ove
 positions. They are carried from layer to layer: through a linear map exactly; through a batch norm,
 whose own shift and scale say what mean and deviation it gives; through an activation as if what
 enters it were jointly Gaussian, for which there are closed forms. The network's inputs are taken to
-be uncorrelated and of variance 1, positions of an image to be independent. A value's channels are
-its dimension 1. Where they get lost, behind a transposition or a product of two values, a batch
-norm further on starts anew.
+be uncorrelated and of variance 1, positions of an image to be independent. Taps of a kernel that
+fall on zero padding read nothing; how often each does is counted. A value's channels are its
+dimension 1. Where they get lost, behind a transposition or a product of two values, a batch norm
+further on starts anew.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from ..network.graph import Graph, Node
 from ..network.surroundings import undisturbed
 from ..network.trace import record
 from .gaussian import after_activation, after_smooth, correlation
+from .padding import Masks, own, padded, taps_inside
 
 _SAME = {
     *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "contiguous", "clone"),
@@ -40,11 +42,46 @@ class Implied(NamedTuple):
     covariance : Tensor, shape (C, C), float64
     repeat : int
         Columns that a linear layer reads of each channel, behind a flatten; else 1.
+    masks : tuple of Tensor, or None
+        Along each axis which positions are the value's own and which are zeros that pad it; None:
+        all are its own.
+    inside : Tensor, shape (k, k), or None
+        Of what a layer with k taps reads: how often two taps are both on its own positions, as
+        `padding.taps_inside` gives it. None: always.
     """
 
     mean: Tensor
     covariance: Tensor
     repeat: int = 1
+    masks: Masks | None = None
+    inside: Tensor | None = None
+
+    def seen_through(self, weight: Tensor) -> "Implied":
+        """The same with the covariance by which a layer that reads it misses a rebuilt channel.
+
+        A bias takes over what a channel is on average, but where taps fall on padding that is not
+        the same at all positions. Let r_t be 1 where tap t is inside and else 0. For one channel
+        and the weight w of one output, the error is ``sum_t E[r_t] w_t^2`` times the variance that
+        is not rebuilt, and ``Var(sum_t r_t w_t)`` times the square of the mean that is not: so a
+        covariance in which means count by the ratio of these two says both.
+
+        Parameters
+        ----------
+        weight : Tensor, shape (out, channels, k), float64
+            Of the layer, for the channels that are rebuilt.
+        """
+        if self.inside is None or not weight.any():
+            return self
+        share = self.inside.diagonal()
+        spread = self.inside - torch.outer(share, share)
+        variance = torch.einsum("oct,ts,ocs->", weight, spread, weight)
+        ratio = variance / (weight.square() @ share).sum()
+        means = torch.outer(self.mean, self.mean)
+        return self._replace(covariance=self.covariance + ratio * means)
+
+    def total(self, weight: Tensor) -> Tensor:
+        """Of a weight (out, channels, k), what its taps add to a constant, (out, channels)."""
+        return weight.sum(2) if self.inside is None else weight @ self.inside.diagonal()
 
 
 @undisturbed("model")
@@ -94,7 +131,7 @@ def reads_along(graph: Graph, device: torch.device) -> dict[str, Implied]:
         result = None
         if inputs and not any(value is None for value in inputs):
             if node.name in _LAYERS and _reads_channels(graph, node, inputs[0]):
-                reads[node.module] = inputs[0]
+                reads[node.module] = _read(graph, node, inputs[0])
             result = _passed(graph, node, inputs)
         if result is None and node.name == "batch_norm":
             result = _restarted(node, device)
@@ -108,7 +145,8 @@ def _passed(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
     if node.activation is not None:
         return _activated(node.activation, inputs[0]) if len(inputs) == 1 else None
     if node.name in _SAME:
-        return inputs[0]
+        moved = graph.shapes[node.inputs[0]] != graph.shapes[node.outputs[0]]
+        return inputs[0]._replace(masks=None) if moved else inputs[0]
     follow = _RULES.get(node.name)
     return None if follow is None else follow(graph, node, inputs)
 
@@ -140,15 +178,56 @@ def output_variance(weight: Tensor, covariance: Tensor) -> Tensor:
 
 
 def _layer(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
-    (read,) = inputs
-    if not _reads_channels(graph, node, read):
+    (value,) = inputs
+    if not _reads_channels(graph, node, value):
         return None
+    read = _read(graph, node, value)
     bias = argument(node.args, node.kwargs, 2, "bias")
     groups = 1 if node.name == "linear" else argument(node.args, node.kwargs, 6, "groups", 1)
     weight = _full(taps(argument(node.args, node.kwargs, 1, "weight"), read), groups)
-    mean = weight.sum(2) @ read.mean
-    covariance = sum(tap @ read.covariance @ tap.T for tap in weight.unbind(2))
+    mean = read.total(weight) @ read.mean
+    shares = torch.ones(weight.shape[2]) if read.inside is None else read.inside.diagonal()
+    covariance = sum(
+        share * (tap @ read.covariance @ tap.T)
+        for share, tap in zip(shares.tolist(), weight.unbind(2), strict=True)
+    )
+    if read.inside is not None:  # means differ from position to position
+        means = torch.einsum("oct,c->ot", weight, read.mean)
+        covariance += means @ read.inside @ means.T - torch.outer(means @ shares, means @ shares)
     return Implied(mean if bias is None else mean + bias.detach(), covariance)
+
+
+def _read(graph: Graph, node: Node, value: Implied) -> Implied:
+    """What a layer reads of a value, with how often its taps are inside of it."""
+    if node.name == "linear":
+        return value
+    weight, stride, padding, dilation = (
+        argument(node.args, node.kwargs, at, name, default)
+        for at, name, default in (
+            *((1, "weight", None), (3, "stride", 1)),
+            *((4, "padding", 0), (5, "dilation", 1)),
+        )
+    )
+    masks = value.masks or own(graph.shapes[node.inputs[0]][2:])
+    inside = taps_inside(masks, weight.shape[2:], stride, padding, dilation)
+    always = bool((inside == 1).all())
+    return value._replace(masks=None, inside=None if always else inside.to(weight.device))
+
+
+def _padded(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
+    """Zeros, or copies of its own, around the positions of a value."""
+    (value,) = inputs
+    widths = [*argument(node.args, node.kwargs, 1, "pad")]
+    mode = argument(node.args, node.kwargs, 2, "mode", "constant")
+    positions = graph.shapes[node.inputs[0]][2:]
+    if any(widths[2 * len(positions) :]):  # of the channels
+        return None
+    if mode != "constant":
+        return value._replace(masks=None)
+    if argument(node.args, node.kwargs, 3, "value"):
+        return None
+    masks = padded(value.masks or own(positions), widths[: 2 * len(positions)])
+    return value._replace(masks=masks)
 
 
 def _full(weight: Tensor, groups: int) -> Tensor:
@@ -274,6 +353,7 @@ _RULES: dict[str, Callable[[Graph, Node, list[Implied]], Implied | None]] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), _joined),
     **dict.fromkeys(("flatten", "view", "reshape", "squeeze"), _flattened),
     "mean": _averaged,
+    "pad": _padded,
 }
 
 

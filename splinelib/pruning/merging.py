@@ -140,12 +140,13 @@ def _merge_inputs(
         weight = weight[kept["out"].to(weight.device)]
     stays = torch.zeros(len(read.mean), dtype=torch.bool, device=weight.device)
     stays[kept["in"].to(weight.device) // read.repeat] = True
-    step, constant = _rebuilt(read, stays)
     dropped = weight[:, ~stays]
+    step, constant = _rebuilt(read.seen_through(dropped), stays)
     step = torch.einsum("kd,odt->okt", step, dropped)
     merged = weight[:, stays] + step
     gain = change.found.gain
-    change.make(gain * step.reshape(change.layer.weight.shape), gain * dropped.sum(2) @ constant)
+    constant = read.total(dropped) @ constant
+    change.make(gain * step.reshape(change.layer.weight.shape), gain * constant)
     if change.norm is not None:
         before = output_variance(weight, read.covariance)
         after = output_variance(merged, read.covariance[stays][:, stays])

@@ -76,12 +76,15 @@ def _implied_reader(
         scale = torch.rsqrt(norm.running_var + norm.eps)
         scale = scale * norm.weight.abs() if norm.affine else scale
         weight = weight * scale.double()[:, None, None]
+    seen = read.seen_through(weight)
+    if read.inside is not None:  # a tap counts as often as it is not on padding
+        weight = weight * read.inside.diagonal().sqrt()
     energy = output_variance(weight, read.covariance).sum().item()
     # Columns of one unit that hold one channel are places behind a flatten: observations of it.
     channels = indices.to(weight.device) // read.repeat
     own = channels[:, :: read.repeat].flatten()
     rows = weight[:, own].transpose(1, 2).flatten(0, 1)
-    return Reader(read.covariance[own][:, own], read.mean[own], rows.T @ rows, energy)
+    return Reader(seen.covariance[own][:, own], read.mean[own], rows.T @ rows, energy)
 
 
 def _unrelated(

@@ -39,6 +39,84 @@ def test_behind_a_batch_norm_its_own_scale_counts_and_not_its_statistics():
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items() if "mean" not in k)
 
 
+def test_zero_padding_is_no_observation():
+    """Moments over inputs and positions, one position after the other, by convolutions."""
+    torch.manual_seed(0)
+    first, norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+    second, last = nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Conv2d(4, 2, 1)
+    with torch.no_grad():
+        norm.bias.copy_(torch.tensor([0.5, -2.0, 1.0]))
+    model = nn.Sequential(first, norm, second, last).double().eval()
+    read = implied_reads(model, torch.zeros(1, 3, 5, 5).double())
+    before, after = read["2"], read["3"]
+    with torch.no_grad():
+        constant = before.mean[:, None, None].expand(3, 5, 5)[None]
+        means = second(constant)[0].flatten(1)  # (4, positions)
+        root = torch.linalg.cholesky(before.covariance)
+        ones = torch.ones(1, 3, 5, 5).double()
+        spread = torch.zeros(4, 4).double()
+        for row in range(3):
+            for column in range(3):
+                tap = torch.zeros_like(second.weight)
+                tap[:, :, row, column] = second.weight[:, :, row, column] @ root
+                seen = torch.stack(  # (sources, 4, positions)
+                    [
+                        nn.functional.conv2d(
+                            ones[:, [source]], tap[:, [source]], stride=2, padding=1
+                        )[0].flatten(1)
+                        for source in range(3)
+                    ]
+                )
+                spread += torch.einsum("sip,sjp->ij", seen, seen) / seen.shape[2]
+    torch.testing.assert_close(after.mean, means.mean(1))
+    torch.testing.assert_close(after.covariance, spread + torch.cov(means, correction=0))
+
+
+def test_the_error_of_a_rebuilt_channel_counts_where_taps_fall():
+    torch.manual_seed(0)
+    layer = nn.Conv2d(2, 5, 3, padding=1, bias=False).double()
+    model = nn.Sequential(nn.BatchNorm2d(2).double(), layer).eval()
+    with torch.no_grad():
+        model[0].bias.copy_(torch.tensor([1.0, 0.7]))
+        model[0].weight.copy_(torch.tensor([0.4, 0.9]))
+    read = implied_reads(model, torch.zeros(1, 2, 4, 4).double())["1"]
+    weight = taps(layer.weight, read)[:, :1]  # channel 0 is rebuilt as a times channel 1
+    for a in (0.0, 0.6, 1.4):
+        step = torch.tensor([1.0, -a]).double()
+        variance, miss = step @ read.covariance @ step, step @ read.mean
+        with torch.no_grad():
+            left = nn.functional.conv2d(
+                miss.expand(1, 1, 4, 4), layer.weight[:, :1], padding=1
+            ).flatten(2)
+            noise = nn.functional.conv2d(
+                variance.expand(1, 1, 4, 4), layer.weight[:, :1] ** 2, padding=1
+            )
+        wanted = left.var(2, correction=0).sum() + noise.mean((2, 3)).sum()
+        found = step @ read.seen_through(weight).covariance @ step
+        share = (weight.square() @ read.inside.diagonal()).sum()
+        torch.testing.assert_close(share * found, wanted)
+        moved = read.total(weight)[:, 0] * miss  # what a bias takes over
+        torch.testing.assert_close(moved, left.mean(2)[0])
+
+
+def test_padding_by_hand_is_padding():
+    class ByHand(nn.Module):
+        def __init__(self, mode="constant", value=None, widths=(1, 1, 1, 1)):
+            super().__init__()
+            self.norm, self.conv = nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3)
+            self.settings = {"pad": widths, "mode": mode, "value": value}
+
+        def forward(self, x):
+            return self.conv(nn.functional.pad(self.norm(x), **self.settings))
+
+    example = torch.zeros(1, 3, 4, 4)
+    built_in = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, padding=1)).eval()
+    wanted = implied_reads(built_in, example)["1"].inside
+    assert torch.equal(implied_reads(ByHand().eval(), example)["conv"].inside, wanted)
+    assert implied_reads(ByHand("reflect").eval(), example)["conv"].inside is None
+    assert "conv" not in implied_reads(ByHand(value=1.0).eval(), example)
+
+
 class Several(nn.Module):
     """Grouped convolution, concatenation, addition, pooling, flattening, and a product."""
 
