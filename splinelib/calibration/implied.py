@@ -10,7 +10,7 @@ dimension 1. Where they get lost, behind a transposition or a product of two val
 further on starts anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,6 +31,13 @@ _SAME = {
     *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
 }
 _LAYERS = {"linear", "conv1d", "conv2d", "conv3d"}
+# What gives the network's inputs another shape: they are uncorrelated as before.
+_RESHAPING = {
+    *("getitem", "unsqueeze", "squeeze", "view", "reshape", "permute", "transpose", "movedim"),
+    *("flatten", "unflatten"),
+}
+# Of more channels than these no covariances are kept: 128 MB.
+_MOST = 4096
 
 
 class Implied(NamedTuple):
@@ -118,13 +125,8 @@ def reads_along(graph: Graph, device: torch.device) -> dict[str, Implied]:
     """`implied_reads` of a network whose run is recorded already."""
     if len(graph.shapes[0]) < 2:
         return {}
-    channels = graph.shapes[0][1]
-    values = {
-        0: Implied(
-            torch.zeros(channels, dtype=torch.float64, device=device),
-            torch.eye(channels, dtype=torch.float64, device=device),
-        )
-    }
+    first, unread = _input(graph.shapes[0], device), {0}
+    values = {} if first is None else {0: first}
     reads: dict[str, Implied] = {}
     for node in graph.nodes:
         inputs = [values.get(index) for index in node.inputs]
@@ -133,11 +135,24 @@ def reads_along(graph: Graph, device: torch.device) -> dict[str, Implied]:
             if node.name in _LAYERS and _reads_channels(graph, node, inputs[0]):
                 reads[node.module] = _read(graph, node, inputs[0])
             result = _passed(graph, node, inputs)
+        if node.name in _RESHAPING and {*node.inputs} <= unread and len(node.outputs) == 1:
+            unread.update(node.outputs)
+            result = result or _input(graph.shapes[node.outputs[0]], device)
         if result is None and node.name == "batch_norm":
             result = _restarted(node, device)
         if result is not None and _fits(graph.shapes[node.outputs[0]], result):
             values.update(dict.fromkeys(node.outputs, result))
     return reads
+
+
+def _input(shape: Sequence[int], device: torch.device) -> Implied | None:
+    """The network's inputs in a shape (N, C, ...): uncorrelated channels of variance 1."""
+    if len(shape) < 2 or (shape[1] > _MOST and len(shape) > 2):
+        return None
+    # Many values of one row are as well taken for one channel, seen so many times.
+    channels, repeat = (shape[1], 1) if shape[1] <= _MOST else (1, shape[1])
+    one = torch.eye(channels, dtype=torch.float64, device=device)
+    return Implied(torch.zeros_like(one[0]), one, repeat)
 
 
 def _passed(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
@@ -186,14 +201,11 @@ def _layer(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
     groups = 1 if node.name == "linear" else argument(node.args, node.kwargs, 6, "groups", 1)
     weight = _full(taps(argument(node.args, node.kwargs, 1, "weight"), read), groups)
     mean = read.total(weight) @ read.mean
-    shares = torch.ones(weight.shape[2]) if read.inside is None else read.inside.diagonal()
-    covariance = sum(
-        share * (tap @ read.covariance @ tap.T)
-        for share, tap in zip(shares.tolist(), weight.unbind(2), strict=True)
-    )
+    each = weight if read.inside is None else weight * read.inside.diagonal()
+    covariance = torch.einsum("oct,cd->odt", each, read.covariance).flatten(1) @ weight.flatten(1).T
     if read.inside is not None:  # means differ from position to position
         means = torch.einsum("oct,c->ot", weight, read.mean)
-        covariance += means @ read.inside @ means.T - torch.outer(means @ shares, means @ shares)
+        covariance += means @ read.inside @ means.T - torch.outer(mean, mean)
     return Implied(mean if bias is None else mean + bias.detach(), covariance)
 
 

@@ -117,6 +117,42 @@ def test_padding_by_hand_is_padding():
     assert "conv" not in implied_reads(ByHand(value=1.0).eval(), example)
 
 
+def test_inputs_may_be_reshaped_before_they_are_read():
+    class Frames(nn.Module):
+        def __init__(self, reshape):
+            super().__init__()
+            self.reshape, self.conv = reshape, nn.Conv1d(2, 3, 5)
+
+        def forward(self, x):
+            return self.conv(self.reshape(x))
+
+    for reshape in (
+        lambda x: x[:, :, 0],
+        lambda x: x.squeeze(2),
+        lambda x: x.permute(0, 1, 3, 2).flatten(2),
+        lambda x: x.transpose(1, 2)[:, 0],
+    ):
+        read = implied_reads(Frames(reshape), torch.zeros(1, 2, 1, 9))["conv"]
+        assert torch.equal(read.covariance, torch.eye(2).double()) and not read.mean.any()
+    single = nn.Sequential(nn.Unflatten(1, (1, 9)), nn.Conv1d(1, 3, 5))
+    assert implied_reads(single, torch.zeros(1, 9))["1"].covariance.tolist() == [[1.0]]
+
+
+def test_many_inputs_take_no_covariance_of_all_pairs():
+    few, many = (
+        nn.Sequential(nn.Flatten(), nn.Linear(n, 2), nn.Linear(2, 2)) for n in (12, 60_000)
+    )
+    with torch.no_grad():
+        many[1].weight.zero_()[:, :12] = few[1].weight
+        many[1].bias.copy_(few[1].bias)
+    one = implied_reads(few, torch.zeros(1, 3, 2, 2))["2"]
+    two = implied_reads(many, torch.zeros(1, 3, 100, 200))["2"]
+    flat = implied_reads(many[1:], torch.zeros(1, 60_000))["2"]
+    for found in (two, flat):
+        torch.testing.assert_close(found.covariance, one.covariance)
+        torch.testing.assert_close(found.mean, one.mean)
+
+
 class Several(nn.Module):
     """Grouped convolution, concatenation, addition, pooling, flattening, and a product."""
 
