@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from splinelib import experiments
 from splinelib.experiments import (
+    pitch_records,
     rival_records,
     slice_records,
     transformer_records,
@@ -434,5 +435,38 @@ def rivals_record(accuracy=None, seeds: int = 3, normed: bool = True, **settings
             }
             for seed in range(seeds)
             for way, renewed, ratio in kinds
+        ],
+    }
+
+
+def pitch_record(accuracy=None, size: str = "tiny", ratios=(0.1, 0.3, 0.5, 0.7), ways=None) -> dict:
+    """A record of a pitch estimator that is pruned, as `experiments.pitch` makes them.
+
+    Parameters
+    ----------
+    accuracy : callable, optional
+        ``accuracy(way, ratio)``; draws by lot are a hundredth apart.
+    size, ratios, ways
+        As for `pitch.compare`.
+    """
+    accuracy = accuracy or (lambda *_: 0.5)
+    kinds = [("dense", 0.0, 0)]
+    for way in ways or pitch_records.WAYS:
+        draws = 3 if way in pitch_records.BY_LOT else 1
+        kinds += [(way, ratio, draw) for draw in range(draws) for ratio in ratios]
+    settings = {"size": size, "calibration": 1024, "judged_on": 2048, "noise": 0.05}
+    return {
+        **{"schema": 1, "kind": "pitch", "name": size, "command": "python -m splinelib pitch"},
+        **{"seconds": 60.0, "provenance": PROVENANCE},
+        "settings": settings | {"cents": 50.0, "batch": 64},
+        "entries": [
+            {
+                **{"way": way, "ratio": ratio, "seed": draw},
+                "accuracy": accuracy(way, ratio) + 0.01 * draw,
+                **{"channels": round(100 * (1 - ratio)), "parameters": round(1000 * (1 - ratio))},
+                **{"macs": round(10_000 * (1 - ratio))},
+                **{"latency": 0.02 * (1 - 0.5 * ratio), "dense_latency": 0.02},
+            }
+            for way, ratio, draw in kinds
         ],
     }

@@ -1,15 +1,16 @@
 """Images with their labels, as tensors in memory.
 
 `load` gives a `Dataset` by name (`loading`, `folders`); a dataset normalises, augments and splits
-itself (`dataset`). Problems in the plane that are small enough to draw are in `toys`, the inputs
-whose region codes are watched in training in `probes`. This package uses no other package of the
-library.
+itself (`dataset`). Problems in the plane that are small enough to draw are in `toys`, sounds whose
+pitch is known in `sounds`, the inputs whose region codes are watched in training in `probes`. This
+package uses no other package of the library.
 """
 
 from .caches import cache_folder
 from .dataset import Dataset, augment
 from .loading import CIFAR_MEAN, CIFAR_STD, NAMES, load, public_name
 from .probes import canvas
+from .sounds import tones
 from .toys import toy
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "canvas",
     "load",
     "public_name",
+    "tones",
     "toy",
 ]

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from .. import experiments
 from ..experiments import (
+    pitch_records,
     published_tables,
     rival_records,
     route_records,
@@ -160,6 +161,21 @@ def of_rivals(record: dict) -> Sheet:
     return _sheet(record, "rivals", facts, [record["provenance"]])
 
 
+def of_pitch(record: dict) -> Sheet:
+    """The sheet of a pitch estimator that was pruned.
+
+    Parameters
+    ----------
+    record : dict
+        As `pitch_records.records` gives them.
+    """
+    facts = {
+        "pruned": f"CREPE {record['settings']['size']} in {len(record['entries']) - 1} networks, "
+        f"{record['seconds'] / 60:.0f} minutes"
+    }
+    return _sheet(record, "pitch", facts, [record["provenance"]])
+
+
 # Study -> the module that reads its records, and what makes a sheet of one.
 _STUDIES = {
     "starts": (start_records, of_starts),
@@ -168,6 +184,7 @@ _STUDIES = {
     "vit": (transformer_records, of_vit),
     "slices": (slice_records, of_slices),
     "rivals": (rival_records, of_rivals),
+    "pitch": (pitch_records, of_pitch),
 }
 
 
@@ -204,7 +221,8 @@ def download(record: dict, kind: str = "record") -> str:
     Parameters
     ----------
     record : dict
-    kind : {"record", "oneshot", "starts", "pca", "routes", "vit", "slices", "rivals"}
+    kind : {"record", "oneshot", "starts", "pca", "routes", "vit", "slices", "rivals",
+        "pitch"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"

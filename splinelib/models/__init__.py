@@ -4,8 +4,8 @@ Each is a plain `torch.nn.Module` of standard layers. The convolutional ones fol
 family that the paper builds on (network slimming, then Early-Bird Tickets): convolutions without
 bias before batch norm, global average pooling, and one linear layer at the end. Every function
 takes a `seed` and leaves PyTorch's global generator as it was. One file for each family,
-`building` for a network by its name, `spread` for a start that puts lines through the data, and
-`routed` for networks that do not do the same for every input.
+`building` for a network by its name, `pitch` for one that others trained, `spread` for a start that
+puts lines through the data, and `routed` for networks that do not do the same for every input.
 This package uses `data`, for the shape of images and the number of classes. Perceptrons go to the
 playground of the book, and come back, as the text of `interchange`.
 """
@@ -14,6 +14,7 @@ from .building import build
 from .initialising import BATCH_NORM_SCALE
 from .interchange import from_json, to_json
 from .perceptron import mlp
+from .pitch import PitchEstimator, hertz, pitch_estimator
 from .preact_resnet import PreActivationBottleneck, PreResNet, preresnet
 from .resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet50
 from .routed import EarlyExit, Routed
@@ -28,6 +29,7 @@ __all__ = [
     "BasicBlock",
     "Bottleneck",
     "EarlyExit",
+    "PitchEstimator",
     "PreActivationBottleneck",
     "PreResNet",
     "ResNet",
@@ -36,7 +38,9 @@ __all__ = [
     "VisionTransformer",
     "build",
     "from_json",
+    "hertz",
     "mlp",
+    "pitch_estimator",
     "preresnet",
     "resnet18",
     "resnet50",

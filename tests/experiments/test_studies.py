@@ -5,6 +5,7 @@ import argparse
 import pytest
 from recorded import (
     pca_record,
+    pitch_record,
     rivals_record,
     routes_record,
     slices_record,
@@ -22,6 +23,7 @@ MADE = {
     "vit": vit_record,
     "slices": slices_record,
     "rivals": rivals_record,
+    "pitch": pitch_record,
 }
 
 

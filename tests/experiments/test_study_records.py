@@ -4,6 +4,7 @@ import pytest
 from recorded import (
     PROVENANCE,
     pca_record,
+    pitch_record,
     rivals_record,
     routes_record,
     slices_record,
@@ -14,6 +15,7 @@ from recorded import (
 from splinelib.__main__ import main
 from splinelib.errors import DamagedFile
 from splinelib.experiments import (
+    pitch_records,
     rival_records,
     route_records,
     slice_records,
@@ -29,6 +31,7 @@ MADE = {
     route_records: routes_record,
     slice_records: slices_record,
     rival_records: rivals_record,
+    pitch_records: pitch_record,
     transformer_records: vit_record,
 }
 
