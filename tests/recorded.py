@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from splinelib import experiments
 from splinelib.experiments import (
+    order_records,
     pitch_records,
     rival_records,
     slice_records,
@@ -435,6 +436,43 @@ def rivals_record(accuracy=None, seeds: int = 3, normed: bool = True, **settings
             }
             for seed in range(seeds)
             for way, renewed, ratio in kinds
+        ],
+    }
+
+
+def orders_record(accuracy=None, seeds: int = 3, name: str = "digits-mlp", **settings) -> dict:
+    """A record of orders of removal by themselves, as `experiments.orders` makes them.
+
+    Parameters
+    ----------
+    accuracy : callable, optional
+        ``accuracy(criterion, scope, ratio)``; the seeds are a hundredth apart.
+    seeds : int
+    name : str
+    **settings
+        Of the record.
+    """
+    accuracy = accuracy or (lambda *_: 0.5)
+    kinds = [("dense", "", 0.0, 0)]
+    for criterion in order_records.CRITERIA:
+        for draw in range(3 if criterion == "random" else 1):
+            kinds += [
+                (criterion, scope, ratio, draw)
+                for scope in order_records.SCOPES
+                for ratio in (0.3, 0.5, 0.7)
+            ]
+    known = {"data": "digits", "network": "mlp", "width": 1.0, "epochs": 20}
+    known |= {"calibration": 1000, "judged_on": "held-out training images"}
+    return {
+        **{"schema": 1, "kind": "orders", "name": name, "settings": known | settings},
+        **{"command": "python -m splinelib orders", "seconds": 60.0, "provenance": PROVENANCE},
+        "entries": [
+            {
+                **{"seed": seed, "criterion": criterion, "scope": scope, "ratio": ratio},
+                **{"draw": draw, "accuracy": accuracy(criterion, scope, ratio) + 0.01 * seed},
+            }
+            for seed in range(seeds)
+            for criterion, scope, ratio, draw in kinds
         ],
     }
 

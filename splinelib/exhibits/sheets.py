@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from .. import experiments
 from ..experiments import (
+    order_records,
     pitch_records,
     published_tables,
     rival_records,
@@ -161,6 +162,22 @@ def of_rivals(record: dict) -> Sheet:
     return _sheet(record, "rivals", facts, [record["provenance"]])
 
 
+def of_orders(record: dict) -> Sheet:
+    """The sheet of orders of removal by themselves.
+
+    Parameters
+    ----------
+    record : dict
+        As `order_records.records` gives them.
+    """
+    networks = len({entry["seed"] for entry in record["entries"]})
+    facts = {
+        "compared": f"{len(record['entries']) - networks} pruned networks of {networks} dense "
+        f"in {record['seconds'] / 60:.0f} minutes"
+    }
+    return _sheet(record, "orders", facts, [record["provenance"]])
+
+
 def of_pitch(record: dict) -> Sheet:
     """The sheet of a pitch estimator that was pruned.
 
@@ -184,6 +201,7 @@ _STUDIES = {
     "vit": (transformer_records, of_vit),
     "slices": (slice_records, of_slices),
     "rivals": (rival_records, of_rivals),
+    "orders": (order_records, of_orders),
     "pitch": (pitch_records, of_pitch),
 }
 
@@ -222,7 +240,7 @@ def download(record: dict, kind: str = "record") -> str:
     ----------
     record : dict
     kind : {"record", "oneshot", "starts", "pca", "routes", "vit", "slices", "rivals",
-        "pitch"}
+        "orders", "pitch"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"

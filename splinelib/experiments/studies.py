@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from . import (
+    order_records,
+    orders,
     pitch,
     pitch_records,
     rival_records,
@@ -129,11 +131,16 @@ def _slices(options: argparse.Namespace) -> dict:
     return slices.compare(seeds=options.seeds, name=options.name, folder=options.folder)
 
 
-def _arguments_of_rivals(parser: argparse.ArgumentParser) -> None:
+def _arguments_of_subjects(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", choices=truncations.SETTINGS, default="mlp")
     parser.add_argument("--run", help="take the dense network of this recorded run instead")
     parser.add_argument("--seeds", type=int, default=rivals.SEEDS, help="networks on digits")
     parser.add_argument("--name", help="name of the record; the run's, or that of the network")
+
+
+def _orders(options: argparse.Namespace) -> dict:
+    told = {part: getattr(options, part) for part in ("seeds", "name", "folder")}
+    return orders.compare(options.network, options.run, **told)
 
 
 def _rivals(options: argparse.Namespace) -> dict:
@@ -208,9 +215,18 @@ STUDIES = (
         "prune without training as others do and as we do, on the same dense networks",
         "Prune networks trained on digits, or that of a recorded run, by model folding, neuron "
         "merging, Gram matrices and our own ways, with batch-norm statistics renewed and without.",
-        _arguments_of_rivals,
+        _arguments_of_subjects,
         _rivals,
         rival_records,
+    ),
+    Study(
+        "orders",
+        "what an order of removal keeps by itself, with nothing made up for",
+        "Prune networks trained on digits, or that of a recorded run, in the orders of several "
+        "criteria, and compensate nothing.",
+        _arguments_of_subjects,
+        _orders,
+        order_records,
     ),
     Study(
         "pitch",

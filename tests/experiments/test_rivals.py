@@ -9,13 +9,13 @@ from runs import CURVES
 
 import splinelib as sl
 from splinelib.__main__ import main
-from splinelib.experiments import rival_records, rivals
+from splinelib.experiments import rival_records, rivals, subjects
 from splinelib.rivals import folding, gram, neuron_merging, renewed_statistics
 
 
 @pytest.fixture(scope="module")
 def subject():
-    return rivals.Subject(convnet(), images(64), lambda small: small[3].out_channels / 8, 0)
+    return subjects.Subject(convnet(), images(64), lambda small: small[3].out_channels / 8, 0)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_each_network_is_what_its_way_gives(made, subject):
 
 
 def test_without_batch_norms_nothing_is_renewed():
-    plain = rivals.Subject(convnet(norm=False), images(64), lambda _: 0.5, 3)
+    plain = subjects.Subject(convnet(norm=False), images(64), lambda _: 0.5, 3)
     found = rivals.entries(plain)
     assert not any(entry["renewed"] or "coded" in entry["way"] for entry in found)
     first = found[0]
@@ -71,7 +71,7 @@ def test_without_batch_norms_nothing_is_renewed():
 
 def test_a_record_grows_by_seeds(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(rivals, "RATIOS", (0.5,))
-    monkeypatch.setitem(rivals.SETTINGS["mlp"], "epochs", 1)
+    monkeypatch.setitem(subjects.SETTINGS["mlp"], "epochs", 1)
     assert main(["rivals", "--seeds", "1", "--folder", f"{tmp_path}"]) == 0
     assert "GRAIL" in capsys.readouterr().out
     record = rivals.compare(seeds=2, folder=tmp_path, progress=False)
@@ -80,10 +80,10 @@ def test_a_record_grows_by_seeds(tmp_path, monkeypatch, capsys):
     told = "python -m splinelib rivals --network mlp --seeds 2 --name digits-mlp"
     assert record["command"] == told
     digits = sl.data.load("digits")
-    chosen, held_out = digits.split(rivals.HELD_OUT, seed=0)
+    chosen, held_out = digits.split(subjects.HELD_OUT, seed=0)
     assert record["settings"]["calibration"] == len(chosen)
     inputs, labels = digits.to_float(digits.train_images), digits.train_labels
-    dense = rivals.trained("mlp", 1, 1.0, 1)
+    dense = subjects.trained("mlp", 1, 1.0, 1)
     right = sl.training.evaluate(dense.model, inputs[held_out], labels[held_out])
     assert [e["accuracy"] for e in record["entries"] if e["way"] == "dense"][1] == right
     assert torch.equal(dense.data, inputs[chosen])
@@ -93,7 +93,7 @@ def test_the_dense_network_of_a_recorded_run_is_read(folder, monkeypatch):
     monkeypatch.setattr(rivals, "RATIOS", (0.5,))
     record = rivals.compare(run=CURVES.name, folder=folder, progress=False)
     dense = record["entries"][0]
-    recorded = rivals.recorded_run(CURVES.name, folder)
+    recorded = subjects.recorded_run(CURVES.name, folder)
     assert dense["accuracy"] == recorded["dense"]["test_accuracy"]
     assert dense["seed"] == CURVES.seed and record["settings"]["judged_on"] == "test images"
     assert record["name"] == CURVES.name

@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 from recorded import (
+    orders_record,
     pca_record,
     pitch_record,
     rivals_record,
@@ -23,6 +24,7 @@ MADE = {
     "vit": vit_record,
     "slices": slices_record,
     "rivals": rivals_record,
+    "orders": orders_record,
     "pitch": pitch_record,
 }
 

@@ -3,6 +3,7 @@
 import pytest
 from recorded import (
     PROVENANCE,
+    orders_record,
     pca_record,
     pitch_record,
     rivals_record,
@@ -15,6 +16,7 @@ from recorded import (
 from splinelib.__main__ import main
 from splinelib.errors import DamagedFile
 from splinelib.experiments import (
+    order_records,
     pitch_records,
     rival_records,
     route_records,
@@ -31,6 +33,7 @@ MADE = {
     route_records: routes_record,
     slice_records: slices_record,
     rival_records: rivals_record,
+    order_records: orders_record,
     pitch_records: pitch_record,
     transformer_records: vit_record,
 }
