@@ -41,7 +41,7 @@ def seconds_a_step(kind: type[Step], protocol: Protocol, dataset: Dataset, most:
     device = experiments.device()
     model = experiments.build(protocol, dataset).to(device)
     model, batches = laid_out(model, Batches.of(dataset, True, device))
-    step = kind(model.train(), SGD(model, 0.9, 1e-4), 0.0, device)
+    step = kind(model.train(), SGD(model, 0.9, 1e-4), 0.0, batches.make, device)
     generator = torch.Generator(device).manual_seed(0)
     done, began = 0, 0.0
     while True:
@@ -49,7 +49,7 @@ def seconds_a_step(kind: type[Step], protocol: Protocol, dataset: Dataset, most:
             if done == WARM_UP + 2:
                 _wait()
                 began = time.perf_counter()
-            step(*batch, 0.01)
+            step(batch, 0.01)
             done += 1
             if done > WARM_UP + 4 and done % 8 == 0:
                 _wait()

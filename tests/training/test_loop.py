@@ -138,5 +138,5 @@ def test_images_of_one_channel_get_the_usual_layout_too(digits):
     """Of one channel, the strides of channels last count as contiguous, and the layers went on."""
     model = models.build("resnet18", digits, width=0.05)
     _, batches = loop.laid_out(model, Batches.of(digits, True, torch.device("cpu")))
-    inputs, *_ = next(batches.shuffled(4, torch.Generator()))
+    inputs, _ = batches.make(*next(batches.shuffled(4, torch.Generator())).drawn)
     assert inputs.stride() == (64, 64, 8, 1)
