@@ -74,15 +74,17 @@ def test_as_many_tickets_are_made_as_fit():
 
 
 def test_a_report_on_speed_that_was_cut_says_what_it_says():
-    text = 'vgg16: …\nmeasured {"epochs": {"vgg16": 2.0}, "eager": true}\n'
-    assert speed.read(text) == {"epochs": {"vgg16": 2.0}, "at_once": 1, "eager": True}
-    text += 'measured {"at_once": 3, "slower": 1.5}\nmeasured {"epochs": {"resnet18": 4.0}}\n'
+    text = 'vgg16: …\nmeasured {"epochs": {"vgg16": 2.0}, "eager": {"vgg16": true}}\n'
+    eager = {"vgg16": True}
+    assert speed.read(text) == {"epochs": {"vgg16": 2.0}, "at_once": 1, "eager": eager}
+    text += 'measured {"at_once": 3, "slower": 1.5}\n'
+    text += 'measured {"epochs": {"resnet18": 4.0}, "eager": {"resnet18": false}}\n'
     assert speed.read(text) == {
         "epochs": {"vgg16": 3.0, "resnet18": 6.0},
         "at_once": 3,
-        "eager": True,
+        "eager": eager | {"resnet18": False},
     }
-    assert speed.read("") == {"epochs": {}, "at_once": 1, "eager": False}
+    assert speed.read("") == {"epochs": {}, "at_once": 1, "eager": {}}
 
 
 def test_the_floor_is_that_of_the_operations():

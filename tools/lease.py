@@ -38,7 +38,8 @@ from splinelib.files import replacing
 from tools import speed
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ["tests/training", "tests/codes", "tests/cost", "tests/pruning"]
+TESTS = ["tests/network/test_capturing.py"]
+TESTS += ["tests/training", "tests/codes", "tests/cost", "tests/pruning"]
 # Seconds for the tests and for measuring speed, at most; seconds in which runs are told to end.
 TESTS_TAKE, SPEED_TAKES, ENDING = 40, 60, 5
 LOOK = 0.5  # seconds between two looks at what runs
@@ -194,7 +195,7 @@ class Lease:
             command = [sys.executable, "-m", "tools.lease", "--unit", task]
             command += ["--out", str(self.work)]
             command += ["--shared"] if speeds["at_once"] > 1 else []
-            command += ["--eager"] if speeds["eager"] else []
+            command += ["--eager"] if speeds["eager"].get(unit.protocol.network) else []
             with open(self.work / f"{part.name}.log", "a") as log:
                 process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
             foreseen = part.seconds(epoch, with_dense)
