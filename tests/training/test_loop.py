@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
+from conftest import unavailable
 from runs import quick, same_weights
 from torch import nn
 
 from splinelib import data, models, training
+from splinelib.cost.energy import millijoules
 from splinelib.training import evaluate, loop, train
 from splinelib.training.batches import Batches
 
@@ -110,6 +112,21 @@ def test_a_last_step_that_diverges_is_said(digits):
     model = models.build("mlp", digits)
     with pytest.raises(training.TrainingDiverged, match=r"NaN after epoch 0.*module"):
         quick(model, digits.subset(train=32), epochs=1, batch_size=32, lr=1e38)
+
+
+def test_each_epoch_has_the_energy_that_the_gpu_counted(digits, monkeypatch):
+    monkeypatch.setattr(loop.Meter, "read", lambda meter: {"joules": 2.5})
+    history = quick(models.mlp([64, 10]), digits.subset(train=64), epochs=2).history
+    assert [row["joules"] for row in history] == [2.5, 2.5]
+
+
+@pytest.mark.cuda
+def test_each_epoch_on_cuda_has_its_energy(digits):
+    if millijoules(torch.device("cuda", torch.cuda.current_device())) is None:
+        unavailable("This GPU has no meter.")
+    model = models.build("vgg16", digits, width=0.1).cuda()
+    history = quick(model, digits, epochs=2, capture=True).history
+    assert all(row["joules"] >= 0 for row in history)
 
 
 @pytest.mark.cuda
