@@ -198,6 +198,15 @@ def test_a_part_that_hangs_is_cut_and_what_it_printed_is_kept(tmp_path, monkeypa
     assert "it cut at" in (tmp_path / "out" / "report.txt").read_text()
 
 
+def test_a_part_that_fails_is_told_and_the_rest_goes_on(tmp_path, monkeypatch):
+    (tmp_path / "fails.py").write_text("print('1 failed')\nraise SystemExit(3)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told = small_lease(tmp_path)
+    assert told.call("the tests", "tests.txt", ["fails"], 60) == "1 failed\n"
+    assert (tmp_path / "out" / "tests.txt").read_text() == "1 failed\n"
+    assert "the tests ended with 3: 1 failed" in (tmp_path / "out" / "report.txt").read_text()
+
+
 def test_records_are_brought_home_once_and_whole(tmp_path):
     source = ROOT / "data" / "runs" / "cifar10-vgg16-w0.25-e16-s0.json"
     packed, home = tmp_path / "records.zip", tmp_path / "runs"
