@@ -102,9 +102,10 @@ class Probe:
             self._graph = graph
         except (NotCapturable, torch.OutOfMemoryError) as reason:
             self._capture = False
+            first, *_ = str(reason).splitlines() or [type(reason).__name__]
             warn(
                 "Taking the codes of this network cannot be captured as a CUDA graph, so it is "
-                f"done module by module, which is slower: {str(reason).splitlines()[0]}"
+                f"done module by module, which is slower: {first}"
             )
         return codes
 

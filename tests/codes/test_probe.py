@@ -156,7 +156,11 @@ def test_what_cannot_be_captured_is_taken_as_ever_and_said_once(model, inputs, r
 
 @pytest.mark.parametrize(
     ("fails", "reason"),
-    [(torch.OutOfMemoryError("no memory\nat all"), "no memory"), (None, "gives other codes")],
+    [
+        (torch.OutOfMemoryError("no memory\nat all"), "no memory"),
+        (torch.OutOfMemoryError(), "OutOfMemoryError"),
+        (None, "gives other codes"),
+    ],
 )
 def test_a_capture_that_is_of_no_use_is_not_used(fails, reason, monkeypatch):
     model, inputs = small(), torch.rand(6, 1, 8, 8)

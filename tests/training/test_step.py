@@ -53,12 +53,16 @@ def batches_of(count: int, sizes=(16,), device=CPU, seed: int = 1):
         yield Batch((inputs.to(device), targets.to(device)), size)
 
 
-def assert_equal(one: Step, two: Step) -> None:
+def assert_equal(one: Step, two: Step, **to) -> None:
     for key, value in one.model.state_dict().items():
-        torch.testing.assert_close(two.model.state_dict()[key], value, msg=key)
-    torch.testing.assert_close(one.optimizer.buffers, two.optimizer.buffers)
-    torch.testing.assert_close(one.loss_sum, two.loss_sum)
+        torch.testing.assert_close(two.model.state_dict()[key], value, msg=key, **to)
+    torch.testing.assert_close(one.optimizer.buffers, two.optimizer.buffers, **to)
+    torch.testing.assert_close(one.loss_sum, two.loss_sum, **to)
     assert torch.equal(one.correct, two.correct)
+
+
+# Twenty steps in float32 in which sums are taken in another order.
+ROUNDING = {"rtol": 1e-3, "atol": 1e-4}
 
 
 def test_replayed_steps_are_those_made_one_by_one():
@@ -176,7 +180,7 @@ def in_float32(monkeypatch) -> torch.device:
 @pytest.mark.cuda
 def test_steps_captured_on_cuda_are_the_eager_ones_in_float32(monkeypatch, recwarn):
     cuda = in_float32(monkeypatch)
-    assert_equal(steps(Step, 20, device=cuda), steps(CapturedStep, 20, device=cuda))
+    assert_equal(steps(Step, 20, device=cuda), steps(CapturedStep, 20, device=cuda), **ROUNDING)
     assert not [w for w in recwarn if "cannot be captured" in str(w.message)]
 
 
@@ -201,7 +205,7 @@ def test_a_step_on_images_captured_on_cuda_is_the_eager_one(monkeypatch, digits,
                 step(batch, 0.05)
         return step
 
-    assert_equal(trained(Step), trained(CapturedStep))
+    assert_equal(trained(Step), trained(CapturedStep), **ROUNDING)
     assert not [w for w in recwarn if "cannot be captured" in str(w.message)]
 
 
