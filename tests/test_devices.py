@@ -8,6 +8,8 @@ from pretend_device import DEVICE, There, device
 
 import splinelib as sl
 from splinelib import models, training
+from splinelib.codes.probe import Probe
+from splinelib.training.batches import Batches
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +127,25 @@ def test_pruned_networks_stay_on_the_device_and_equal_those_of_the_cpu(both, com
         sl.save_pruned(small, tmp_path / "small.pt")
         loaded = sl.load_pruned(lambda: copy.deepcopy(here), tmp_path / "small.pt")
         torch.testing.assert_close(loaded(inputs), found, rtol=1e-4, atol=1e-5)
+
+
+def test_codes_of_a_probe_follow_the_network_to_its_device(both):
+    here, inputs, there, moved = both
+    codes = sl.region_codes(here, inputs)
+    for given in (moved, inputs):
+        assert Probe(given, batch_size=7).codes(there).distance(codes) == 0
+
+
+def test_batches_are_made_on_the_device(digits):
+    """Of what was drawn; nothing of it is taken from the CPU meanwhile."""
+    plain = Batches.of(digits, True, torch.device("cpu"))
+    drawn = [*plain.shuffled(32, torch.Generator().manual_seed(0))][-1].drawn
+    inputs, labels = plain.make(*drawn)
+    with device():
+        batches = Batches.of(digits, True, DEVICE)
+        made, classes = batches.make(*(tensor.to(DEVICE) for tensor in drawn))
+        assert made.device == classes.device == DEVICE
+        assert torch.equal(made.cpu(), inputs) and torch.equal(classes.cpu(), labels)
 
 
 def test_masks_measuring_and_evaluating(digits):

@@ -14,8 +14,10 @@ import pytest
 from torch import nn
 
 from splinelib import experiments
+from splinelib.data import loading
 from splinelib.errors import DamagedFile
 from splinelib.experiments import Protocol, Ticket, read_record
+from splinelib.experiments import oneshot as one_shot
 from tools import lease, speed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,6 +64,46 @@ def test_the_wish_list_is_the_papers_protocol():
     assert "cifar100" in {unit.protocol.dataset for unit in units}
 
 
+def test_curves_come_behind_all_that_is_made_of_a_network_on_its_images():
+    other = replace(FIRST, dataset="cifar100")
+    third = replace(FIRST, network="resnet18")
+    assert FIRST.network == lease.CURVES[0] and third.network == lease.CURVES[1]
+    stages = [{FIRST: [SPLINE], SECOND: [BN]}, {other: [BN]}, {third: []}]
+
+    def made(records, curved=()):
+        units = lease.with_curves(lease.missing(stages, records), stages, records, curved)
+        return [(unit.name, str(unit)) for unit in units]
+
+    curves, dense = "one-shot curves", "dense alone"
+    assert made([]) == [
+        (FIRST.name, SPLINE.name),
+        (SECOND.name, BN.name),
+        (FIRST.name, curves),
+        (other.name, BN.name),
+        (third.name, dense),
+        (third.name, curves),
+    ]
+    whole = {"name": FIRST.name, **record(FIRST, SPLINE)}
+    # Its checkpoint is gone, so that curves need a dense network of their own, unless they are.
+    assert (f"{FIRST.name}-2", curves) in made([whole])
+    assert [told for _, told in made([whole], {FIRST.name})].count(curves) == 1
+    assert lease.Unit("a", FIRST, (SPLINE,), True).seconds(10) == 35 + lease.CURVES_TAKE
+
+
+def test_curves_are_drawn_packed_and_brought_home(tmp_path, monkeypatch):
+    monkeypatch.setattr(one_shot, "VARIANTS", ("@layerwise",))
+    monkeypatch.setattr(one_shot.pruning, "CRITERIA", {"magnitude": None, "random": None})
+    protocol = Protocol(network="mlp", **{k: v for k, v in lease.TINY.items() if k != "width"})
+    task = json.dumps(["it", vars(protocol), [], True])
+    lease.make(task, tmp_path / "made", shared=False, eager=False)
+    lease.pack(tmp_path / "made", tmp_path / "records.zip")
+    told = lease.collect(tmp_path / "records.zip", tmp_path / "runs")
+    assert told == ["it.json: taken", "it.json: taken"]
+    assert read_record(tmp_path / "runs" / "it.json")["tickets"] == []
+    curves = one_shot.read(tmp_path / "runs" / "oneshot" / "it.json")
+    assert len(curves["entries"]) == 2 * len(one_shot.RATIOS)
+
+
 def test_as_many_tickets_are_made_as_fit():
     unit = lease.Unit("a", FIRST, (SPLINE, BN))
     assert unit.seconds(10) == 10 * (2 + 2 * 1.5)  # half the units: three quarters of an epoch
@@ -74,15 +116,17 @@ def test_as_many_tickets_are_made_as_fit():
 
 
 def test_a_report_on_speed_that_was_cut_says_what_it_says():
-    text = 'vgg16: …\nmeasured {"epochs": {"vgg16": 2.0}, "eager": true}\n'
-    assert speed.read(text) == {"epochs": {"vgg16": 2.0}, "at_once": 1, "eager": True}
-    text += 'measured {"at_once": 3, "slower": 1.5}\nmeasured {"epochs": {"resnet18": 4.0}}\n'
+    text = 'vgg16: …\nmeasured {"epochs": {"vgg16": 2.0}, "eager": {"vgg16": true}}\n'
+    eager = {"vgg16": True}
+    assert speed.read(text) == {"epochs": {"vgg16": 2.0}, "at_once": 1, "eager": eager}
+    text += 'measured {"at_once": 3, "slower": 1.5}\n'
+    text += 'measured {"epochs": {"resnet18": 4.0}, "eager": {"resnet18": false}}\n'
     assert speed.read(text) == {
         "epochs": {"vgg16": 3.0, "resnet18": 6.0},
         "at_once": 3,
-        "eager": True,
+        "eager": eager | {"resnet18": False},
     }
-    assert speed.read("") == {"epochs": {}, "at_once": 1, "eager": False}
+    assert speed.read("") == {"epochs": {}, "at_once": 1, "eager": {}}
 
 
 def test_the_floor_is_that_of_the_operations():
@@ -120,6 +164,27 @@ def test_images_that_are_damaged_are_said_before_anything_is_done(tmp_path, monk
         lease.main(["--out", str(tmp_path / "out")])
 
 
+def test_images_that_are_not_there_are_said_before_anything_is_done(tmp_path, monkeypatch):
+    def unreachable(name, path):
+        raise ConnectionError(f"{name} is not at {path} and could not be downloaded")
+
+    monkeypatch.setenv("SPLINELIB_DATA", str(tmp_path))
+    monkeypatch.setattr(loading, "_download", unreachable)
+    monkeypatch.setattr(lease.torch.cuda, "is_available", lambda: True)
+    with pytest.raises(
+        SystemExit, match=r"images cannot be read\. cifar10 is not at .*cifar10.npz"
+    ):
+        lease.main(["--out", str(tmp_path / "out")])
+    # What others are trained on is no reason to do nothing: they wait.
+    (tmp_path / "cifar100.npz").write_bytes(b"no archive")
+    units = [
+        lease.Unit("a", Protocol(dataset=name), ()) for name in ("digits", "cifar100", "digits")
+    ]
+    assert small_lease(tmp_path).readable(units) == [units[0], units[2]]
+    report = (tmp_path / "out" / "report.txt").read_text()
+    assert re.search(r"trained on cifar100 waits: .*cifar100.npz is truncated", report)
+
+
 def small_lease(tmp_path: Path, minutes: float = 5) -> lease.Lease:
     return lease.Lease(minutes, tmp_path / "out", tmp_path / "work", tiny=True)
 
@@ -131,6 +196,15 @@ def test_a_part_that_hangs_is_cut_and_what_it_printed_is_kept(tmp_path, monkeypa
     assert short.call("it", "it.txt", ["hangs"], 60) == "here\n"
     assert (tmp_path / "out" / "it.txt").read_text() == "here\n"
     assert "it cut at" in (tmp_path / "out" / "report.txt").read_text()
+
+
+def test_a_part_that_fails_is_told_and_the_rest_goes_on(tmp_path, monkeypatch):
+    (tmp_path / "fails.py").write_text("print('1 failed')\nraise SystemExit(3)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told = small_lease(tmp_path)
+    assert told.call("the tests", "tests.txt", ["fails"], 60) == "1 failed\n"
+    assert (tmp_path / "out" / "tests.txt").read_text() == "1 failed\n"
+    assert "the tests ended with 3: 1 failed" in (tmp_path / "out" / "report.txt").read_text()
 
 
 def test_records_are_brought_home_once_and_whole(tmp_path):
@@ -200,6 +274,7 @@ def rehearsed(tmp_path_factory):
         "from tools import lease\n"
         "wanted = lease.wanted\n"
         "lease.wanted = lambda tiny: wanted(tiny)[:1]\n"
+        "lease.CURVES = ()\n"
         "lease.main(sys.argv[1:])\n"
     )
     environment = {
@@ -258,7 +333,7 @@ def test_a_process_that_dies_takes_no_other_with_it(tmp_path, monkeypatch):
         lease.Unit("first", protocol, (Ticket("nobodys", 0.5),)),
         lease.Unit("second", protocol, ()),
     ]
-    monkeypatch.setattr(lease, "missing", lambda *_: list(units))
+    monkeypatch.setattr(lease, "plan", lambda *_: list(units))
     monkeypatch.setattr(lease.Lease, "call", lambda *_: 'measured {"epochs": {"mlp": 0.1}}')
     small_lease(tmp_path).records()
     report = (tmp_path / "out" / "report.txt").read_text()
@@ -268,9 +343,44 @@ def test_a_process_that_dies_takes_no_other_with_it(tmp_path, monkeypatch):
         assert json.loads(archive.read("second.json"))["tickets"] == []
 
 
+def test_too_few_minutes_for_a_record_are_said_and_nothing_is_begun(tmp_path, monkeypatch):
+    protocol = Protocol(network="vgg16", dataset="digits")
+    monkeypatch.setattr(lease, "plan", lambda *_: [lease.Unit("long", protocol, (SPLINE,))])
+    monkeypatch.setattr(lease.Lease, "call", lambda *_: 'measured {"epochs": {"vgg16": 2.0}}')
+    small_lease(tmp_path, minutes=1).records()
+    report = (tmp_path / "out" / "report.txt").read_text()
+    assert "long does not fit: 560 s" in report and "begun" not in report
+    with zipfile.ZipFile(tmp_path / "out" / "records.zip") as archive:
+        assert archive.namelist() == []
+
+
+def test_a_full_gpu_costs_the_run_that_met_it_and_no_other(tmp_path, monkeypatch):
+    """The first process that makes a step finds the memory full."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pathlib, torch\n"
+        "usual = torch.nn.functional.cross_entropy\n"
+        "def full(*args, **options):\n"
+        f"    mark = pathlib.Path({str(tmp_path / 'met')!r})\n"
+        "    if not mark.exists():\n"
+        "        mark.touch()\n"
+        "        raise torch.OutOfMemoryError('CUDA out of memory.')\n"
+        "    return usual(*args, **options)\n"
+        "torch.nn.functional.cross_entropy = full\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    protocol = Protocol(network="mlp", **{k: v for k, v in lease.TINY.items() if k != "width"})
+    units = [lease.Unit(name, protocol, ()) for name in ("first", "second")]
+    monkeypatch.setattr(lease, "plan", lambda *_: list(units))
+    monkeypatch.setattr(lease.Lease, "call", lambda *_: 'measured {"epochs": {"mlp": 0.1}}')
+    small_lease(tmp_path).records()
+    report = (tmp_path / "out" / "report.txt").read_text()
+    assert re.search(r"first failed: .*The GPU ran out of memory in epoch 0", report)
+    assert "second is recorded" in report
+
+
 def test_what_runs_when_the_time_is_up_is_stopped(tmp_path, monkeypatch):
     protocol = Protocol(network="vgg16", dataset="digits", epochs=900)
-    monkeypatch.setattr(lease, "missing", lambda *_: [lease.Unit("long", protocol, ())])
+    monkeypatch.setattr(lease, "plan", lambda *_: [lease.Unit("long", protocol, ())])
     monkeypatch.setattr(lease.Lease, "call", lambda *_: "")
     small_lease(tmp_path, minutes=(lease.ENDING + 4) / 60).records()
     report = (tmp_path / "out" / "report.txt").read_text()

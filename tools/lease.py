@@ -6,7 +6,8 @@
 
 In this order, each part within its share of the time: the tests marked `cuda`; how fast a step of
 training is, eager and captured, one process and several, beside what the GPU could do at best; then
-the records at the scale `paper` that data/runs lacks, most wanted first. A run is begun only if its
+the records at the scale `paper` that data/runs lacks, most wanted first, and the one-shot curves of
+two dense networks. A run is begun only if its
 dense network and a ticket fit into what is left, by the seconds that were measured, and is ended in
 time. What is finished lies in DIR at once: records.zip, tests.txt, speed.txt and report.txt, few
 files, since a lent machine gives few back. Checkpoints stay behind with the machine. Started
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -33,15 +34,19 @@ from splinelib.cost.energy import shared_by_others
 from splinelib.data import load
 from splinelib.errors import SplineError
 from splinelib.experiments import Protocol, Ticket, read_record, record_files, run_tickets, runner
+from splinelib.experiments import oneshot as one_shot
 from splinelib.experiments.grids import LEASE, PRESETS, Plan, merged
 from splinelib.files import replacing
 from tools import speed
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ["tests/training", "tests/codes", "tests/cost", "tests/pruning"]
+TESTS = ["tests/network/test_capturing.py"]
+TESTS += ["tests/training", "tests/codes", "tests/cost", "tests/pruning"]
 # Seconds for the tests and for measuring speed, at most; seconds in which runs are told to end.
 TESTS_TAKE, SPEED_TAKES, ENDING = 40, 60, 5
 LOOK = 0.5  # seconds between two looks at what runs
+# Dense networks of seed 0 whose one-shot curves are wanted, and seconds in which some of them come.
+CURVES, CURVES_TAKE = ("vgg16", "resnet18"), 60
 # A small network trains the faster, but not in proportion: half the time is a small network's too.
 AT_LEAST = 0.5
 TINY = {
@@ -52,16 +57,22 @@ TINY = {
 
 @dataclass(frozen=True)
 class Unit:
-    """A record to make or to complete: what `run_tickets` takes."""
+    """A record to make or to complete: what `run_tickets` takes, and whether curves are drawn."""
 
     name: str
     protocol: Protocol
     tickets: tuple[Ticket, ...]
+    curves: bool = False
+
+    def __str__(self) -> str:
+        made = [ticket.name for ticket in self.tickets]
+        return ", ".join(made + ["one-shot curves"] * self.curves) or "dense alone"
 
     def seconds(self, epoch: float, with_dense: bool = True) -> float:
         """What it takes, at so many seconds for an epoch of the dense network."""
         dense = self.protocol.epochs if with_dense else 0
-        return epoch * (dense + sum(map(self.epochs_of, self.tickets)))
+        curves = CURVES_TAKE if self.curves else 0
+        return epoch * (dense + sum(map(self.epochs_of, self.tickets))) + curves
 
     def epochs_of(self, ticket: Ticket) -> float:
         """What training a ticket takes, in epochs of the dense network, and rather more."""
@@ -99,6 +110,32 @@ def missing(stages: Sequence[Plan], records: Sequence[dict]) -> list[Unit]:
             if left or not (own or begun):
                 name = protocol.name + (f"-{len(own) + 1}" if own else "")
                 units.append(Unit(name, protocol, left))
+    return units
+
+
+def with_curves(
+    units: Sequence[Unit], stages: Sequence[Plan], records: Sequence[dict], curved: Collection[str]
+) -> list[Unit]:
+    """The units, and behind all that is made of a network on its images, its one-shot curves.
+
+    Parameters
+    ----------
+    units, stages, records
+        What is missing, of what, beside what.
+    curved : collection of str
+        Names of the runs that have curves.
+    """
+    units = list(units)
+    for network in CURVES:
+        protocol = next((p for stage in stages for p in stage if p.network == network), None)
+        own = [r["name"] for r in records if Protocol(**r["protocol"]) == protocol]
+        if protocol is None or set(own) & set(curved):
+            continue
+        begun = [unit.name for unit in units if unit.protocol == protocol]
+        name = begun[0] if begun else protocol.name + (f"-{len(own) + 1}" if own else "")
+        on = network, protocol.dataset
+        last = [at for at, u in enumerate(units) if (u.protocol.network, u.protocol.dataset) == on]
+        units.insert(last[-1] + 1 if last else len(units), Unit(name, protocol, (), curves=True))
     return units
 
 
@@ -157,7 +194,7 @@ class Lease:
         """Make what is missing, several runs at a time, until the time is up."""
         command = ["tools.speed", *(["--tiny"] if self.tiny else [])]
         speeds = speed.read(self.call("speed", "speed.txt", command, SPEED_TAKES))
-        units = missing(wanted(self.tiny), [] if self.tiny else self.recorded())
+        units = self.readable(plan(self.tiny, [] if self.tiny else self.recorded()))
         self.say(f"{len(units)} records are wanted; {speeds['at_once']} at a time")
         try:
             while self.left > 0:
@@ -173,6 +210,15 @@ class Lease:
         """The records of the checkout, but for those that lie here with their checkpoints."""
         here = {path.name for path in record_files(self.work)}
         return [read_record(path) for path in record_files() if path.name not in here]
+
+    def readable(self, units: Sequence[Unit]) -> list[Unit]:
+        """Those whose images can be read."""
+        lacking = set()
+        for dataset in dict.fromkeys(unit.protocol.dataset for unit in units):
+            if (reason := unreadable(dataset)) is not None:
+                lacking.add(dataset)
+                self.say(f"what is trained on {dataset} waits: {reason}")
+        return [unit for unit in units if unit.protocol.dataset not in lacking]
 
     def begin(self, units: list[Unit], speeds: dict) -> None:
         """Start the first units that fit, while there is room for one more."""
@@ -190,17 +236,17 @@ class Lease:
                 seconds = unit.seconds(epoch * self.factor, with_dense)
                 self.say(f"{unit.name} does not fit: {seconds:.0f} s")
                 continue
-            task = json.dumps([part.name, asdict(part.protocol), [asdict(t) for t in part.tickets]])
+            task = [part.name, asdict(part.protocol), [asdict(t) for t in part.tickets]]
+            task = json.dumps([*task, part.curves])
             command = [sys.executable, "-m", "tools.lease", "--unit", task]
             command += ["--out", str(self.work)]
             command += ["--shared"] if speeds["at_once"] > 1 else []
-            command += ["--eager"] if speeds["eager"] else []
+            command += ["--eager"] if speeds["eager"].get(unit.protocol.network) else []
             with open(self.work / f"{part.name}.log", "a") as log:
                 process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
             foreseen = part.seconds(epoch, with_dense)
             self.running[process] = part, time.monotonic(), foreseen
-            names = ", ".join(t.name for t in part.tickets) or "dense alone"
-            self.say(f"{part.name} is begun: {names}; {foreseen * self.factor:.0f} s foreseen")
+            self.say(f"{part.name} is begun: {part}; {foreseen * self.factor:.0f} s foreseen")
 
     def look(self) -> None:
         """Pack what is recorded, and say what has ended, and how."""
@@ -210,7 +256,7 @@ class Lease:
             seconds, how = time.monotonic() - began, "is recorded"
             if process.returncode:
                 how = f"failed: {last_line(self.work / f'{unit.name}.log')}"
-            elif foreseen:
+            elif foreseen and not unit.curves:
                 self.factor = seconds / foreseen
             self.say(f"{unit.name} {how}, {seconds:.0f} s")
 
@@ -237,6 +283,8 @@ def last_line(path: Path) -> str:
 def pack(folder: Path, target: Path) -> None:
     """Put the records of a folder into one archive, whole or not at all."""
     found = {path.name: path.read_bytes() for path in record_files(folder)}
+    for path in one_shot.record_files(folder):
+        found[f"{one_shot.FOLDER}/{path.name}"] = path.read_bytes()
     if target.exists():
         with zipfile.ZipFile(target) as archive:
             if {name: archive.read(name) for name in archive.namelist()} == found:
@@ -257,7 +305,9 @@ def collect(archive: Path, folder: Path) -> list[str]:
     told = []
     with zipfile.ZipFile(archive) as packed:
         for name in sorted(packed.namelist()):
-            target, content = folder / Path(name).name, packed.read(name)
+            drawn = Path(name).parent.name == one_shot.FOLDER
+            place = folder / one_shot.FOLDER if drawn else folder
+            target, content = place / Path(name).name, packed.read(name)
             if target.exists():
                 same = target.read_bytes() == content
                 other = "NOT taken, as another of that name is there"
@@ -266,7 +316,7 @@ def collect(archive: Path, folder: Path) -> list[str]:
             with replacing(target) as temporary:
                 temporary.write_bytes(content)
             try:
-                read_record(target)
+                (one_shot.read if drawn else read_record)(target)
             except SplineError:
                 target.unlink()
                 raise
@@ -279,33 +329,45 @@ def make(task: str, folder: Path, shared: bool, eager: bool) -> None:
     runner.CAPTURE = not eager
     if shared:
         shared_by_others()
-    name, protocol, tickets = json.loads(task)
+    name, protocol, tickets, curves = json.loads(task)
     run_tickets(
         Protocol(**protocol),
         [Ticket(**ticket) for ticket in tickets],
         **{"name": name, "folder": folder, "progress": False},
     )
+    if curves:
+        one_shot.curves(name, folder=folder, progress=False)
+
+
+def plan(tiny: bool, records: Sequence[dict]) -> list[Unit]:
+    """What there is to do, beside records whose checkpoints are gone."""
+    stages = wanted(tiny)
+    curved = {path.stem for path in one_shot.record_files()}
+    return with_curves(missing(stages, records), stages, records, curved)
 
 
 def plan_in_words(tiny: bool) -> str:
     """What there is to do."""
-    units = missing(wanted(tiny), [read_record(path) for path in record_files()])
+    units = plan(tiny, [read_record(path) for path in record_files()])
     lines = [f"{len(units)} records are missing:"]
-    for unit in units:
-        lines.append(f"  {unit.name}: {', '.join(t.name for t in unit.tickets) or 'dense alone'}")
+    lines += [f"  {unit.name}: {unit}" for unit in units]
     return "\n".join(lines)
+
+
+def unreadable(dataset: str) -> str | None:
+    """Why the images of a dataset cannot be read, if that is so."""
+    try:
+        load(dataset)
+    except (SplineError, OSError) as error:
+        return f"The images cannot be read. {error}"
+    return None
 
 
 def ready(tiny: bool) -> str | None:
     """Why nothing can be done here, if that is so."""
     if not tiny and not torch.cuda.is_available():
         return f"There is no GPU here that PyTorch can use. {plan_in_words(tiny)}"
-    try:
-        for name in ("digits",) if tiny else ("cifar10",):
-            load(name)
-    except (SplineError, OSError) as error:
-        return f"The images cannot be read. {error}"
-    return None
+    return unreadable("digits" if tiny else "cifar10")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,9 +2,10 @@
 
     python -m tools.speed [--tiny]
 
-A captured step is replayed as one CUDA graph. Beside each time stands what the device could do at
-best: the operations of an epoch at 800 TFLOP/s, or the bytes that its activations and weights move
-at 3 TB/s, whichever is more (an H100 in bfloat16). The last lines say what `tools.lease` reads.
+A captured step is replayed as one CUDA graph, and so are captured codes of the probe. Beside each
+time of an epoch stands what the device could do at best: the operations of an epoch at 800 TFLOP/s,
+or the bytes that its activations and weights move at 3 TB/s, whichever is more (an H100 in
+bfloat16). The lines that begin with "measured" are for `tools.lease`.
 """
 
 import argparse
@@ -19,7 +20,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from splinelib import experiments, training
+import splinelib as sl
+from splinelib import experiments, models, training
+from splinelib.codes.probe import Probe
 from splinelib.cost.flops import FORWARDS_PER_STEP, forward_flops
 from splinelib.data import Dataset, load
 from splinelib.experiments import Protocol
@@ -41,7 +44,7 @@ def seconds_a_step(kind: type[Step], protocol: Protocol, dataset: Dataset, most:
     device = experiments.device()
     model = experiments.build(protocol, dataset).to(device)
     model, batches = laid_out(model, Batches.of(dataset, True, device))
-    step = kind(model.train(), SGD(model, 0.9, 1e-4), 0.0, device)
+    step = kind(model.train(), SGD(model, 0.9, 1e-4), 0.0, batches.make, device)
     generator = torch.Generator(device).manual_seed(0)
     done, began = 0, 0.0
     while True:
@@ -49,7 +52,7 @@ def seconds_a_step(kind: type[Step], protocol: Protocol, dataset: Dataset, most:
             if done == WARM_UP + 2:
                 _wait()
                 began = time.perf_counter()
-            step(*batch, 0.01)
+            step(batch, 0.01)
             done += 1
             if done > WARM_UP + 4 and done % 8 == 0:
                 _wait()
@@ -62,7 +65,25 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def seconds_to_watch(protocol: Protocol, dataset: Dataset) -> float:
+def seconds_to_code(protocol: Protocol, dataset: Dataset, capture: bool) -> float:
+    """Codes of the probe, when they are taken for the second time."""
+    model = experiments.build(protocol, dataset).to(experiments.device()).eval()
+    inputs, _ = experiments.sample(dataset, protocol.probe, protocol.seed)
+    probe = Probe(inputs, smooth="freeze", capture=capture)
+    probe.codes(model)
+    began = time.perf_counter()
+    probe.codes(model)
+    return time.perf_counter() - began
+
+
+def seconds_to_cut(width: int) -> tuple[int, float]:
+    """Regions of a random network of two inputs on this device, and the seconds to find them."""
+    model = models.mlp([2, width, width, width, 1]).to(experiments.device())
+    began = time.perf_counter()
+    return len(sl.partition(model)), time.perf_counter() - began
+
+
+def seconds_to_watch(protocol: Protocol, dataset: Dataset, capture: bool) -> float:
     """What comes after each dense epoch: codes, masks, accuracy; the second time."""
     model = experiments.build(protocol, dataset).to(experiments.device())
 
@@ -74,7 +95,7 @@ def seconds_to_watch(protocol: Protocol, dataset: Dataset) -> float:
         return experiments.sample(dataset, count, protocol.seed)[0]
 
     with tempfile.TemporaryDirectory() as folder:
-        watch = Watch(protocol, Path(folder), inputs, accuracy, {})
+        watch = Watch(protocol, Path(folder), inputs, accuracy, {}, capture=capture)
         watch(0, model.eval())
         began = time.perf_counter()
         watch(1, model)
@@ -126,19 +147,21 @@ def captured() -> type[Step]:
 
 
 def read(text: str) -> dict:
-    """What a report says last of each thing: seconds of an epoch, processes at once, whether eager.
+    """What a report says last of each thing: seconds of an epoch, processes at once, what is eager.
 
     Returns
     -------
     dict
         ``epochs``, seconds of a dense epoch by network, as one of ``at_once`` processes;
-        ``eager``, whether eager steps are the faster ones. A report that was cut says less.
+        ``eager``, by network whether eager steps are the faster ones. A report that was cut says
+        less.
     """
-    told = {"epochs": {}, "at_once": 1, "eager": False, "slower": 1.0}
+    told = {"epochs": {}, "at_once": 1, "eager": {}, "slower": 1.0}
     for line in text.splitlines():
         if line.startswith("measured "):
             said = json.loads(line.removeprefix("measured "))
-            told["epochs"] |= said.pop("epochs", {})
+            for by_network in ("epochs", "eager"):
+                told[by_network] |= said.pop(by_network, {})
             told |= said
     slower = told.pop("slower")
     told["epochs"] = {name: slower * seconds for name, seconds in told["epochs"].items()}
@@ -158,13 +181,15 @@ def measure(tiny: bool) -> None:
         steps = len(dataset.train_images) / protocol.batch_size
         eager = steps * seconds_a_step(Step, protocol, dataset, most)
         graph = steps * seconds_a_step(captured(), protocol, dataset, most)
-        watch, least = seconds_to_watch(protocol, dataset), floor(protocol, dataset)
+        watch, least = seconds_to_watch(protocol, dataset, graph <= eager), floor(protocol, dataset)
+        codes = [1e3 * seconds_to_code(protocol, dataset, way) for way in (False, True)]
         alone[network] = min(eager, graph)
         print(
             f"{network}: an epoch takes {eager:.2f} s eager, {graph:.2f} s captured, "
             f"{alone[network] / least:.1f} times the floor of {least:.2f} s; watching {watch:.2f} s"
         )
-        tell(epochs={network: alone[network] + watch}, eager=graph > eager)
+        print(f"{network}: codes of the probe {codes[0]:.1f} ms eager, {codes[1]:.1f} ms captured")
+        tell(epochs={network: alone[network] + watch}, eager={network: graph > eager})
         if network == NETWORKS[0]:
             count = 2 if tiny else TOGETHER
             beside = steps * together(protocol, count, most, tiny)
@@ -172,6 +197,8 @@ def measure(tiny: bool) -> None:
             print(f"{network}: as one of {count} processes {beside:.2f} s, {slower:.1f} times it")
             if slower < 0.8 * count:
                 tell(at_once=count, slower=slower)
+    regions, seconds = seconds_to_cut(16 if tiny else 64)
+    print(f"a partition of {regions} regions takes {seconds:.2f} s")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,24 +1,18 @@
-"""Run a model on any number of inputs and pack each activation's signs as they are computed."""
+"""The region codes of any number of inputs: batches in, packed codes out."""
 
-import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Integral
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import NotPiecewiseAffine
-from ..network.frozen import check_smooth
-from ..network.layers import layers_of
 from ..network.modes import check_weights, evaluating
-from ..network.overflow import holds_nan, overflow
 from ..network.surroundings import undisturbed
-from ..network.trace import Interceptor, record
 from .digests import digests as row_digests
-from .packing import pack_activation, pool_and_pack
 from .regioncodes import RegionCodes
+from .running import Run
 
 
 def batches(inputs, batch_size: int) -> Iterable[Tensor]:
@@ -78,7 +72,7 @@ def extract(
     check_weights(model)
     device = next(model.parameters(), torch.zeros(())).device
     run, unsound = None, None
-    collected = _Collected(len(inputs) if isinstance(inputs, Tensor | np.ndarray) else None)
+    collected = Collected(len(inputs) if isinstance(inputs, Tensor | np.ndarray) else None)
     with torch.no_grad(), evaluating(model):
         for batch in batches(inputs, batch_size):
             if not len(batch):
@@ -86,7 +80,7 @@ def extract(
             batch = batch.to(device, non_blocking=True)
             unsound = _check_finite(batch, unsound)
             if run is None:
-                run = _Run(model, batch, smooth, autocast)
+                run = Run(model, batch, smooth, autocast)
             collected.add([row_digests(batch).view(torch.uint8), *run(batch)], len(batch))
     if run is None:
         raise ValueError("there are no inputs to code: give at least one")
@@ -97,147 +91,7 @@ def extract(
     return run.layers, dict(zip(run.layers, packed, strict=True)), digests.view(np.int64).ravel()
 
 
-class _Run:
-    """A model that gives the packed codes of a batch, one (N, bytes) tensor per layer."""
-
-    def __init__(self, model: nn.Module, example: Tensor, smooth: str, autocast):
-        graph = record(model, example, smooth)
-        check_smooth(graph, smooth)
-        layers = layers_of(graph)
-        if not layers:
-            raise ValueError(
-                "the model has no spline unit (ReLU, max-pooling, ...): "
-                "its partition is a single region"
-            )
-        self.layers = {layer.name: layer.unit_shape for layer in layers}
-        self._model, self._smooth = model, smooth
-        self._nan: Tensor | None = None  # on a GPU, whether an output was: read at the end
-        self._changes_input, self._repeats = graph.changes_input, False
-        self._autocast: Callable = contextlib.nullcontext
-        if autocast is not None:
-            self._autocast = lambda: torch.autocast(example.device.type, autocast)
-        # Of each activation call of a run: whether it is a layer, and a pooling that gives
-        # its value alone, so that value and winners can come from one pass.
-        nodes = [None if c is None else graph.nodes[c] for c in graph.calls]
-        self._calls = [n is not None for n in nodes]
-        # Activations that were written by hand are seen in the recorded run alone.
-        self._graph = graph if any(node.composed for node in graph.nodes) else None
-        # How many rows of what an activation gives belong to each input: windows of an image, say.
-        leading = [graph.shapes[node.outputs[0]][:1] or (0,) for node in graph.activations()]
-        self._rows = [rows / graph.rows for (rows,) in leading]
-        # what was left out may look at other inputs, and low precision rounds a batch otherwise
-        low = autocast is not None or example.dtype in {torch.float16, torch.bfloat16}
-        self._checked = smooth in {"sign", "ignore"} or low
-        self._pools = [
-            n is not None and n.activation.pool is not None and not n.several for n in nodes
-        ]
-
-    def __call__(self, batch: Tensor) -> list[Tensor]:
-        packed = self._packed(batch)
-        if not self._checked and len(batch) > 1:
-            self._checked, few = True, min(4, len(batch) // 2)
-            _check_alone(self.layers, packed, self._packed(batch[-few:]), len(batch), few)
-        return packed
-
-    def _packed(self, batch: Tensor) -> list[Tensor]:
-        batch = batch.clone() if self._changes_input else batch
-        packed = self._run(batch) if self._graph is None else self._replayed(batch)
-        for name, codes, rows in zip(self.layers, packed, self._rows, strict=True):
-            if len(codes) != rows * len(batch):
-                raise ValueError(
-                    f"layer {name!r}: what its activation reads has no row for each input, or not "
-                    "in the first dimension, so its code cannot be told apart by inputs. Keep the "
-                    "inputs in the first dimension (batch_first=True; movedim only behind the "
-                    "activation)"
-                )
-        return packed
-
-    def _run(self, batch: Tensor) -> list[Tensor]:
-        packed, seen = [], 0
-
-        def handle(activation, operands):
-            nonlocal seen
-            if seen >= len(self._calls):
-                raise ValueError(_PATH)
-            value = None
-            if self._pools[seen]:
-                value, code = pool_and_pack(activation, operands[0].detach())
-                packed.append(code)
-            elif self._calls[seen]:
-                operands = tuple(operand.detach() for operand in operands)
-                packed.append(pack_activation(activation, operands))
-            seen += 1
-            return value
-
-        with self._autocast(), Interceptor(handle, self._smooth):
-            output = self._model(batch)
-        self._note_numbers(output, batch)
-        if seen != len(self._calls):
-            raise ValueError(_PATH)
-        return packed
-
-    def _note_numbers(self, output, batch: Tensor) -> None:
-        """Refuse outputs that are NaN, at once on a CPU; elsewhere asking would stop the queue."""
-        nan = holds_nan(output)
-        if nan.device.type != "cpu":
-            self._nan = nan if self._nan is None else self._nan | nan
-        elif nan:
-            with self._autocast():
-                raise ValueError(overflow(self._model, batch))
-
-    def check_numbers(self) -> None:
-        """Refuse outputs of any batch that were NaN."""
-        if self._nan is not None and self._nan.item():
-            raise ValueError(
-                "the network's outputs are NaN for some inputs, though inputs and weights are "
-                "finite: values inside it are too large for their precision. Code the inputs on "
-                "the CPU to learn which module it is"
-            )
-
-    def _same(self, output: Tensor, batch: Tensor) -> bool:
-        expected = self._model(batch)
-        return expected.shape == output.shape and torch.allclose(output, expected, 1e-2, 1e-3)
-
-    def _replayed(self, batch: Tensor) -> list[Tensor]:
-        """The same by running the recorded run again, whose output must be the model's."""
-        packed: list[Tensor] = []
-
-        def handle(activation, operands):
-            packed.append(pack_activation(activation, tuple(o.detach() for o in operands)))
-
-        with self._autocast():
-            try:
-                output = self._graph.replay(batch, handle)
-                # asked of the first batch only: it runs the model once more
-                self._repeats = self._repeats or output is None or self._same(output, batch)
-            except (RuntimeError, IndexError, TypeError, ValueError):
-                self._repeats = False
-        if not self._repeats:
-            raise NotPiecewiseAffine(_NOT_REPEATED)
-        return packed
-
-
-def _check_alone(
-    layers: Iterable[str], batch: list[Tensor], alone: list[Tensor], rows: int, few: int
-) -> None:
-    """Refuse codes of which the last few rows are others without the rest of their batch.
-
-    Kernels for another number of rows round otherwise, which carries some bits in a million across
-    on a CPU, and more where they multiply in TF32.
-    """
-    share = 0.01 if batch[0].device.type == "cpu" else 0.1
-    for name, together, apart in zip(layers, batch, alone, strict=True):
-        last = together.reshape(rows, -1)[-few:].cpu().numpy()
-        differing = int(np.unpackbits(last ^ apart.reshape(few, -1).cpu().numpy()).sum())
-        if differing > max(2, share * 8 * apart.numel()):
-            raise NotPiecewiseAffine(
-                f"layer {name!r}: the code of an input depends on the other inputs of its batch "
-                "(a mean over the batch, a comparison with another row), so it is not a function "
-                "of the input. Keep the inputs apart, or pass smooth='ignore' and batch_size=1"
-            )
-
-
-class _Collected:
+class Collected:
     """Packed rows on their way to the host, which waits for none of them but the oldest.
 
     There they are written into arrays that are made once, or grow where nobody knows how many
@@ -305,15 +159,6 @@ def _check_finite(batch: Tensor, unsound: Tensor | None) -> Tensor | None:
 
 
 _NOT_FINITE = "the inputs hold NaN or infinite values"
-_NOT_REPEATED = (
-    "an activation of this model is written by hand, as a comparison and a product or torch.where, "
-    "and its run cannot be repeated function by function for a batch of another size. Write the "
-    "activation as F.relu, F.leaky_relu or torch.clamp"
-)
-_PATH = (
-    "the model called other activations for this batch than for the first one: its path "
-    "depends on the input, so its units have no fixed code"
-)
 
 
 @undisturbed("model")

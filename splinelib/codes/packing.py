@@ -49,7 +49,7 @@ def pack_with_torch(bits: Tensor) -> Tensor:
     flat = bits.reshape(len(bits), math.prod(bits.shape[1:]))
     room = words(bits.shape[1:]) * 8 * WORD - flat.shape[1]
     flat = (F.pad(flat, (0, room)) if room else flat.contiguous()).view(torch.uint8)
-    weights = 2 ** torch.arange(8, device=bits.device, dtype=torch.uint8)
+    weights = torch.pow(2, torch.arange(8, device=bits.device, dtype=torch.uint8))
     return (flat.reshape(len(flat), flat.shape[1] // 8, 8) * weights).sum(-1, dtype=torch.uint8)
 
 

@@ -5,14 +5,16 @@ there is no loader: training gathers a batch, crops and flips it in one operatio
 normalises it, all on the device where the images live.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from ..archives import digest
 from ..randomness import generator_of
+from .crops import Crops, augment
 
 # Images per step through more of them than fit in memory.
 CHUNK = 4096
@@ -83,9 +85,23 @@ class Dataset:
                 f"Images of {self.name!r} have shape (N, {', '.join(map(str, self.shape))}), "
                 f"and these have shape {tuple(images.shape)}."
             )
-        mean = images.new_tensor(self.mean, dtype=torch.float32).view(-1, 1, 1)
-        std = images.new_tensor(self.std, dtype=torch.float32).view(-1, 1, 1)
-        return (images.float() / 255 - mean) / std
+        return self.normaliser(images.device)(images)
+
+    def normaliser(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """`to_float` of images on a device, unchecked, with its constants there once and for all.
+
+        So nothing comes from the host when it is called, and it can be part of a CUDA graph.
+        """
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
+            for values in (self.mean, self.std)
+        )
+        return partial(_normalised, mean=mean, std=std)
+
+    @property
+    def crops(self) -> Crops:
+        """The padding and the flips that suit this set."""
+        return Crops.of(*self.shape[1:], self.flips)
 
     def augment(
         self,
@@ -181,57 +197,8 @@ class Dataset:
         return self.to(device) if 2 * needed <= free else self
 
 
-def augment(
-    images: Tensor,
-    generator: torch.Generator,
-    padding: int | None = None,
-    flip: bool = True,
-    place: tuple[int, int] | None = None,
-) -> Tensor:
-    """Crop and mirror a batch of training images at random, in one gather.
-
-    Each image is padded with black, cut back to its size at a random place, and mirrored with
-    probability one half: the augmentation of Early-Bird Tickets, for training images only.
-
-    Parameters
-    ----------
-    images : Tensor
-        uint8 (or any dtype), shape (N, C, H, W), on the device of `generator`.
-    generator : torch.Generator
-        Source of every random choice.
-    padding : int, optional
-        Pixels added on each side. Default: an eighth of the side, 4 for CIFAR.
-    flip : bool
-        Whether to mirror.
-    place : (int, int), optional
-        Number of the first image in a larger batch, and that batch's size: each image is then
-        treated as it would be there. For processes that share a batch.
-
-    Returns
-    -------
-    Tensor
-        Same shape and dtype, channels last in memory.
-    """
-    count, _, height, width = images.shape
-    device = images.device
-    if padding is None:
-        padding = max(1, min(height, width) // 8)
-    begin, whole = (0, count) if place is None else place
-    shifts = torch.randint(
-        0, 2 * padding + 1, (2, whole, 1), generator=generator, device=generator.device
-    )[:, begin : begin + count]
-    mirrored = torch.rand(whole, 1, generator=generator, device=generator.device) < 0.5
-    mirrored = mirrored[begin : begin + count]
-    rows = shifts[0].to(device) + torch.arange(height, device=device)
-    columns = torch.arange(width, device=device).expand(count, -1)
-    if flip:
-        columns = torch.where(mirrored.to(device), width - 1 - columns, columns)
-    columns = shifts[1].to(device) + columns
-    padded = torch.nn.functional.pad(images, (padding,) * 4)
-    number = torch.arange(count, device=device)
-    # Indices on either side of a slice: the result is (N, H, W, C).
-    gathered = padded[number[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    return gathered.permute(0, 3, 1, 2)
+def _normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    return (images.float() / 255 - mean) / std
 
 
 def stratified(labels: Tensor, share: float, seed: int) -> Tensor:

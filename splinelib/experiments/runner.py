@@ -45,7 +45,8 @@ from .watch import Watch
 
 # Inputs of the latency measurement and of the rehearsal.
 _FEW = 16
-# Whether training on a GPU replays its steps as a CUDA graph; the networks here all allow it.
+# Whether a GPU replays training steps, and codes of the probe, as CUDA graphs; all networks here
+# allow it.
 CAPTURE = True
 
 
@@ -245,7 +246,9 @@ class _Runner:
         """Train the dense network with the detector on; the record, without tickets yet."""
         own, count = name == self.protocol.name, len(self.dataset.test_images)
         adopt(self.work / "dense.pt", self.settings, own, count)
-        watcher = Watch(self.protocol, self.work, self.inputs, self.accuracy, self.settings)
+        watcher = Watch(
+            *(self.protocol, self.work, self.inputs, self.accuracy, self.settings), capture=CAPTURE
+        )
         trained = self.train(self.build(), "dense.pt", f"{name} dense", watcher, self.settings)
         return self._dense_record(trained, watcher)
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .. import pruning
+from .. import parallel, pruning
 from ..archives import digest, write_tensors
 from ..channels.layout import Layout
 from ..codes.early_bird import EarlyBird, MaskEarlyBird
-from ..codes.extraction import region_codes
+from ..codes.probe import Probe
 from ..codes.regioncodes import RegionCodes
 from ..errors import DamagedFile
 from ..schemas import AMOUNT, COUNT, SHARE
@@ -48,6 +48,8 @@ class Watch:
         ``accuracy(model)`` gives what a row of history says of the network.
     settings : dict
         What decides the run; it stands in those networks, for `resuming.read_draw` to compare.
+    capture : bool
+        Whether one process on a GPU takes the codes by replaying a CUDA graph; see `Probe`.
     """
 
     def __init__(
@@ -57,19 +59,22 @@ class Watch:
         inputs: Callable[[int], Tensor],
         accuracy: Callable[[nn.Module], dict],
         settings: dict,
+        capture: bool = False,
     ):
         self.protocol, self.work, self.accuracy = protocol, work, accuracy
         self.settings = settings
         self.detector = EarlyBird(threshold=protocol.threshold, lookback=protocol.lookback)
         self.masks: dict[tuple[str, float], MaskEarlyBird] = {}
         self.probe = inputs(protocol.probe)
+        alone = parallel.processes() == 1
+        self._codes = Probe(self.probe, smooth="freeze", capture=capture and alone)
         self.drawn_after: int | None = None
         self._digests: list[str] = []  # of the codes of each epoch
         self._layout: Layout | None = None
 
     def __call__(self, epoch: int, model: nn.Module) -> dict:
         began = time.perf_counter()
-        codes = region_codes(model, self.probe, smooth="freeze")
+        codes = self._codes.codes(model)
         settled = self.detector.update(codes)
         detection = time.perf_counter() - began
         codes.save(self._file(epoch))

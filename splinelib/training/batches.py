@@ -1,4 +1,9 @@
-"""What is trained on, and what happens to a batch of it on its way into the network."""
+"""What is trained on, and what happens to a batch of it on its way into the network.
+
+Which inputs a batch has and how they are cropped is drawn first, into tensors of one shape; making
+the batch of them takes no more than operations on the device. So a step can be captured whole, as
+one CUDA graph, and sees what an eager step sees.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,8 +12,25 @@ import torch
 from torch import Tensor
 
 from .. import parallel
+from ..data.crops import Crops
 from ..data.dataset import Dataset
 from .labels import check_labels
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that is drawn and not made yet, or this process' part of it.
+
+    Attributes
+    ----------
+    drawn : tuple of Tensor
+        What `Batches.make` takes, on the device of the training.
+    size : int
+        Inputs of the whole batch.
+    """
+
+    drawn: tuple[Tensor, ...]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -21,15 +43,15 @@ class Batches:
         On `device`, or on the host if they are too many for it.
     transform : callable
         Normalises a batch of inputs.
-    crop : callable or None
-        ``crop(inputs, generator, place)`` augments a batch; see `Dataset.augment`.
+    crops : Crops or None
+        How a batch is augmented.
     device : torch.device
     """
 
     inputs: Tensor
     labels: Tensor
     transform: Callable[[Tensor], Tensor]
-    crop: Callable[..., Tensor] | None
+    crops: Crops | None
     device: torch.device
 
     @classmethod
@@ -47,8 +69,9 @@ class Batches:
         """
         if isinstance(data, Dataset):
             near = data.near(device)
-            crop = near.augment if augment else None
-            return cls(near.train_images, near.train_labels, near.to_float, crop, device)
+            crops = near.crops if augment else None
+            normalise = near.normaliser(device)
+            return cls(near.train_images, near.train_labels, normalise, crops, device)
         try:
             inputs, labels = data
         except (TypeError, ValueError):
@@ -72,35 +95,53 @@ class Batches:
         """The first input as the network takes it."""
         return self.transform(self.inputs[:1].to(self.device))
 
-    def shuffled(
-        self, batch_size: int, generator: torch.Generator
-    ) -> Iterator[tuple[Tensor, Tensor, int] | None]:
-        """All inputs in a random order, a batch at a time.
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch | None]:
+        """All inputs in a random order, a batch at a time, each to be made by `make`.
 
         Yields
         ------
-        inputs, labels : Tensor
-            This process' part of the batch.
-        size : int
-            Inputs of the whole batch. In place of a last batch that has fewer than two inputs for
-            each process, None: batch norm cannot normalise a single value.
+        Batch or None
+            In place of a last batch that has fewer than two inputs for each process, None: batch
+            norm cannot normalise a single value.
         """
         order = torch.randperm(len(self), generator=generator, device=self.device)
-        for start, batch in enumerate(order.to(self.inputs.device).split(batch_size)):
-            if start and len(batch) < 2 * parallel.processes():
+        for start, index in enumerate(order.to(self.inputs.device).split(batch_size)):
+            if start and len(index) < 2 * parallel.processes():
                 yield None
                 continue
-            share = parallel.part(len(batch))
-            inputs, labels = self._brought(batch[share])
-            if self.crop is not None:
-                inputs = self.crop(inputs, generator, (share.start, len(batch)))
-            yield self.transform(inputs), labels, len(batch)
+            share = parallel.part(len(index))
+            yield Batch(self._drawn(index[share], generator, (share.start, len(index))), len(index))
 
-    def _brought(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def _drawn(
+        self, index: Tensor, generator: torch.Generator, place: tuple[int, int]
+    ) -> tuple[Tensor, ...]:
+        chosen = (index,) if self._resident else self._brought(index)
+        moves = () if self.crops is None else self.crops.draw(len(index), generator, place)
+        return *chosen, *moves
+
+    def make(self, *drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """The inputs as the network takes them, and their classes, of what was drawn of a batch.
+
+        Nothing here waits for the device, comes from the host, or has a shape that depends on what
+        was drawn.
+        """
+        if self._resident:
+            index, *moves = drawn
+            inputs, labels = self.inputs[index], self.labels[index]
+        else:
+            inputs, labels, *moves = drawn
+        if moves:
+            inputs = self.crops.make(inputs, *moves)
+        return self.transform(inputs), labels
+
+    @property
+    def _resident(self) -> bool:
+        """Whether all inputs are on the device of the training."""
+        return self.inputs.device == self.device
+
+    def _brought(self, index: Tensor) -> tuple[Tensor, ...]:
         """Some inputs and labels; from the host's memory to a GPU, which does not wait for them."""
-        inputs, labels = self.inputs[index], self.labels[index]
-        if inputs.device == self.device:
-            return inputs, labels
         return tuple(
-            tensor.pin_memory().to(self.device, non_blocking=True) for tensor in (inputs, labels)
+            tensor[index].pin_memory().to(self.device, non_blocking=True)
+            for tensor in (self.inputs, self.labels)
         )

@@ -92,9 +92,9 @@ def train(
     """Train a copy of a classifier with SGD and cross-entropy.
 
     The data lie on the model's device for the whole run; images stay bytes until their batch is
-    cropped, mirrored and normalised there. Nothing waits for the device within an epoch. Images
-    that are too many for the device stay where they are, and come batch by batch. On CUDA the
-    forward pass runs under bfloat16 autocast, with float32 weights.
+    gathered, cropped, mirrored and normalised there. Nothing waits for the device within an epoch.
+    Images that are too many for the device stay where they are, and come batch by batch. On CUDA
+    the forward pass runs under bfloat16 autocast, with float32 weights.
 
     Every random choice of an epoch follows from the recipe's seed and the epoch's number, so a run
     that is interrupted and resumed sees what an unbroken run sees.
@@ -174,7 +174,7 @@ def train(
     path = None if checkpoint is None else Path(checkpoint)
     decisive = {
         **recipe.state_dict(),
-        "augment": batches.crop is not None,
+        "augment": batches.crops is not None,
         "examples": len(batches),
         "processes": parallel.processes(),
         "images": None if path is None else _digest(data),
@@ -183,7 +183,7 @@ def train(
     kept = Checkpoint(path, decisive, model, optimizer, on_epoch)
     history = kept.restore()
     kind = CapturedStep if capture and _can_capture(device) else Step
-    step = kind(_together(model), optimizer, recipe.l1, device)
+    step = kind(_together(model), optimizer, recipe.l1, batches.make, device)
     steps, epochs = -(-len(batches) // recipe.batch_size), recipe.epochs - recipe.start
     with bar(
         total=epochs * steps,
@@ -228,9 +228,8 @@ def _epoch(step: Step, batches: Batches, recipe: Recipe, epoch: int, progress_ba
             progress_bar.update()
             if batch is None:
                 continue
-            inputs, targets, size = batch
-            step(inputs, targets, size, rate)
-            seen += size
+            step(batch, rate)
+            seen += batch.size
     parallel.sum_(step.loss_sum)
     parallel.sum_(step.correct)
     return {

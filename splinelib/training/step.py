@@ -1,13 +1,18 @@
-"""One step of training: forward, loss, backward, descent; eager, or replayed as one CUDA graph."""
+"""One step of training, eager or replayed as one CUDA graph.
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+A step makes its batch (gather, crop, mirror, normalise), then goes forward, to the loss, backward,
+and descends.
+"""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from .. import parallel
 from ..errors import warn
+from ..network.capturing import NotCapturable, Work, beside, captured, places
+from .batches import Batch
 from .sgd import SGD
 
 # Eager steps before a capture, in which libraries choose their kernels and allocate.
@@ -24,6 +29,8 @@ class Step:
     optimizer : SGD
     l1 : float
         Penalty on the scales of batch norms.
+    make : callable
+        `Batches.make`: inputs and targets of what was drawn of a batch.
     device : torch.device
 
     Attributes
@@ -32,8 +39,16 @@ class Step:
         Since `begin`: the sum of the losses, float32, and how many were classified rightly, int64.
     """
 
-    def __init__(self, model: nn.Module, optimizer: SGD, l1: float, device: torch.device):
-        self.model, self.optimizer, self.l1, self.device = model, optimizer, l1, device
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: SGD,
+        l1: float,
+        make: Callable[..., tuple[Tensor, Tensor]],
+        device: torch.device,
+    ):
+        self.model, self.optimizer, self.l1, self.make = model, optimizer, l1, make
+        self.device = device
         self.scales = _batch_norm_scales(model) if l1 else []
         self.loss_sum = torch.zeros((), device=device, dtype=torch.float32)
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
@@ -43,12 +58,13 @@ class Step:
         self.loss_sum.zero_()
         self.correct.zero_()
 
-    def __call__(self, inputs: Tensor, targets: Tensor, size: int, rate: float) -> None:
-        """Make one step on a batch, or on this process' part of a batch of `size` inputs."""
-        self._work(inputs, targets, size, rate)
+    def __call__(self, batch: Batch, rate: float) -> None:
+        """Make one step on a batch, or on this process' part of it."""
+        self._work(batch.drawn, batch.size, rate)
 
-    def _work(self, inputs: Tensor, targets: Tensor, size: int, rate: float | Tensor) -> None:
+    def _work(self, drawn: tuple[Tensor, ...], size: int, rate: float | Tensor) -> None:
         kind = self.device.type
+        inputs, targets = self.make(*drawn)
         with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
             logits = self.model(inputs)
             loss = nn.functional.cross_entropy(logits, targets)
@@ -67,19 +83,22 @@ class CapturedStep(Step):
     """Steps that are captured once and then replayed as one CUDA graph.
 
     A step of a deep, narrow network is hundreds of small kernels, and an eager step waits for
-    Python to launch them. A graph is launched as a whole. The first steps are eager, and so is any
-    batch of another shape. The arithmetic is that of eager steps.
+    Python to launch them. A graph is launched as a whole. What was drawn of a batch is copied to
+    where the graph reads it; drawing stays outside, so that eager and captured steps draw the same.
+    The first steps are eager, and so is any batch of another shape, such as the last of an epoch.
+    The arithmetic is that of eager steps.
 
     It is for networks whose forward does the same work at each step: what Python decides in a
     forward is decided once, at the capture. Where a step cannot be captured, a warning says why,
-    and steps go on eagerly.
+    and steps go on eagerly. Where a weight has come to lie elsewhere by the next epoch, the step is
+    captured anew.
 
     Parameters
     ----------
-    model, optimizer, l1, device
+    model, optimizer, l1, make, device
         As for `Step`; the device is a GPU.
     record : callable, optional
-        Captures what a function does, and returns what replays it. Default: a CUDA graph.
+        As for `captured`.
     """
 
     def __init__(
@@ -87,71 +106,62 @@ class CapturedStep(Step):
         model: nn.Module,
         optimizer: SGD,
         l1: float,
+        make: Callable[..., tuple[Tensor, Tensor]],
         device: torch.device,
-        record: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
+        record: Callable[[Work], Work] | None = None,
     ):
-        super().__init__(model, optimizer, l1, device)
-        self._record = record or _cuda_graph
-        self._warm, self._replay, self._capturable = 0, None, True
-        self._shape: torch.Size | None = None  # of a whole batch, such as the first
+        super().__init__(model, optimizer, l1, make, device)
+        self._record = record
+        self._warm, self._capturable = 0, True
+        self._replay: Work | None = None
+        self._places: list[tuple] = []  # of all that the graph reads and writes
+        self._shapes: list[torch.Size] | None = None  # of a whole batch, such as the first
         self._rate = torch.zeros((), device=device, dtype=torch.float32)
 
-    def __call__(self, inputs: Tensor, targets: Tensor, size: int, rate: float) -> None:
-        self._shape = self._shape or inputs.shape
-        if not self._capturable or inputs.shape != self._shape:
-            return self._work(inputs, targets, size, rate)
+    def begin(self) -> None:
+        """Start the sums anew, and forget a capture of tensors that lie elsewhere now."""
+        super().begin()
+        if self._replay is not None and self._places != self._placed():
+            self._replay, self._warm = None, 0
+
+    def __call__(self, batch: Batch, rate: float) -> None:
+        shapes = [tensor.shape for tensor in batch.drawn]
+        self._shapes = self._shapes or shapes
+        if not self._capturable or shapes != self._shapes:
+            return super().__call__(batch, rate)
         if self._replay is None and self._warm < WARM_UP:
             self._warm += 1
-            with _beside(self.device):
-                return self._work(inputs, targets, size, rate)
+            with beside(self.device):
+                return super().__call__(batch, rate)
         if self._replay is None:
-            self._capture(inputs, targets, size)
+            self._capture(batch)
         if self._replay is None:
-            return self._work(inputs, targets, size, rate)
-        self._inputs.copy_(inputs)
-        self._targets.copy_(targets)
+            return super().__call__(batch, rate)
+        for buffer, tensor in zip(self._drawn, batch.drawn, strict=True):
+            buffer.copy_(tensor)
         self._rate.fill_(rate)
         self._replay()
 
-    def _capture(self, inputs: Tensor, targets: Tensor, size: int) -> None:
-        """Record a step on buffers of the shape of this batch. Nothing is computed meanwhile."""
-        self._inputs, self._targets = torch.empty_like(inputs), torch.empty_like(targets)
+    def _capture(self, batch: Batch) -> None:
+        """Record a step on buffers of the shapes of this batch. Nothing is computed meanwhile."""
+        # Filled, as a first look at them may be by index.
+        self._drawn = tuple(tensor.clone() for tensor in batch.drawn)
         self.optimizer.zero_grad()  # so that the graph makes gradients rather than adding to them
+        self._places = self._placed()
         try:
-            self._replay = self._record(
-                lambda: self._work(self._inputs, self._targets, size, self._rate)
+            self._replay = captured(
+                lambda: self._work(self._drawn, batch.size, self._rate), self.device, self._record
             )
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
+        except NotCapturable as reason:
             self._capturable = False
             warn(
                 "This network's training step cannot be captured as a CUDA graph, so it is made "
-                f"step by step, which is slower: {str(error).splitlines()[0]}"
+                f"step by step, which is slower: {reason}"
             )
 
-
-def _cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
-    """Capture work as a CUDA graph; what replays it."""
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    # Other threads of the process, such as one that reads the energy, may call the driver.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        work()
-    return graph.replay
-
-
-@contextmanager
-def _beside(device: torch.device) -> Iterator[None]:
-    """Work on a stream of its own, as a capture will, in order with that of the caller."""
-    if device.type != "cuda":
-        yield
-        return
-    stream, own = torch.cuda.current_stream(device), torch.cuda.Stream(device)
-    own.wait_stream(stream)
-    with torch.cuda.stream(own):
-        yield
-    stream.wait_stream(own)
+    def _placed(self) -> list[tuple]:
+        model = self.model
+        return places([*model.parameters(), *model.buffers(), *self.optimizer.buffers])
 
 
 def _batch_norm_scales(model: nn.Module) -> list[Tensor]:

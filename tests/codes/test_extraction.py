@@ -166,13 +166,6 @@ def test_bad_input():
     with pytest.raises(ValueError, match="no spline unit"):
         sl.region_codes(nn.Linear(2, 2), torch.rand(3, 2))
 
-    class Fickle(nn.Module):
-        def forward(self, x):
-            return F.relu(F.relu(x)) if x.sum() > 0 else F.relu(x)
-
-    with pytest.raises(ValueError, match="path depends on the input"):
-        sl.region_codes(Fickle(), torch.tensor([[1.0], [-1.0]]), batch_size=1)
-
 
 def test_what_is_no_tensor_is_told_what_to_do():
     model, x = nn.Sequential(nn.Linear(3, 2), nn.ReLU()), torch.rand(4, 3)
@@ -185,28 +178,6 @@ def test_what_is_no_tensor_is_told_what_to_do():
         sl.region_codes(nn.Sequential(nn.Linear(3, 2, device="meta"), nn.ReLU()), x)
     with pytest.raises(ValueError, match=r"inputs\.to\(torch\.float32\)"):
         sl.region_codes(model, x.double())
-
-
-@pytest.mark.parametrize(
-    "mixing",
-    [
-        lambda h: h - h.mean(0),
-        lambda h: h - h[0],
-        lambda h: h + h.flip(0),
-    ],
-)
-def test_inputs_that_look_at_each_other_are_refused(mixing):
-    model, x = Calling(mixing), torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
-    with pytest.raises(sl.NotPiecewiseAffine, match=r"'second'.*other inputs of its batch"):
-        sl.region_codes(model, x)
-    assert len(sl.region_codes(model, x, smooth="ignore")) == 30
-
-
-def test_inputs_in_another_dimension_than_the_first_are_refused():
-    model = Calling(lambda h: F.relu(h.view(-1, 4, 4).transpose(0, 1)).transpose(0, 1).flatten(1))
-    for rows in (1, 2, 4, 7):
-        with pytest.raises(ValueError, match="Keep the inputs in the first dimension"):
-            sl.region_codes(model, torch.rand(rows, 4))
 
 
 @pytest.mark.parametrize("name", ["fcn_resnet50", "deeplabv3_resnet50"])

@@ -6,10 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from runs import TINY, Killed
+from tape import Tape
 
 from splinelib import experiments, training
+from splinelib.codes import packing, probe
 from splinelib.errors import DamagedFile
 from splinelib.experiments import Ticket, check_record, run, runner, watch
+from splinelib.network import capturing
 
 # The masks of FPGM and magnitude settle at different epochs here, those of the spline criterion too
 # late, and the codes never.
@@ -121,3 +124,22 @@ def test_codes_of_another_epoch_are_refused(tmp_path):
     first.write_bytes(second.read_bytes())
     with pytest.raises(DamagedFile, match=r"epoch 0 cannot be used .*of another epoch"):
         fresh().load_state_dict(state)
+
+
+def test_a_run_on_a_gpu_replays_the_codes_that_it_watches(tmp_path, monkeypatch):
+    """As it is there, but for the graph: the same distances, and the same epoch."""
+    eager = run(TINY, (), folder=tmp_path / "eager", progress=False)
+    tape = Tape()
+    monkeypatch.setattr(probe, "on_a_gpu", lambda model: True)
+    monkeypatch.setattr(capturing, "cuda_graph", lambda work, device: tape(work))
+    monkeypatch.setattr(packing, "_in_numpy", lambda z: False)
+    monkeypatch.setattr(packing, "pack", packing.pack_with_torch)
+    replayed = run(TINY, (), folder=tmp_path / "replayed", progress=False)
+    assert (tape.recorded, tape.replayed) == (1, TINY.epochs)
+    both = [record["early_bird"] for record in (eager, replayed)]
+    for bird in both:
+        del bird["seconds"]
+    assert both[0] == both[1]
+    monkeypatch.setattr(runner, "CAPTURE", False)
+    run(TINY, (), folder=tmp_path / "asked", progress=False)
+    assert tape.recorded == 1

@@ -19,7 +19,7 @@ def numbered(count: int) -> Batches:
 def taken(batches: Batches, size: int, seed: int = 0) -> list:
     generator = torch.Generator().manual_seed(seed)
     return [
-        None if batch is None else batch[0].flatten().int().tolist()
+        None if batch is None else batches.make(*batch.drawn)[0].flatten().int().tolist()
         for batch in batches.shuffled(size, generator)
     ]
 
@@ -28,9 +28,10 @@ def test_every_input_is_handed_out_once_with_its_label():
     batches = numbered(10)
     assert sorted(chain.from_iterable(taken(batches, 4))) == list(range(10))
     assert taken(batches, 4) == taken(batches, 4) != taken(batches, 4, seed=1)
-    for inputs, labels, size in batches.shuffled(4, torch.Generator().manual_seed(0)):
-        assert inputs.flatten().tolist() == labels.tolist() and len(labels) == size
-    assert batches.example().tolist() == [[0.0]] and batches.crop is None
+    for batch in batches.shuffled(4, torch.Generator().manual_seed(0)):
+        inputs, labels = batches.make(*batch.drawn)
+        assert inputs.flatten().tolist() == labels.tolist() and len(labels) == batch.size
+    assert batches.example().tolist() == [[0.0]] and batches.crops is None
 
 
 def test_a_last_batch_of_one_is_left_out_and_a_first_one_is_not():
@@ -50,10 +51,45 @@ def test_processes_share_a_batch_in_order(monkeypatch):
 
 
 def test_a_dataset_is_cropped_if_it_is_to_be_augmented(digits):
-    assert Batches.of(digits, False, CPU).crop is None
+    assert Batches.of(digits, False, CPU).crops is None
     batches = Batches.of(digits.subset(train=8), True, CPU)
     (batch,) = batches.shuffled(8, torch.Generator().manual_seed(0))
-    assert batch[0].shape == (8, 1, 8, 8) and batch[0].dtype == torch.float32
+    inputs, _ = batches.make(*batch.drawn)
+    assert inputs.shape == (8, 1, 8, 8) and inputs.dtype == torch.float32
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_batches_are_those_that_are_drawn_and_made_one_after_another(digits, monkeypatch, parts):
+    """The order, then each batch's crops, as records were made by before they were drawn first."""
+    some = digits.subset(train=21)
+    monkeypatch.setattr(parallel, "processes", lambda: parts)
+    monkeypatch.setattr(parallel, "rank", lambda: parts - 1)
+    batches, plain = Batches.of(some, True, CPU), torch.Generator().manual_seed(3)
+    found = list(batches.shuffled(8, torch.Generator().manual_seed(3)))
+    order = torch.randperm(21, generator=plain)
+    for batch, index in zip(found, order.split(8), strict=True):
+        share = parallel.part(len(index))
+        images = some.train_images[index[share]]
+        place = (share.start, len(index))
+        expected = some.to_float(some.augment(images, plain, place))
+        inputs, labels = batches.make(*batch.drawn)
+        assert torch.equal(inputs, expected) and inputs.stride() == expected.stride()
+        assert torch.equal(labels, some.train_labels[index[share]])
+
+
+def test_images_that_stay_on_the_host_come_with_their_batch(digits, monkeypatch):
+    some, made = digits.subset(train=16), []
+    near = Batches.of(some, True, CPU)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)  # no GPU, no pinning
+    for resident in (True, False):
+        monkeypatch.setattr(Batches, "_resident", resident)
+        for batch in near.shuffled(5, torch.Generator().manual_seed(0)):
+            if batch is not None:
+                assert (batch.drawn[0].dtype == torch.uint8) != resident
+                made.append(near.make(*batch.drawn))
+    assert len(made) == 6
+    for one, two in zip(made[:3], made[3:], strict=True):
+        assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
 
 
 @pytest.mark.parametrize(

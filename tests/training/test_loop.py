@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
+from conftest import unavailable
 from runs import quick, same_weights
 from torch import nn
 
 from splinelib import data, models, training
+from splinelib.cost.energy import millijoules
 from splinelib.training import evaluate, loop, train
 from splinelib.training.batches import Batches
 
@@ -112,6 +114,21 @@ def test_a_last_step_that_diverges_is_said(digits):
         quick(model, digits.subset(train=32), epochs=1, batch_size=32, lr=1e38)
 
 
+def test_each_epoch_has_the_energy_that_the_gpu_counted(digits, monkeypatch):
+    monkeypatch.setattr(loop.Meter, "read", lambda meter: {"joules": 2.5})
+    history = quick(models.mlp([64, 10]), digits.subset(train=64), epochs=2).history
+    assert [row["joules"] for row in history] == [2.5, 2.5]
+
+
+@pytest.mark.cuda
+def test_each_epoch_on_cuda_has_its_energy(digits):
+    if millijoules(torch.device("cuda", torch.cuda.current_device())) is None:
+        unavailable("This GPU has no meter.")
+    model = models.build("vgg16", digits, width=0.1).cuda()
+    history = quick(model, digits, epochs=2, capture=True).history
+    assert all(row["joules"] >= 0 for row in history)
+
+
 @pytest.mark.cuda
 def test_training_runs_on_cuda(digits):
     model = models.build("vgg16", digits, width=0.1).cuda()
@@ -138,5 +155,5 @@ def test_images_of_one_channel_get_the_usual_layout_too(digits):
     """Of one channel, the strides of channels last count as contiguous, and the layers went on."""
     model = models.build("resnet18", digits, width=0.05)
     _, batches = loop.laid_out(model, Batches.of(digits, True, torch.device("cpu")))
-    inputs, *_ = next(batches.shuffled(4, torch.Generator()))
+    inputs, _ = batches.make(*next(batches.shuffled(4, torch.Generator())).drawn)
     assert inputs.stride() == (64, 64, 8, 1)
