@@ -1,0 +1,181 @@
+"""Orders of removal by themselves, on several networks: what each loses, and who loses least."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .. import plotting
+from ..experiments import order_records, pitch_records
+from ..plotting import widgets
+from ..plotting.palette import Palette
+from ..plotting.svg import Figure
+from ..plotting.tables import Cell, Table
+from . import wording
+
+# What a scope is called on the page.
+SCOPES = {"global": "one threshold", "layerwise": "even share"}
+BASELINES, OURS = order_records.BASELINES, order_records.OURS
+CRITERIA = order_records.CRITERIA
+
+
+class Network:
+    """One network, over its seeds, and what it loses in each order.
+
+    Attributes
+    ----------
+    title : str
+    seeds : int
+    ratios : list of float
+        The mildest first.
+    origins : tuple of str
+        Kind and names of the records.
+    """
+
+    def __init__(self, title: str, kind: str, names: Sequence[str], dense: dict, found: dict):
+        self.title, self.kind, self.names, self._dense, self._found = (
+            title,
+            kind,
+            names,
+            dense,
+            found,
+        )
+        self.seeds = len(dense)
+        self.ratios = sorted({ratio for *_, ratio in found})
+        self.scopes = [scope for scope in SCOPES if any(scope == key[1] for key in found)]
+
+    def lost(self, criterion: str, scope: str, ratio: float) -> np.ndarray:
+        """Points of accuracy that an order loses, (seeds,); of draws by lot their mean."""
+        by_seed = self._found[criterion, scope, ratio]
+        return np.array([100 * (self._dense[s] - np.mean(by_seed[s])) for s in self._dense])
+
+    def mean(self, criterion: str, scope: str, ratio: float) -> float:
+        """Points that are lost, mean over seeds."""
+        return float(self.lost(criterion, scope, ratio).mean())
+
+    def least(self, criteria: Sequence[str], ratio: float) -> tuple[float, str, str]:
+        """The least that some criteria lose on average, with its criterion and scope."""
+        return min(
+            (self.mean(criterion, scope, ratio), criterion, scope)
+            for criterion in criteria
+            for scope in self.scopes
+        )
+
+    def leads(self, ratio: float) -> bool:
+        """Whether the best of ours loses less than random and magnitude do in any scope."""
+        return self.least(OURS, ratio)[0] < self.least(BASELINES, ratio)[0]
+
+
+def of_records(group: Sequence[dict]) -> Network:
+    """One network from the records of `experiments.orders` that hold its seeds."""
+    settings = group[0]["settings"]
+    network, data = (wording.proper(settings[part]) for part in ("network", "data"))
+    dense, found = {}, {}
+    for record in group:
+        for entry in record["entries"]:
+            if entry["criterion"] == order_records.DENSE:
+                dense[entry["seed"]] = entry["accuracy"]
+                continue
+            key = entry["criterion"], entry["scope"], entry["ratio"]
+            drawn = found.setdefault(key, {}).setdefault(entry["seed"], [])
+            drawn.append(entry["accuracy"])
+    width = "" if settings["width"] == 1 else f" at width {settings['width']:g}"
+    names = [record["name"] for record in group]
+    return Network(f"{network}{width}, {data}", "orders", names, dense, found)
+
+
+def of_pitch(record: dict) -> Network:
+    """The pitch estimator, whose orders have one threshold for all layers."""
+    dense, found = {}, {}
+    for entry in record["entries"]:
+        if entry["way"] == pitch_records.DENSE:
+            dense[0] = entry["accuracy"]
+        elif entry["way"] in CRITERIA and entry["ratio"] in (0.3, 0.5, 0.7):
+            key = entry["way"], "global", entry["ratio"]
+            found.setdefault(key, {}).setdefault(0, []).append(entry["accuracy"])
+    size = record["settings"]["size"]
+    return Network(f"CREPE ({size}), tones", "pitch", [record["name"]], dense, found)
+
+
+def figure(networks: Sequence[Network]):
+    """Points lost by each order on each network; the slider moves through the ratios."""
+    ratios = networks[0].ratios
+
+    def frame(ratio: float) -> Figure:
+        def draw(ax, palette: Palette) -> None:
+            for row, network in enumerate(networks):
+                for at, scope in enumerate(network.scopes):
+                    height = row + 0.17 * (2 * at - len(network.scopes) + 1)
+                    for name in CRITERIA:
+                        colour = palette.series(name, CRITERIA.index(name))
+                        ax.plot(
+                            network.mean(name, scope, ratio),
+                            height,
+                            "o" if name in OURS else "D",
+                            color=colour,
+                            fillstyle="full" if scope == "global" else "none",
+                            markersize=7 if name in OURS else 6,
+                            label=name if row == at == 0 else None,
+                        )
+            ax.set(xlabel="points lost", yticks=range(len(networks)), xlim=(-3, 103))
+            ax.set_yticklabels([network.title for network in networks])
+            ax.invert_yaxis()
+            plotting.legend(ax)
+
+        return plotting.figure(draw, alt="Points lost.", size=(6.4, 4.6))
+
+    def told(ratio: float) -> str:
+        each = "; ".join(
+            f"{network.title}: {name} {lost:.0f}, random {network.least(['random'], ratio)[0]:.0f}"
+            for network in networks
+            for lost, name, _ in [network.least(OURS, ratio)]
+        )
+        return f"Points lost with {ratio:.0%} removed, the best of ours and random. {each}."
+
+    return widgets.scrub(
+        frame,
+        values=ratios,
+        start=len(ratios) // 2,
+        label="units removed",
+        alt=told,
+        format="{:.0%}",
+        caption="Points of accuracy that are lost when units are just removed. Filled: one "
+        "threshold for all layers; hollow: the same share of each. Diamonds: random and magnitude.",
+    )
+
+
+def table(networks: Sequence[Network]) -> Table:
+    """Who loses least on each network at each ratio, beside random and magnitude."""
+    rows = []
+    for network in networks:
+        for ratio in network.ratios:
+            lost, name, scope = network.least(OURS, ratio)
+            read = wording.origins(list(network.names), network.kind)
+            others = [network.least([one], ratio)[0] for one in BASELINES]
+            rows.append(
+                [
+                    *(network.title, f"{network.seeds}", f"{ratio:.0%}"),
+                    *(Cell(value, "record", origins=read) for value in (lost, *others)),
+                    f"{name}, {SCOPES[scope]}",
+                    "yes" if network.leads(ratio) else "no",
+                ]
+            )
+    return plotting.table(
+        rows,
+        columns=[
+            *("", "networks", "removed", "ours, least"),
+            *(f"{name}, least" for name in BASELINES),
+            *("whose least it is", "ours ahead"),
+        ],
+        caption="Points of accuracy lost when units are just removed, mean over networks: the "
+        "least that one of spline, bend and lsq loses in either scope, beside the least of a "
+        "random order and of magnitude",
+        format=["{}", "{}", "{}", "{:.1f}", "{:.1f}", "{:.1f}", "{}", "{}"],
+    )
+
+
+def behind(networks: Sequence[Network]) -> Iterator[tuple[Network, float]]:
+    """Networks and ratios at which the best of ours does not lose less than the others."""
+    for network in networks:
+        for ratio in network.ratios:
+            if not network.leads(ratio):
+                yield network, ratio

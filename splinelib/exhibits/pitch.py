@@ -1,0 +1,111 @@
+"""A pitch estimator that others trained, pruned without training: a figure, a table, claims."""
+
+import numpy as np
+
+from .. import plotting
+from ..experiments import pitch_records as records
+from ..plotting import Cell
+from ..plotting.tables import Table
+from ..text import over_seeds
+from . import wording
+
+# Way -> what it is called on the page. The first of each pair is drawn.
+_CALLED = {way: f"{way}, just cut" for way in records.CUT}
+_SEEING = ("lsq", "random refitted", "spline refitted", "default with data")
+_DRAWN = {
+    **{"random": "random", "magnitude": "magnitude", "spline": "spline", "lsq": "lsq"},
+    "default with data": "lsq (refitted)",
+}
+
+
+class Study:
+    """A record of `experiments.pitch`, with its entries at hand.
+
+    Attributes
+    ----------
+    size : str
+    ratios : list of float
+        The mildest first.
+    ways : list of str
+        But the dense network, in the order of the record.
+    dense : dict
+        The entry of the dense network.
+    """
+
+    def __init__(self, record: dict):
+        self._found: dict[tuple[str, float], list[dict]] = {}
+        for entry in record["entries"]:
+            self._found.setdefault((entry["way"], entry["ratio"]), []).append(entry)
+        self.name, self.settings = record["name"], record["settings"]
+        self.size = self.settings["size"]
+        self.ratios = sorted({ratio for way, ratio in self._found if way != records.DENSE})
+        self.ways = list(dict.fromkeys(way for way, _ in self._found if way != records.DENSE))
+        ((self.dense,),) = (each for (way, _), each in self._found.items() if way == records.DENSE)
+
+    def values(self, way: str, ratio: float, part: str = "accuracy") -> np.ndarray | None:
+        """What each draw of a way has at a ratio, (draws,), or None where nothing was recorded."""
+        found = self._found.get((way, ratio))
+        return None if found is None else np.array([entry[part] for entry in found])
+
+    def mean(self, way: str, ratio: float, part: str = "accuracy") -> float:
+        """Mean over draws; of accuracies in per cent."""
+        return float(self.values(way, ratio, part).mean()) * (100 if part == "accuracy" else 1)
+
+    def left(self, way: str, ratio: float, part: str) -> float:
+        """What is left of a size of the dense network, in per cent; of time, timed in turns."""
+        before = self.dense[part] if part != "latency" else self.values(way, ratio, "dense_latency")
+        return 100 * float(np.mean(self.values(way, ratio, part) / before))
+
+
+def figure(study: Study):
+    """Share of tones whose pitch is heard against the share of units removed."""
+    curves = {
+        label: (
+            [100 * ratio for ratio in study.ratios],
+            np.array([study.values(way, ratio) for ratio in study.ratios]).T,
+        )
+        for way, label in _DRAWN.items()
+    }
+    half = study.ratios[-2]
+    told = ", ".join(f"{label} {study.mean(way, half):.0f} %" for way, label in _DRAWN.items())
+    return plotting.accuracy_against(
+        curves,
+        xlabel="units removed (%)",
+        dense=study.dense["accuracy"],
+        limits=(-0.02, 1.02),
+        alt=f"Pitches heard against the share of units removed. With {half:.0%} removed: {told}.",
+        caption=f"CREPE ({study.size}): share of {study.settings['judged_on']:,} tones whose pitch "
+        f"is heard within {study.settings['cents']:.0f} cents. Nothing is trained.",
+    )
+
+
+def table(study: Study, ratio: float = 0.5) -> Table:
+    """Pitches heard in every way, and what is left of the network at one ratio."""
+    read = wording.origins([study.name], "pitch")
+
+    def heard(way: str, at: float) -> Cell:
+        found = study.values(way, at)
+        if found is None:
+            return Cell(None)
+        return Cell(over_seeds(list(100 * found), "{:.1f}"), "record", origins=read)
+
+    parts = ("channels", "parameters", "macs", "latency")
+    rows = [["dense", "", *[heard(records.DENSE, 0.0)] * len(study.ratios), *[100.0] * len(parts)]]
+    for way in study.ways:
+        left = [
+            Cell(None) if study.values(way, ratio) is None else study.left(way, ratio, part)
+            for part in parts
+        ]
+        sees = "yes" if way in _SEEING else ""
+        rows.append([_CALLED.get(way, way), sees, *(heard(way, r) for r in study.ratios), *left])
+    return plotting.table(
+        rows,
+        columns=[
+            *("", "hears tones", *(f"{r:.0%} removed" for r in study.ratios)),
+            *("channels, %", "parameters, %", "MACs, %", "time, %"),
+        ],
+        caption=f"CREPE ({study.size}), pruned without training: pitches heard, in %, of draws by "
+        f"lot mean (least to most); and what is left with {ratio:.0%} removed, the time for "
+        f"{study.settings['batch']} frames on one thread, in turns with the dense network",
+        format=["{}"] * (2 + len(study.ratios)) + ["{:.0f}"] * len(parts),
+    )

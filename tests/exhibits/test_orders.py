@@ -1,0 +1,76 @@
+"""Orders of removal by themselves as the chapter shows them."""
+
+import pytest
+from recorded import orders_record, pitch_record
+from shown import Elements, rows
+
+from splinelib.exhibits import orders
+
+
+def one(accuracy, **told):
+    return orders.of_records([orders_record(accuracy, **told)])
+
+
+def worth(criterion, scope, ratio):
+    """Bend is best at one threshold, until 70 %; magnitude is worst."""
+    if criterion == "dense":
+        return 0.9
+    keeps = {"bend": 0.8 if scope == "global" and ratio < 0.7 else 0.3, "magnitude": 0.1}
+    return keeps.get(criterion, 0.4)
+
+
+def test_points_are_lost_against_the_dense_network_of_the_same_seed():
+    network = one(worth)
+    assert network.title == "MLP, digits" or network.title == "mlp, digits"
+    assert network.seeds == 3 and network.ratios == [0.3, 0.5, 0.7]
+    # the seeds are a hundredth apart, the dense network and what is left of it alike
+    assert network.lost("bend", "global", 0.5) == pytest.approx([10, 10, 10])
+    assert network.mean("magnitude", "layerwise", 0.3) == pytest.approx(80)
+    lost, name, scope = network.least(orders.OURS, 0.5)
+    assert (lost, name, scope) == (pytest.approx(10), "bend", "global")
+    assert network.least(orders.BASELINES, 0.5)[1] == "random"
+    assert network.leads(0.5) and not network.leads(0.7)  # there spline is as random is
+    assert [ratio for _, ratio in orders.behind([network])] == [0.7]
+
+
+def test_seeds_of_several_records_are_one_network():
+    records = [orders_record(worth, seeds=1, name=f"run-s{seed}", width=0.25) for seed in range(2)]
+    for seed, record in enumerate(records):
+        for entry in record["entries"]:
+            entry["seed"] = seed
+    network = orders.of_records(records)
+    assert network.seeds == 2 and network.names == ["run-s0", "run-s1"]
+    assert network.title.endswith("at width 0.25, digits")
+
+
+def test_draws_by_lot_count_as_their_mean():
+    record = orders_record(worth, seeds=1)
+    for entry in record["entries"]:
+        if entry["criterion"] == "random":
+            entry["accuracy"] = 0.3 + 0.1 * entry["draw"]
+    network = orders.of_records([record])
+    assert network.lost("random", "global", 0.5) == pytest.approx([50])
+
+
+def test_the_pitch_estimator_has_one_threshold():
+    made = pitch_record(lambda way, ratio: 0.9 if way == "dense" else 0.5)
+    network = orders.of_pitch(made)
+    assert network.scopes == ["global"] and network.ratios == [0.3, 0.5, 0.7]
+    assert network.mean("spline", "global", 0.3) == pytest.approx(40)
+    assert network.mean("random", "global", 0.3) == pytest.approx(39)  # three draws
+
+
+def test_the_table_says_who_is_ahead():
+    networks = [one(worth), orders.of_pitch(pitch_record(lambda way, ratio: 0.5))]
+    _, *found = rows(orders.table(networks))
+    assert len(found) == 6
+    assert found[1][2:] == ["50%", "10.0", "50.0", "80.0", "bend, one threshold", "yes"]
+    assert found[2][-1] == "no"
+
+
+def test_every_ratio_is_a_picture(monkeypatch):
+    monkeypatch.setenv("SPLINELIB_WIDGETS", "static")
+    shown = orders.figure([one(worth), orders.of_pitch(pitch_record())])
+    seen = Elements(shown._repr_html_())
+    assert "bend 10, random 50" in shown._repr_html_()
+    assert [tag for tag, _ in seen.elements].count("svg") >= 3

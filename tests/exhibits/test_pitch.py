@@ -1,0 +1,50 @@
+"""A pitch estimator that was pruned, as the chapter shows it."""
+
+import pytest
+from recorded import pitch_record
+from shown import rows
+
+from splinelib.exhibits import pitch
+from splinelib.experiments import pitch_records
+
+
+def study(accuracy=None, **told):
+    return pitch.Study(pitch_record(accuracy, **told))
+
+
+def test_a_study_has_its_entries_at_hand():
+    one = study(lambda way, ratio: 0.9 if way == "dense" else 0.8 - ratio)
+    assert one.size == "tiny" and one.ratios == [0.1, 0.3, 0.5, 0.7]
+    assert one.ways == [*pitch_records.WAYS]
+    assert one.dense["accuracy"] == 0.9
+    assert one.mean("spline", 0.5) == pytest.approx(30)
+    assert one.values("random", 0.5).tolist() == pytest.approx([0.3, 0.31, 0.32])
+    assert one.values("spline", 0.2) is None
+    assert one.left("spline", 0.5, "macs") == 50
+    assert one.left("spline", 0.5, "latency") == pytest.approx(75)
+
+
+def test_the_table_has_a_row_for_each_way():
+    _, dense, *found = rows(pitch.table(study(lambda way, ratio: 0.5)))
+    assert dense[0] == "dense" and dense[-1] == "100"
+    by_name = {row[0]: row for row in found}
+    assert len(by_name) == len(pitch_records.WAYS)
+    assert by_name["random, just cut"][2] == "51.0 (50.0 to 52.0)"
+    assert by_name["default with data"][1] == "yes" and by_name["bend, just cut"][1] == ""
+    assert by_name["lsq, just cut"][-4:] == ["50", "50", "50", "75"]
+
+
+def test_what_was_not_recorded_is_left_empty():
+    one = study(size="full", ratios=(0.5,), ways=("spline", "random"))
+    _, _, spline, random = rows(pitch.table(one))
+    assert spline[2] == "50.0" and random[2].startswith("51.0")
+    few = pitch_record(ratios=(0.3, 0.5), ways=("spline", "lsq"))
+    few["entries"] = [e for e in few["entries"] if (e["way"], e["ratio"]) != ("lsq", 0.5)]
+    _, _, _, lsq = rows(pitch.table(pitch.Study(few)))
+    assert lsq[3:] == ["–"] * 5 or set(lsq[3:]) == {lsq[3]}
+
+
+def test_the_figure_tells_what_it_draws():
+    shown = pitch.figure(study(lambda way, ratio: 0.9 if way == "dense" else 0.8 - ratio))
+    assert "With 50% removed: random 31 %, magnitude 30 %, spline 30 %" in shown.alt
+    assert "2,048 tones" in shown.caption
