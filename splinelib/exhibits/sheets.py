@@ -19,6 +19,7 @@ from ..experiments import (
     truncation_records,
 )
 from ..plotting import Table
+from ..plotting.svg import STYLE
 from . import wording
 
 
@@ -52,8 +53,7 @@ def of_run(record: dict) -> Sheet:
         f"{epochs} epochs",
         "accuracy": f"dense {record['dense']['test_accuracy']:.2%}",
     }
-    origins = [entry["provenance"] for entry in entries]
-    return _sheet(record, "record", facts, origins)
+    return _sheet(record, "record", facts)
 
 
 def of_one_shot(record: dict) -> Sheet:
@@ -69,7 +69,7 @@ def of_one_shot(record: dict) -> Sheet:
         "pruned": f"{len(record['entries'])} networks in {minutes:.0f} minutes",
         "accuracy": f"dense {record['dense_accuracy']:.2%}",
     }
-    return _sheet(record, "oneshot", facts, [record["provenance"]])
+    return _sheet(record, "oneshot", facts)
 
 
 def of_starts(record: dict) -> Sheet:
@@ -82,7 +82,7 @@ def of_starts(record: dict) -> Sheet:
     """
     count = sum(len(entry["test"]) * entry["restarts"] for entry in record["entries"])
     facts = {"trained": f"{count:,} small networks in {record['seconds'] / 60:.0f} minutes"}
-    return _sheet(record, "starts", facts, [record["provenance"]])
+    return _sheet(record, "starts", facts)
 
 
 def of_pca(record: dict) -> Sheet:
@@ -96,7 +96,7 @@ def of_pca(record: dict) -> Sheet:
     networks, ways = len(record["dense"]), len(record["orders"]) + len(record["rivals"])
     minutes = record["seconds"] / 60
     facts = {"pruned": f"{networks} networks in {ways} ways each, {minutes:.0f} minutes"}
-    return _sheet(record, "pca", facts, [record["provenance"]])
+    return _sheet(record, "pca", facts)
 
 
 def of_routes(record: dict) -> Sheet:
@@ -112,7 +112,7 @@ def of_routes(record: dict) -> Sheet:
         "compared": f"{len(record['entries'])} networks of {seeds} seeds in "
         f"{record['seconds'] / 60:.0f} minutes"
     }
-    return _sheet(record, "routes", facts, [record["provenance"]])
+    return _sheet(record, "routes", facts)
 
 
 def of_vit(record: dict) -> Sheet:
@@ -126,7 +126,7 @@ def of_vit(record: dict) -> Sheet:
     networks, ways = len(record["dense"]), len(record["entries"])
     minutes = record["seconds"] / 60
     facts = {"pruned": f"{networks} transformers in {ways} ways each, {minutes:.0f} minutes"}
-    return _sheet(record, "vit", facts, [record["provenance"]])
+    return _sheet(record, "vit", facts)
 
 
 def of_slices(record: dict) -> Sheet:
@@ -141,7 +141,7 @@ def of_slices(record: dict) -> Sheet:
         "counted": f"{len(record['entries'])} times around {record['settings']['points']} points, "
         f"{len(record['birds'])} seeds in {record['seconds'] / 60:.0f} minutes"
     }
-    return _sheet(record, "slices", facts, [record["provenance"]])
+    return _sheet(record, "slices", facts)
 
 
 def of_rivals(record: dict) -> Sheet:
@@ -157,7 +157,7 @@ def of_rivals(record: dict) -> Sheet:
         "compared": f"{len(record['entries']) - networks} pruned networks of {networks} dense "
         f"in {record['seconds'] / 60:.0f} minutes"
     }
-    return _sheet(record, "rivals", facts, [record["provenance"]])
+    return _sheet(record, "rivals", facts)
 
 
 # Study -> the module that reads its records, and what makes a sheet of one.
@@ -183,9 +183,9 @@ def studied(kind: str) -> list:
     return [sheet_of(record) for record in records.records()] or [nothing()]
 
 
-def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
+def _sheet(record: dict, kind: str, facts: Mapping[str, str]) -> Sheet:
     anchor = wording.anchor(record["name"], kind)
-    facts = {**facts, **origin(origins)}
+    facts = {**facts, **origin(_origins(record))}
     listed = "".join(
         f"<dt>{html.escape(key)}</dt><dd>{html.escape(text)}</dd>" for key, text in facts.items()
     )
@@ -195,6 +195,43 @@ def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[
         f"<p><strong>{html.escape(name)}</strong> ({download(record, kind)})</p>"
         f"<pre>{html.escape(record['command'])}</pre><dl>{listed}</dl></div>",
         name,
+    )
+
+
+def _origins(record: dict) -> list[dict]:
+    """The provenance of each network of a training run, or of a study as a whole."""
+    networks = [record] if "provenance" in record else [record["dense"], *record["tickets"]]
+    return [network["provenance"] for network in networks]
+
+
+def made_on(records: Iterable[dict]) -> Sheet:
+    """A line that says on what machines, and with what PyTorch, records were made.
+
+    It belongs under the first thing that a page reads from them.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        Of any kind, at least one.
+
+    Raises
+    ------
+    ValueError
+        There is no record.
+    """
+    origins = [origin for record in records for origin in _origins(record)]
+    if not origins:
+        raise ValueError("There is no record, so no machine can be named.")
+    machines = dict.fromkeys(
+        machine(one["hardware"]) + ("" if one["hardware"]["gpu"] else ", no GPU") for one in origins
+    )
+    # Which build of a version it was stands on the page Reproduce.
+    pytorch = dict.fromkeys(one["versions"]["torch"].partition("+")[0] for one in origins)
+    text = html.escape(
+        f"Recorded on {'; '.join(machines)}; PyTorch {wording.listed(list(pytorch))}."
+    )
+    return Sheet(
+        f'<div class="sl"><style>{STYLE}</style><p class="sl-sources">{text}</p></div>', text
     )
 
 
