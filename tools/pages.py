@@ -144,7 +144,7 @@ _FILLED: dict[str, Callable[[], str]] = {"chapters": list_of_chapters, "citation
 def complete(copy: nbformat.NotebookNode, page: str | Path) -> None:
     """Put the number before the title of an executed copy, and fill its places, in place.
 
-    A place is a comment of Markdown, ``<!-- fill: chapters -->``.
+    A place is a comment of Markdown, ``<!-- fill: chapters -->``. Folded code is on one line.
 
     Parameters
     ----------
@@ -160,6 +160,25 @@ def complete(copy: nbformat.NotebookNode, page: str | Path) -> None:
         _link_within(copy)
     for cell in text:
         cell.source = _PLACE.sub(lambda found: _FILLED[found[1]](), cell.source)
+    copy.cells = _folded_once(copy.cells)
+
+
+def _folded_once(cells: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Folded cells that show nothing become part of the folded cell behind: one line on the page.
+
+    Else four lines that say "Code" would stand between a question and its picture.
+    """
+    kept: list[nbformat.NotebookNode] = []
+    for cell in cells:
+        before = kept[-1] if kept else None
+        if before and _is_folded(before) and not before.outputs and _is_folded(cell):
+            cell.source = f"{kept.pop().source}\n\n\n{cell.source}"
+        kept.append(cell)
+    return kept
+
+
+def _is_folded(cell: nbformat.NotebookNode) -> bool:
+    return cell.cell_type == "code" and cell.metadata.get("tags", []) == ["hide-input"]
 
 
 def _link_within(copy: nbformat.NotebookNode) -> None:
