@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from splinelib.plotting.scripts import MODULES, bundle, figures_script
+from splinelib.plotting.scripts import MODULES, bundle, figures_script, playground_style
 from tools import addresses, cards, chapters, links, news, numbering, pages, weight
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
@@ -84,7 +84,7 @@ def stage(scale: str) -> None:
     (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))
     assets = STAGE / "book/_assets"
     (assets / "playground.js").write_text(bundle(MODULES / "playground.js"))
-    shutil.copyfile(MODULES / "playground.css", assets / "playground.css")
+    (assets / "playground.css").write_text(playground_style())
     (assets / "figures.js").write_text(figures_script())
     for name in MATHJAX:
         source, target = mathjax_folder() / name, assets / "mathjax" / name

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from .partitions import code_steps
-from .scripts import figures_script
+from .scripts import controls_style, figures_script
 from .stills import colour_plane, still
 from .svg import STYLE, caption_html, check_alt, small_css
 from .widgets import is_live
 
 # What the scripts take: `LIMITS` of network.js.
 DEPTH, WIDTH = 3, 16
-_STYLE = small_css(Path(__file__).with_name("live.css").read_text("utf-8"))
+_STYLE = small_css(controls_style() + Path(__file__).with_name("live.css").read_text("utf-8"))
 
 
 @dataclass(frozen=True)
