@@ -131,7 +131,8 @@ def explorer(
             "the page cannot say exactly what has changed. Show the steps with plotting.scrub."
         )
     dashed = part.decision_boundary() if units else None
-    picture = still(part, alt, color, boundary, star, dashed)
+    numbered = layers[0] if units else None  # as the page draws them
+    picture = still(part, alt, color, boundary, star, dashed, numbered=numbered)
     given = {"kind": "explorer", "square": square, "star": star, "lines": lines, "units": units}
     given |= {"boundary": boundary, "chosen": (layer, unit), "network": json.loads(network)}
     given |= colouring(part, color)
