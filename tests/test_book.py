@@ -504,10 +504,14 @@ def test_buttons_lead_somewhere_or_are_not_there(html, opened):
     assert bool(links) == bool(addresses.repository() and is_notebook)
 
 
-def test_figures_have_links_of_their_own(opened):
+def test_figures_have_links_of_their_own(html, opened):
     figures = opened.page.locator("article figure.sl").all()
     ids = [figure.get_attribute("id") for figure in figures]
     assert None not in ids and len(set(ids)) == len(ids)
+    page = str(Path(unquote(urlsplit(opened.url).path)).relative_to(html).with_suffix(""))
+    cells = nbformat.read(chapters.page_source(page), as_version=4).cells if ids else []
+    drawn_by = {re.sub(r"^figure-|-\d$", "", name) for name in ids}
+    assert drawn_by <= {re.sub(r"-\d$", "", cell.id) for cell in cells}, "named after their cells"
     for figure, name in zip(figures, ids, strict=True):
         assert figure.locator(f"a.headerlink[href='#{name}']").count() == 1
 

@@ -74,6 +74,7 @@ def stage(scale: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = nbformat.read(chapters.executed_path(notebook, scale), as_version=4)
         pages.complete(copy, notebook)
+        links.name_figures(copy)
         nbformat.write(copy, target)
     # The records lie beside the pages as they do in a checkout, so that one link serves both.
     shutil.copytree(ROOT / "data/runs", STAGE / "beside/data/runs")
