@@ -494,6 +494,15 @@ def test_notebook_can_be_downloaded(html, opened):
     nbformat.validate(notebook)
     assert any(cell.get("outputs") for cell in notebook.cells)
     assert link.evaluate("e => e.hasAttribute('download')")
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert not re.search(r"\{[\w:]+\}`|```\{", text), "only Sphinx can read this"
+    numbers = opened.page.locator("article span.eqno").all_inner_texts()
+    shown = [re.search(r"[\d.]+", number)[0] for number in numbers]
+    assert re.findall(r"\\tag\{([\d.]+)\}", text) == shown, "as on the page"
+    exercises = opened.page.locator("article .exercise .caption-number").all_inner_texts()
+    assert [f"Exercise {n}" for n in re.findall(r"\*\*Exercise ([\d.]+)", text)] == [
+        exercise.strip() for exercise in exercises
+    ]
 
 
 def test_buttons_lead_somewhere_or_are_not_there(html, opened):

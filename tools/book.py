@@ -21,7 +21,7 @@ import nbformat
 import yaml
 
 from splinelib.plotting.scripts import MODULES, bundle, figures_script, playground_style
-from tools import addresses, cards, chapters, links, news, numbering, pages, weight
+from tools import addresses, cards, chapters, downloads, links, news, numbering, pages, weight
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
 STAGE = BUILD / "stage"
@@ -74,6 +74,7 @@ def stage(scale: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = nbformat.read(chapters.executed_path(notebook, scale), as_version=4)
         pages.complete(copy, notebook)
+        pages.fold_once(copy)
         links.name_figures(copy)
         nbformat.write(copy, target)
     # The records lie beside the pages as they do in a checkout, so that one link serves both.
@@ -145,6 +146,7 @@ def render(scale: str = "quick") -> None:
     numbering.complete(built)
     cards.describe(built, scale)
     links.complete(built)
+    downloads.complete(built, scale)
     news.write(built)
     start_figures(built)
     weight.lighten(built)

@@ -144,7 +144,7 @@ _FILLED: dict[str, Callable[[], str]] = {"chapters": list_of_chapters, "citation
 def complete(copy: nbformat.NotebookNode, page: str | Path) -> None:
     """Put the number before the title of an executed copy, and fill its places, in place.
 
-    A place is a comment of Markdown, ``<!-- fill: chapters -->``. Folded code is on one line.
+    A place is a comment of Markdown, ``<!-- fill: chapters -->``.
 
     Parameters
     ----------
@@ -160,21 +160,21 @@ def complete(copy: nbformat.NotebookNode, page: str | Path) -> None:
         _link_within(copy)
     for cell in text:
         cell.source = _PLACE.sub(lambda found: _FILLED[found[1]](), cell.source)
-    copy.cells = _folded_once(copy.cells)
 
 
-def _folded_once(cells: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Folded cells that show nothing become part of the folded cell behind: one line on the page.
+def fold_once(copy: nbformat.NotebookNode) -> None:
+    """Make folded cells that show nothing part of the folded cell behind, in place.
 
-    Else four lines that say "Code" would stand between a question and its picture.
+    They are one line on the page then. Else four lines that say "Code" would stand between a
+    question and its picture.
     """
     kept: list[nbformat.NotebookNode] = []
-    for cell in cells:
+    for cell in copy.cells:
         before = kept[-1] if kept else None
         if before and _is_folded(before) and not before.outputs and _is_folded(cell):
             cell.source = f"{kept.pop().source}\n\n\n{cell.source}"
         kept.append(cell)
-    return kept
+    copy.cells = kept
 
 
 def _is_folded(cell: nbformat.NotebookNode) -> bool:
