@@ -36,6 +36,7 @@ def plain(*texts: str) -> list[str]:
             "```{admonition} Before\n:class: tip\n- one\n  more\n- two\n```\n\nafter",
             "> **Before**\n>\n> - one\n>   more\n> - two\n\nafter",
         ),
+        (":::{admonition} In practice\n:class: note\none\n:::", "> **In practice**\n>\n> one"),
         (
             "```{exercise-start}\n:label: ex-03-count\n```\nCount.\n```{exercise-end}\n```",
             "**Exercise 3.2.**\n\nCount.",
@@ -69,7 +70,7 @@ def test_links_lead_to_the_pages_where_these_have_an_address(monkeypatch):
     assert plain(link) == [shown + " [notation](https://a.org/b/book/notation.html)"]
 
 
-@pytest.mark.parametrize("text", ["{sub}`a`", "```{note}\na\n```"])
+@pytest.mark.parametrize("text", ["{sub}`a`", "```{note}\na\n```", ":::{note}\na\n:::"])
 def test_what_nobody_has_said_how_to_write_is_refused(text):
     with pytest.raises(chapters.ChapterError, match=r"03_partition.*outside of the book"):
         plain(text)

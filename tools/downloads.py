@@ -21,11 +21,12 @@ _EXERCISE = re.compile(
     r"(?m)^```\{exercise(?:-start)?\}(?P<title>.*)\n(?::.*\n)*?:label: (?P<name>\S+)\n"
 )
 _BLOCK = (
-    r"(?ms)^```\{%s\} ?(?P<title>[^\n]*)\n(?P<options>(?::[\w-]+:.*?\n)*)(?P<body>.*?)^```\s*?$"
+    r"(?ms)^(?P<fence>```|:::)\{%s\} ?(?P<title>[^\n]*)\n(?P<options>(?::[\w-]+:[^\n]*\n)*)"
+    r"(?P<body>.*?)^(?P=fence)[ \t]*$"
 )
 _ROLE = re.compile(r"\{(?P<role>[\w:]+)\}`(?P<text>[^`<]*?)(?:\s*<(?P<target>[^`>]+)>)?`")
 _LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<suffix>\.ipynb|\.md)(?P<anchor>#[\w-]+)?\)")
-_LEFT = re.compile(r"\{[\w:]+\}`|(?m:^```\{)")
+_LEFT = re.compile(r"\{[\w:]+\}`|(?m:^(?:```|:::)\{)")
 
 
 def numbers_of(notebook: nbformat.NotebookNode, page: str) -> dict[str, str]:
