@@ -16,10 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import (
+    AutoLocator,
     FixedLocator,
     FuncFormatter,
     LogLocator,
@@ -251,6 +253,7 @@ def figure(
             axis.set_major_formatter(_PlainNumbers())
         draw(ax, PALETTE)
         plain_ticks(ax)
+        whole_ticks(ax)
         break_labels(ax)
         canvas.savefig(buffer, format="svg", dpi=160)
     width = min(size[0], _LARGER * drawn[0])
@@ -272,6 +275,15 @@ def plain_ticks(ax: Axes) -> None:
         axis.set_major_locator(steps)
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axis.set_minor_locator(NullLocator())
+
+
+def whole_ticks(ax: Axes) -> None:
+    """Write whole numbers along an axis of epochs, layers or the like: there is no layer 2.5."""
+    drawn = [np.asarray(line.get_xdata(), float) for line in ax.lines]
+    drawn = [x for x in drawn if len(x) > 2]  # two points are a line across the drawing
+    steps = ax.xaxis.get_major_locator()
+    if type(steps) is AutoLocator and drawn and all((x == np.round(x)).all() for x in drawn):
+        steps.set_params(integer=True)
 
 
 def break_labels(ax: Axes) -> None:

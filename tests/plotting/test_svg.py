@@ -148,3 +148,15 @@ def test_ticks_of_ones_own_and_wide_axes_stay_as_they_are():
     svg.plain_ticks(ax)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["two", "seven"]
     assert ax.yaxis.get_major_locator() is wide
+
+
+@pytest.mark.parametrize(
+    ("x", "whole"), [(range(1, 17), True), ([0.5, 1, 2, 3], False), ([1, np.nan, 3], False)]
+)
+def test_an_axis_of_whole_numbers_has_no_others(x, whole):
+    ax = Canvas().add_subplot()
+    ax.plot(list(x), range(len(x)))
+    ax.axvline(0.5)
+    ax.set_xlim(1, 3)
+    svg.whole_ticks(ax)
+    assert all(float(at).is_integer() for at in ax.get_xticks()) == whole
