@@ -500,7 +500,7 @@ def test_notebook_can_be_downloaded(html, opened):
     shown = [re.search(r"[\d.]+", number)[0] for number in numbers]
     assert re.findall(r"\\tag\{([\d.]+)\}", text) == shown, "as on the page"
     exercises = opened.page.locator("article .exercise .caption-number").all_inner_texts()
-    assert [f"Exercise {n}" for n in re.findall(r"\*\*Exercise ([\d.]+)", text)] == [
+    assert [f"Exercise {n}" for n in re.findall(r"\*\*Exercise (\d+\.\d+)", text)] == [
         exercise.strip() for exercise in exercises
     ]
 
