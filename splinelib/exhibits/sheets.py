@@ -53,7 +53,8 @@ def of_run(record: dict) -> Sheet:
         f"{epochs} epochs",
         "accuracy": f"dense {record['dense']['test_accuracy']:.2%}",
     }
-    return _sheet(record, "record", facts)
+    origins = [entry["provenance"] for entry in entries]
+    return _sheet(record, "record", facts, origins)
 
 
 def of_one_shot(record: dict) -> Sheet:
@@ -69,7 +70,7 @@ def of_one_shot(record: dict) -> Sheet:
         "pruned": f"{len(record['entries'])} networks in {minutes:.0f} minutes",
         "accuracy": f"dense {record['dense_accuracy']:.2%}",
     }
-    return _sheet(record, "oneshot", facts)
+    return _sheet(record, "oneshot", facts, [record["provenance"]])
 
 
 def of_starts(record: dict) -> Sheet:
@@ -82,7 +83,7 @@ def of_starts(record: dict) -> Sheet:
     """
     count = sum(len(entry["test"]) * entry["restarts"] for entry in record["entries"])
     facts = {"trained": f"{count:,} small networks in {record['seconds'] / 60:.0f} minutes"}
-    return _sheet(record, "starts", facts)
+    return _sheet(record, "starts", facts, [record["provenance"]])
 
 
 def of_pca(record: dict) -> Sheet:
@@ -96,7 +97,7 @@ def of_pca(record: dict) -> Sheet:
     networks, ways = len(record["dense"]), len(record["orders"]) + len(record["rivals"])
     minutes = record["seconds"] / 60
     facts = {"pruned": f"{networks} networks in {ways} ways each, {minutes:.0f} minutes"}
-    return _sheet(record, "pca", facts)
+    return _sheet(record, "pca", facts, [record["provenance"]])
 
 
 def of_routes(record: dict) -> Sheet:
@@ -112,7 +113,7 @@ def of_routes(record: dict) -> Sheet:
         "compared": f"{len(record['entries'])} networks of {seeds} seeds in "
         f"{record['seconds'] / 60:.0f} minutes"
     }
-    return _sheet(record, "routes", facts)
+    return _sheet(record, "routes", facts, [record["provenance"]])
 
 
 def of_vit(record: dict) -> Sheet:
@@ -126,7 +127,7 @@ def of_vit(record: dict) -> Sheet:
     networks, ways = len(record["dense"]), len(record["entries"])
     minutes = record["seconds"] / 60
     facts = {"pruned": f"{networks} transformers in {ways} ways each, {minutes:.0f} minutes"}
-    return _sheet(record, "vit", facts)
+    return _sheet(record, "vit", facts, [record["provenance"]])
 
 
 def of_slices(record: dict) -> Sheet:
@@ -141,7 +142,7 @@ def of_slices(record: dict) -> Sheet:
         "counted": f"{len(record['entries'])} times around {record['settings']['points']} points, "
         f"{len(record['birds'])} seeds in {record['seconds'] / 60:.0f} minutes"
     }
-    return _sheet(record, "slices", facts)
+    return _sheet(record, "slices", facts, [record["provenance"]])
 
 
 def of_rivals(record: dict) -> Sheet:
@@ -157,7 +158,7 @@ def of_rivals(record: dict) -> Sheet:
         "compared": f"{len(record['entries']) - networks} pruned networks of {networks} dense "
         f"in {record['seconds'] / 60:.0f} minutes"
     }
-    return _sheet(record, "rivals", facts)
+    return _sheet(record, "rivals", facts, [record["provenance"]])
 
 
 # Study -> the module that reads its records, and what makes a sheet of one.
@@ -183,9 +184,9 @@ def studied(kind: str) -> list:
     return [sheet_of(record) for record in records.records()] or [nothing()]
 
 
-def _sheet(record: dict, kind: str, facts: Mapping[str, str]) -> Sheet:
+def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[dict]) -> Sheet:
     anchor = wording.anchor(record["name"], kind)
-    facts = {**facts, **origin(_origins(record))}
+    facts = {**facts, **origin(origins)}
     listed = "".join(
         f"<dt>{html.escape(key)}</dt><dd>{html.escape(text)}</dd>" for key, text in facts.items()
     )
