@@ -494,6 +494,15 @@ def test_notebook_can_be_downloaded(html, opened):
     nbformat.validate(notebook)
     assert any(cell.get("outputs") for cell in notebook.cells)
     assert link.evaluate("e => e.hasAttribute('download')")
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert not re.search(r"\{[\w:]+\}`|(```|:::)\{", text), "only Sphinx can read this"
+    numbers = opened.page.locator("article span.eqno").all_inner_texts()
+    shown = [re.search(r"[\d.]+", number)[0] for number in numbers]
+    assert re.findall(r"\\tag\{([\d.]+)\}", text) == shown, "as on the page"
+    exercises = opened.page.locator("article .exercise .caption-number").all_inner_texts()
+    assert [f"Exercise {n}" for n in re.findall(r"\*\*Exercise (\d+\.\d+)", text)] == [
+        exercise.strip() for exercise in exercises
+    ]
 
 
 def test_buttons_lead_somewhere_or_are_not_there(html, opened):
@@ -504,10 +513,14 @@ def test_buttons_lead_somewhere_or_are_not_there(html, opened):
     assert bool(links) == bool(addresses.repository() and is_notebook)
 
 
-def test_figures_have_links_of_their_own(opened):
+def test_figures_have_links_of_their_own(html, opened):
     figures = opened.page.locator("article figure.sl").all()
     ids = [figure.get_attribute("id") for figure in figures]
     assert None not in ids and len(set(ids)) == len(ids)
+    page = str(Path(unquote(urlsplit(opened.url).path)).relative_to(html).with_suffix(""))
+    cells = nbformat.read(chapters.page_source(page), as_version=4).cells if ids else []
+    drawn_by = {re.sub(r"^figure-|-\d$", "", name) for name in ids}
+    assert drawn_by <= {re.sub(r"-\d$", "", cell.id) for cell in cells}, "named after their cells"
     for figure, name in zip(figures, ids, strict=True):
         assert figure.locator(f"a.headerlink[href='#{name}']").count() == 1
 

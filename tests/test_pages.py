@@ -37,6 +37,20 @@ def test_on_the_page_of_records_their_links_stay_on_it():
         assert f'href="{href}"' in copy.cells[0].outputs[0].data["text/html"]
 
 
+def test_folded_code_is_one_line_up_to_what_it_shows():
+    def code(source: str, tag: str = "hide-input", shows: bool = False) -> nbformat.NotebookNode:
+        outputs = [nbformat.v4.new_output("display_data", {"text/plain": "x"})] * shows
+        return nbformat.v4.new_code_cell(source, outputs=outputs, metadata={"tags": [tag]})
+
+    copy = notebook("# Title")
+    copy.cells += [code("a"), code("b"), code("c", shows=True), code("d", "remove-cell")]
+    copy.cells += [code("e"), *notebook("between").cells, code("f"), code("g", "seen")]
+    pages.fold_once(copy)
+    sources = ["# Title", "a\n\n\nb\n\n\nc", "d", "e", "between", "f", "g"]
+    assert [cell.source for cell in copy.cells] == sources
+    assert len(copy.cells[1].outputs) == 1
+
+
 def test_no_title_has_a_typed_number():
     for path in CHAPTERS:
         text = "\n".join(

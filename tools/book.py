@@ -20,8 +20,8 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from splinelib.plotting.scripts import MODULES, bundle, figures_script
-from tools import addresses, cards, chapters, links, news, numbering, pages, weight
+from splinelib.plotting.scripts import MODULES, bundle, figures_script, playground_style
+from tools import addresses, cards, chapters, downloads, links, news, numbering, pages, weight
 from tools.chapters import BUILD, ROOT, SCALES, ChapterError
 
 STAGE = BUILD / "stage"
@@ -74,6 +74,8 @@ def stage(scale: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = nbformat.read(chapters.executed_path(notebook, scale), as_version=4)
         pages.complete(copy, notebook)
+        pages.fold_once(copy)
+        links.name_figures(copy)
         nbformat.write(copy, target)
     # The records lie beside the pages as they do in a checkout, so that one link serves both.
     shutil.copytree(ROOT / "data/runs", STAGE / "beside/data/runs")
@@ -84,7 +86,7 @@ def stage(scale: str) -> None:
     (STAGE / "_toc.yml").write_text(yaml.safe_dump(contents_without(missing), sort_keys=False))
     assets = STAGE / "book/_assets"
     (assets / "playground.js").write_text(bundle(MODULES / "playground.js"))
-    shutil.copyfile(MODULES / "playground.css", assets / "playground.css")
+    (assets / "playground.css").write_text(playground_style())
     (assets / "figures.js").write_text(figures_script())
     for name in MATHJAX:
         source, target = mathjax_folder() / name, assets / "mathjax" / name
@@ -144,6 +146,7 @@ def render(scale: str = "quick") -> None:
     numbering.complete(built)
     cards.describe(built, scale)
     links.complete(built)
+    downloads.complete(built, scale)
     news.write(built)
     start_figures(built)
     weight.lighten(built)

@@ -162,6 +162,25 @@ def complete(copy: nbformat.NotebookNode, page: str | Path) -> None:
         cell.source = _PLACE.sub(lambda found: _FILLED[found[1]](), cell.source)
 
 
+def fold_once(copy: nbformat.NotebookNode) -> None:
+    """Make folded cells that show nothing part of the folded cell behind, in place.
+
+    They are one line on the page then. Else four lines that say "Code" would stand between a
+    question and its picture.
+    """
+    kept: list[nbformat.NotebookNode] = []
+    for cell in copy.cells:
+        before = kept[-1] if kept else None
+        if before and _is_folded(before) and not before.outputs and _is_folded(cell):
+            cell.source = f"{kept.pop().source}\n\n\n{cell.source}"
+        kept.append(cell)
+    copy.cells = kept
+
+
+def _is_folded(cell: nbformat.NotebookNode) -> bool:
+    return cell.cell_type == "code" and cell.metadata.get("tags", []) == ["hide-input"]
+
+
 def _link_within(copy: nbformat.NotebookNode) -> None:
     """Make links to records lead to this very page; exhibits write them for the chapters."""
     for cell in copy.cells:

@@ -138,12 +138,16 @@ def stroll(walk: Walk):
             f"of the network {walk.true[at]:+.1f}."
         )
 
+    def slopes(at: int) -> str:
+        place = walk.along[walk.places[at]]
+        return f"{place:.0%}; slopes: held {walk.held[at]:+.1f}, tangent {walk.true[at]:+.1f}"
+
     return widgets.scrub(
         lambda at: plotting.beside(pictures(at), lines(at)),
         list(range(len(walk.places))),
         label="place on the way",
         alt=told,
-        format=told,
+        format=slopes,
         caption=f"Left: the image, and how much the class token of the last block reads of each "
         f"patch. Right: logit of {other} less that of {one} along the way.",
         start=len(walk.places) // 2,

@@ -290,13 +290,11 @@ def explained_figure(study: Study):
     def frame(end):
         def draw(ax, palette):
             for position, (name, (loud, over)) in enumerate(explained(study, end).items()):
-                color = palette.series("", position)
-                ax.plot(loud, over, "os^"[position], color=color, label=name)
-                for place, count in enumerate(study.components):
-                    if count in (1, 16, study.whole):
-                        label = "all" if count == study.whole else f"{count}"
-                        at = loud[place], over[place]
-                        ax.annotate(label, at, (5, 5), textcoords="offset points")
+                color, mark = palette.series("", position), "os^"[position]
+                ax.plot(loud, over, color=color, linewidth=0.8, alpha=0.6)
+                ax.plot(loud[1:-1], over[1:-1], mark, color=color, label=name)
+                ax.plot(loud[0], over[0], mark, color=color, fillstyle="none", markersize=8)
+                ax.plot(loud[-1], over[-1], mark, color=color, markersize=9)
             ax.axhline(0, color=palette.ink, linewidth=1)
             ax.set(xlabel="rank correlation of norm and distance", ylabel="points over the lot")
             plotting.legend(ax)
@@ -309,5 +307,6 @@ def explained_figure(study: Study):
         label="what goes",
         alt=told,
         format=named,
-        caption="A point is a number of leading directions in a metric; 1, 16 and all are marked.",
+        caption="A point is a number of leading directions in a metric, from one (hollow) to all "
+        "(large).",
     )

@@ -21,6 +21,7 @@ from ..experiments import (
     truncation_records,
 )
 from ..plotting import Table
+from ..plotting.svg import STYLE
 from . import wording
 
 
@@ -230,6 +231,43 @@ def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[
         f"<p><strong>{html.escape(name)}</strong> ({download(record, kind)})</p>"
         f"<pre>{html.escape(record['command'])}</pre><dl>{listed}</dl></div>",
         name,
+    )
+
+
+def _origins(record: dict) -> list[dict]:
+    """The provenance of each network of a training run, or of a study as a whole."""
+    networks = [record] if "provenance" in record else [record["dense"], *record["tickets"]]
+    return [network["provenance"] for network in networks]
+
+
+def made_on(records: Iterable[dict]) -> Sheet:
+    """A line that says on what machines, and with what PyTorch, records were made.
+
+    It belongs under the first thing that a page reads from them.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        Of any kind, at least one.
+
+    Raises
+    ------
+    ValueError
+        There is no record.
+    """
+    origins = [origin for record in records for origin in _origins(record)]
+    if not origins:
+        raise ValueError("There is no record, so no machine can be named.")
+    machines = dict.fromkeys(
+        machine(one["hardware"]) + ("" if one["hardware"]["gpu"] else ", no GPU") for one in origins
+    )
+    # Which build of a version it was stands on the page Reproduce.
+    pytorch = dict.fromkeys(one["versions"]["torch"].partition("+")[0] for one in origins)
+    text = html.escape(
+        f"Recorded on {'; '.join(machines)}; PyTorch {wording.listed(list(pytorch))}."
+    )
+    return Sheet(
+        f'<div class="sl"><style>{STYLE}</style><p class="sl-sources">{text}</p></div>', text
     )
 
 

@@ -78,6 +78,10 @@ def against_ratio(study: Study):
             for c, how in ((NOTHING, ""), ("refit", ", refitted"))
             for order in shown(part, c)
         }
+        # Third, it has the colour that no order has: the one of tickets with compensation.
+        names = sorted(series, key=lambda name: "refitted" in name)
+        names.insert(2, names.pop())
+        series = {name: series[name] for name in names}
         return plotting.accuracy_against(
             series,
             f"share of the {NAMES[part]} that went from each layer",

@@ -53,7 +53,8 @@ def partition_learned(
 
     def draw(epoch: int) -> Figure:
         def picture(ax, palette):
-            plotting.draw_partition(ax, palette, snapshots[epoch], color="code", classes=classes)
+            seen = list(snapshots.values())
+            plotting.draw_partition(ax, palette, snapshots[epoch], classes=classes, among=seen)
             ax.set_title(state(epoch))
 
         return plotting.figure(picture, alt="The partition at one epoch.", size=(4.6, 4.9))

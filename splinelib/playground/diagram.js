@@ -75,8 +75,8 @@ export class Diagram {
       for (let unit = 0; unit < width; unit++) {
         const made = button("", () => this.select(layer, unit), {
           class: "pg-unit",
-          title: `Unit ${unit + 1} of layer ${layer + 1}`,
-          "aria-label": `Unit ${unit + 1} of layer ${layer + 1}`,
+          title: `Unit ${unit} of layer ${layer + 1}`,
+          "aria-label": `Unit ${unit} of layer ${layer + 1}`,
         });
         made.place = [layer, unit];
         this.buttons.set(String([layer, unit]), made);

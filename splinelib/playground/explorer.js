@@ -6,7 +6,7 @@ import { Picture } from "./drawing.js";
 import { element, regionsOf } from "./element.js";
 import { layersOf, withOneOutput } from "./file.js";
 import { Hand } from "./hand.js";
-import { between, endsInSquare, layThrough, moveThrough } from "./line.js";
+import { between, endsInSquare, layThrough, moveThrough, sideOf } from "./line.js";
 import { copyNetwork } from "./network.js";
 import { Overlay } from "./overlay.js";
 import { UnitPanel, nameOf } from "./panel.js";
@@ -116,9 +116,10 @@ export class Explorer {
   _turning(handle) {
     const unit = this.chosen[1];
     const pivot = this._handles().find((at) => String(at) !== String(handle));
+    const side = sideOf(this.layers[0], unit, pivot, handle);
     const move = (...to) => {
       this.held = [pivot, to];
-      layThrough(this.layers[0], unit, pivot, to);
+      layThrough(this.layers[0], unit, pivot, to, side);
       this.changed();
     };
     const release = () => {

@@ -1,4 +1,7 @@
-/** What can be done with one unit: remove it, merge it, move and turn its line, cut its weights. */
+/**
+ * What can be done with one unit: remove it, merge it, move and turn its line, cut its weights. Units
+ * have the numbers that they have in the library, from 0.
+ */
 
 import { nearestOnSameSide, strengthOf } from "./distances.js";
 import { button, element, short, slider } from "./element.js";
@@ -54,11 +57,11 @@ export class Inspector {
     if (!unit) return;
     const [layer, at] = unit;
     const own = this.session.network[layer];
-    this.title.textContent = `Unit ${at + 1}, layer ${layer + 1}`;
+    this.title.textContent = `Unit ${at}, layer ${layer + 1}`;
     this.partner = nearestOnSameSide(own, at);
     this.merge.disabled = this.partner < 0;
     this.merge.textContent =
-      this.partner < 0 ? "No line to merge into" : `Merge into ${this.partner + 1}`;
+      this.partner < 0 ? "No line to merge into" : `Merge into ${this.partner}`;
     this.removal.disabled = own.outputs === 1;
     this.removal.title = own.outputs === 1 ? "A layer keeps its last unit" : "";
     this.merge.disabled ||= own.outputs === 1;
@@ -75,7 +78,7 @@ export class Inspector {
   _listWeights() {
     const [layer] = this.unit;
     const { inputs } = this.session.network[layer];
-    this.names = Array.from({ length: inputs }, (_, k) => (layer ? `${k + 1}` : "xy"[k]));
+    this.names = Array.from({ length: inputs }, (_, k) => (layer ? `${k}` : "xy"[k]));
     this.cuts = this.names.map((name, k) => button("", () => this.cut(k), { class: "pg-weight" }));
     this.values = this.cuts.map((made, k) => {
       const value = element("span", {});

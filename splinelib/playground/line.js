@@ -32,17 +32,32 @@ export function moveThrough(layers, [layer, unit], x, y) {
   layers[layer].bias[unit] -= preActivations(layers, x, y)[layer][unit];
 }
 
-/** Lay the line of a unit that reads the inputs through two points; it stays as steep. */
-export function layThrough(layer, unit, [x0, y0], [x1, y1]) {
+/** Where a unit is on, seen along its line from one point to another: 1 is left, -1 is right. */
+export function sideOf({ weight }, unit, from, to) {
+  const [nx, ny] = leftOf(from, to);
+  return nx * weight[2 * unit] + ny * weight[2 * unit + 1] >= 0 ? 1 : -1;
+}
+
+/**
+ * Lay the line of a unit that reads the inputs through two points; it stays as steep.
+ *
+ * @param {number} side on which it is on, as `sideOf` says it. It is kept while a hand swings one of
+ *   the points around the other, so that half a turn in one step ends as many small ones do.
+ */
+export function layThrough(layer, unit, from, to, side) {
   const { weight, bias } = layer;
-  const long = Math.hypot(x1 - x0, y1 - y0);
-  if (!long) return;
+  if (from[0] === to[0] && from[1] === to[1]) return;
   const length = strengthOf(layer, unit);
-  const [nx, ny] = [(y0 - y1) / long, (x1 - x0) / long];
-  const same = nx * weight[2 * unit] + ny * weight[2 * unit + 1] >= 0 ? 1 : -1;
-  weight[2 * unit] = same * length * nx;
-  weight[2 * unit + 1] = same * length * ny;
-  bias[unit] = -weight[2 * unit] * x0 - weight[2 * unit + 1] * y0;
+  const [nx, ny] = leftOf(from, to);
+  weight[2 * unit] = side * length * nx;
+  weight[2 * unit + 1] = side * length * ny;
+  bias[unit] = -weight[2 * unit] * from[0] - weight[2 * unit + 1] * from[1];
+}
+
+/** The direction to the left of the way from one point to another, of length 1. */
+function leftOf([x0, y0], [x1, y1]) {
+  const long = Math.hypot(x1 - x0, y1 - y0);
+  return [(y0 - y1) / long, (x1 - x0) / long];
 }
 
 /**

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from .partitions import code_steps
-from .scripts import figures_script
+from .scripts import controls_style, figures_script
 from .stills import colour_plane, still
 from .svg import STYLE, caption_html, check_alt, small_css
 from .widgets import is_live
 
 # What the scripts take: `LIMITS` of network.js.
 DEPTH, WIDTH = 3, 16
-_STYLE = small_css(Path(__file__).with_name("live.css").read_text("utf-8"))
+_STYLE = small_css(controls_style() + Path(__file__).with_name("live.css").read_text("utf-8"))
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ def explorer(
             "the page cannot say exactly what has changed. Show the steps with plotting.scrub."
         )
     dashed = part.decision_boundary() if units else None
-    picture = still(part, alt, color, boundary, star, dashed)
+    numbered = layers[0] if units else None  # as the page draws them
+    picture = still(part, alt, color, boundary, star, dashed, numbered=numbered)
     given = {"kind": "explorer", "square": square, "star": star, "lines": lines, "units": units}
     given |= {"boundary": boundary, "chosen": (layer, unit), "network": json.loads(network)}
     given |= colouring(part, color)

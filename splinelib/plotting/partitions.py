@@ -1,5 +1,7 @@
 """Exact partitions as figures: regions, their edges by depth, the decision boundary on top."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
@@ -57,12 +59,26 @@ def draw_partition(
     color: str | np.ndarray = "code",
     boundary: bool = True,
     classes: tuple[int, int] | None = None,
+    among: Sequence | None = None,
 ) -> None:
-    """`partition`, into an Axes of a drawing of your own."""
+    """`partition`, into an Axes of a drawing of your own.
+
+    Parameters
+    ----------
+    among : sequence of splinelib.Partition, optional
+        All partitions that are seen in turn, as under a slider, this one among them. With
+        ``color="code"`` a code then has one colour in all of them. Their networks have the same
+        layers, units that have gone being silent.
+
+    Raises
+    ------
+    ValueError
+        The networks of `among` have other layers than that of `part`.
+    """
     vertices, edges = np.asarray(part.vertices), np.asarray(part.edges)
     layer_of = np.asarray(part.edge_source)[:, 0]
     raster = len(part) > _RASTER_REGIONS
-    fills, pixels = _region_colours(part, color), len(part) > _PIXEL_REGIONS
+    fills, pixels = _region_colours(part, color, among), len(part) > _PIXEL_REGIONS
     if fills is not None and pixels:
         _draw_pixels(ax, part, fills)
     elif fills is not None:
@@ -130,11 +146,17 @@ def _broken(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(line.reshape(-1, 2).T)
 
 
-def _region_colours(part, color: str | np.ndarray) -> np.ndarray | None:
+def _region_colours(
+    part, color: str | np.ndarray, among: Sequence | None = None
+) -> np.ndarray | None:
     """RGBA per region, in few enough colours that equal ones share a path."""
     if isinstance(color, str):
         if color == "layer":
             return None
+        if color == "code" and among is not None:
+            shown = _telling_units([part, *among])
+            widest = max(np.hypot(*_code_plane(one, shown).T).max() for one in among)
+            return colour_wheel(_code_plane(part, shown), widest)
         if color == "code":
             place = _code_plane(part)
         elif color == "slope":
@@ -176,19 +198,36 @@ def colour_wheel(place: np.ndarray, largest: float | None = None) -> np.ndarray:
     return _hues(hue, 0.15 + 0.25 * np.round(size * 5) / 5)
 
 
-def _code_plane(part) -> np.ndarray:
+def _code_plane(part, shown: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
     """Codes (R rows) as points of a plane, (R, 2): close codes lie close together.
 
-    A region keeps its hue while a widget moves the network, since `code_steps` are fixed.
+    Which units of each layer count is found from this partition, or given (`_telling_units`) where
+    a code has to have the same colour in several pictures.
     """
     place = np.zeros((len(part), 2))
     for name, steps in zip(part.codes.layers, code_steps(part), strict=True):
         units, bits = part.varying_codes(name)
-        # Few units of a convolution vary on a plane: what all regions share would drown them.
-        if 2 * len(units) > len(steps):
-            bits, units = np.asarray(part.codes.unpack(name)).reshape(len(part), -1), slice(None)
+        if shown is not None or 2 * len(units) > len(steps):
+            units = slice(None) if shown is None else shown[name]
+            bits = np.asarray(part.codes.unpack(name)).reshape(len(part), -1)[:, units]
         place += (bits - 0.5) @ steps[units] * np.sqrt(len(steps) / max(bits.shape[1], 1))
     return place
+
+
+def _telling_units(parts: Sequence) -> dict[str, np.ndarray]:
+    """For each layer, the units that vary in one of the partitions, or all if most do.
+
+    Few units of a convolution vary on a plane: what all regions share would drown them.
+    """
+    layers = parts[0].codes.layers
+    if any(part.codes.layers != layers for part in parts):
+        raise ValueError("partitions that are seen in turn must be of networks with equal layers.")
+    found = {}
+    for name, shape in layers.items():
+        units = np.unique(np.concatenate([part.varying_codes(name)[0] for part in parts]))
+        size = int(np.prod(shape))
+        found[name] = np.arange(size) if 2 * len(units) > size else units
+    return found
 
 
 def _slope_plane(part) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The scripts that run in the reader's browser, as text that a page can hold.
+"""The scripts that run in the reader's browser, and their styles, as text that a page can hold.
 
 They are the ES modules of ``splinelib/playground/``, which the playground of the book and its
 figures share. Browsers load no modules from files, only classic scripts, so `bundle` puts them into
@@ -48,6 +48,16 @@ def bundle(entry: Path) -> str:
 def figures_script() -> str:
     """The script that moves the figures of a page: all that are there and do not move yet."""
     return bundle(MODULES / "figures.js")
+
+
+def controls_style() -> str:
+    """The rules for buttons and lists that the playground and figures share."""
+    return (MODULES / "controls.css").read_text("utf-8")
+
+
+def playground_style() -> str:
+    """The stylesheet of the playground, with the rules that figures share."""
+    return controls_style() + (MODULES / "playground.css").read_text("utf-8")
 
 
 def _body(name: str, text: str) -> str:

@@ -1,6 +1,7 @@
 """The still picture of a figure that moves: what stands there where no scripts run, and in print.
 
-It holds no text, so that it can be as small as the page wants; axes and numbers stand beside it.
+It holds no text but the numbers of units, so that it can be as small as the page wants; axes and
+facts stand beside it.
 """
 
 import html
@@ -11,6 +12,9 @@ from .palette import COLOURS
 from .partitions import code_steps, colour_wheel
 
 SIDE = 520  # of the picture, in its own pixels
+# Where on its line the number of a unit may stand, the first that is free; pixels of its disc, from
+# the middle, and of its digits.
+_SHARES, _DISC, _DIGITS = (0.08, 0.16, 0.24, 0.32, 0.92, 0.84), 13, 20
 _STAR = "M0-11L2.7-3.7L10.5-3.4L4.4 1.4L6.5 8.9L0 4.6L-6.5 8.9L-4.4 1.4L-10.5-3.4L-2.7-3.7Z"
 
 
@@ -23,6 +27,7 @@ def still(
     dashed=None,
     widest: float | None = None,
     name: str = "sl-still",
+    numbered: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> str:
     """The partition of a square as an SVG in the colours of the page.
 
@@ -43,6 +48,8 @@ def still(
         What the strength of colours is measured against, if not the largest of this partition.
     name : str
         CSS class of the picture.
+    numbered : (ndarray, ndarray), shapes (U, 2) and (U,), optional
+        Weights and biases of a first layer, to have the number of every unit on its line.
 
     Returns
     -------
@@ -69,6 +76,8 @@ def still(
         drawn += _stroke("ink", 1.5, _segments(placed(dashed)), ' stroke-dasharray="7 6"')
     if star is not None:
         drawn += _marked(part, star, placed)
+    if numbered is not None:
+        drawn += _numbers(*numbered, (low, high), placed)
     label = html.escape(alt, quote=True)
     return (
         f'<svg class="{name}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}" '
@@ -114,6 +123,59 @@ def _marked(part, star: tuple[float, float], placed) -> str:
         + f'<path style="fill:{fill};stroke:{edge}" stroke-width="4" paint-order="stroke" '
         f'transform="translate({x:g} {y:g})" d="{_STAR}"/>'
     )
+
+
+def _numbers(weight: np.ndarray, bias: np.ndarray, square: tuple[float, float], placed) -> str:
+    """The number of each unit on its line; those on one line stand one after another."""
+    taken: list[np.ndarray] = []
+    drawn = ""
+    for unit, (row, shift) in enumerate(zip(weight, bias, strict=True)):
+        ends = ends_in_square(row, shift, square)
+        if ends is None:
+            continue
+        places = [placed((1 - share) * ends[0] + share * ends[1]) for share in _SHARES]
+        places = np.clip(places, _DISC, SIDE - _DISC)
+        free = [at for at in places if all(np.hypot(*(at - one)) > 2.2 * _DISC for one in taken)]
+        taken.append(free[0] if free else places[0])
+        x, y = taken[-1]
+        drawn += (
+            f'<circle cx="{x:g}" cy="{y:g}" r="{_DISC}" style="fill:{_colour("surface")}"/>'
+            f'<text x="{x:g}" y="{y:g}" style="fill:{_colour("ink")}" font-size="{_DIGITS}" '
+            f'font-weight="600" text-anchor="middle" dominant-baseline="central">{unit}</text>'
+        )
+    return drawn
+
+
+def ends_in_square(row: np.ndarray, shift: float, square: tuple[float, float]) -> np.ndarray | None:
+    """The ends (2, 2) of the line of a unit in a square, or None where it misses the square.
+
+    Parameters
+    ----------
+    row : ndarray, shape (2,)
+        The unit's weights.
+    shift : float
+        Its bias.
+    square : (float, float)
+        The range of both coordinates.
+
+    Examples
+    --------
+    >>> ends_in_square(np.array([2.0, 0.0]), -1.0, (-1.0, 1.0)).tolist()
+    [[0.5, -1.0], [0.5, 1.0]]
+    """
+    (low, high), length = square, np.hypot(*row)
+    if not length:
+        return None
+    foot, way = -shift * row / length**2, np.array([-row[1], row[0]]) / length
+    start, end = -np.inf, np.inf
+    for at, step in zip(foot, way, strict=True):
+        if abs(step) < 1e-12:
+            if not low <= at <= high:
+                return None
+            continue
+        first, last = sorted(((low - at) / step, (high - at) / step))
+        start, end = max(start, first), min(end, last)
+    return foot + np.outer([start, end], way) if start < end else None
 
 
 def _colour(name: str) -> str:

@@ -16,10 +16,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import (
+    AutoLocator,
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    ScalarFormatter,
+)
 
 from ..files import replacing
 from .palette import COLOURS, PALETTE, Palette, css_variable
@@ -56,6 +65,8 @@ _SETTINGS = {
 # would be smaller than 11 pixels there.
 _WIDEST = 4.4
 _ROOM = 0.85  # of a side of the figure, for what is written along it
+# Of a logarithmic axis with plain numbers: its ends, and the most that it spans.
+_SMALLEST, _LARGEST, _LITTLE = 1e-3, 1e6, 150
 _LARGER = 1.15  # than drawn, at most, where there is room
 _CSS_VARIABLES = "".join(
     f"--sl-{name}:light-dark({light},{dark});" for name, (light, dark) in COLOURS.items()
@@ -241,10 +252,38 @@ def figure(
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_formatter(_PlainNumbers())
         draw(ax, PALETTE)
+        plain_ticks(ax)
+        whole_ticks(ax)
         break_labels(ax)
         canvas.savefig(buffer, format="svg", dpi=160)
     width = min(size[0], _LARGER * drawn[0])
     return Figure(_for_page(buffer.getvalue()), alt, caption, round(width * 96))
+
+
+def plain_ticks(ax: Axes) -> None:
+    """Write few plain numbers along a logarithmic axis that spans little; ticks of one's own stay.
+
+    Matplotlib writes powers of ten there, at every step, and they run into each other.
+    """
+    for axis in (ax.xaxis, ax.yaxis):
+        if axis.get_scale() != "log" or isinstance(axis.get_major_locator(), FixedLocator):
+            continue
+        low, high = sorted(axis.get_view_interval())
+        if not (low >= _SMALLEST and high <= _LARGEST and high < _LITTLE * low):
+            continue
+        steps = LogLocator(subs=(1, 2, 5)) if high > 4 * low else MaxNLocator(4)
+        axis.set_major_locator(steps)
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axis.set_minor_locator(NullLocator())
+
+
+def whole_ticks(ax: Axes) -> None:
+    """Write whole numbers along an axis of epochs, layers or the like: there is no layer 2.5."""
+    drawn = [np.asarray(line.get_xdata(), float) for line in ax.lines]
+    drawn = [x for x in drawn if len(x) > 2]  # two points are a line across the drawing
+    steps = ax.xaxis.get_major_locator()
+    if type(steps) is AutoLocator and drawn and all((x == np.round(x)).all() for x in drawn):
+        steps.set_params(integer=True)
 
 
 def break_labels(ax: Axes) -> None:

@@ -127,6 +127,29 @@ def test_machines_and_commits_are_named_once():
     assert told["finished"] == "2026-02-03"
 
 
+def test_machines_of_records_are_one_line_for_records_of_all_kinds():
+    gpu = {**PROVENANCE, "hardware": {**PROVENANCE["hardware"], "gpu": "a GPU"}}
+    later = {**PROVENANCE, "versions": {**PROVENANCE["versions"], "torch": "2.12.0+cpu"}}
+    run = record(ticket("spline", 0.5), ticket("random", 0.5, provenance=later), provenance=gpu)
+    line = sheets.made_on([run, pca_record(metrics=["identity"], ends=[(0.5, "nothing")])])
+    told = Elements(line.markup).text
+    assert told.endswith(
+        "Recorded on a GPU; a processor, 1 of 4 cores, no GPU; PyTorch 2.11.0 and 2.12.0."
+    )
+    assert '<p class="sl-sources">' in line.markup
+
+
+def test_the_machine_of_no_record_is_not_made_up():
+    with pytest.raises(ValueError, match="no record"):
+        sheets.made_on([])
+
+
+def test_a_machine_with_a_name_that_is_markup_stays_text():
+    origin = {**PROVENANCE, "hardware": {**PROVENANCE["hardware"], "processor": EVIL}}
+    line = Elements(sheets.made_on([record(provenance=origin)]).markup)
+    assert EVIL in line.text and {tag for tag, _ in line.elements} == {"div", "style", "p"}
+
+
 def test_other_tables_name_their_sources():
     shown = {row[0]: row[1:] for row in rows(sheets.other_tables())}
     assert "Early-Bird Tickets" in shown["early_bird_vgg16_cifar100.csv"][1]

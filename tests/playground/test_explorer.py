@@ -283,6 +283,29 @@ def test_a_line_is_moved_turned_and_put_back(opened):
     ]
 
 
+def test_half_a_turn_in_one_step_ends_as_one_in_many(opened):
+    """A hand may be faster than the page: the side on which the unit is on turns with the line."""
+    page = opened(network([*AXES, ([[1.0, 1.0]], [0.0])]), lines=True)
+    ways = {
+        "one": [(0.2, -0.95)],
+        "many": [(0.6, 0.3), (0.7, -0.3), (0.6, -0.8), (0.2, -0.95)],
+    }
+    reached = {}
+    for name, way in ways.items():
+        drag(page, (-0.5, 0.9), (0.0, 0.9), (0.25, 0.9))  # x = -1/2 becomes x = 1/4
+        page.mouse.move(*place(page, 0.25, 0.6))  # a handle; the other is at (1/4, -3/5)
+        page.mouse.down()
+        for stop in way:
+            page.mouse.move(*place(page, *stop))
+        page.mouse.up()
+        reached[name] = layers_of(page)[0]
+        page.locator(".sl-back").first.click()
+    one, many = reached.values()
+    assert torch.allclose(one.weight, many.weight, atol=1e-6)
+    assert torch.allclose(one.bias, many.bias, atol=1e-6)
+    assert one.weight[0, 0].item() < -0.9, "what was on to the right of the line is on to its left"
+
+
 def test_a_line_is_chosen_moved_and_turned_by_keys(opened):
     model = network([*AXES, ([[1.0, 1.0]], [0.0])])
     page = opened(model, lines=True)

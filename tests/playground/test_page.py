@@ -153,7 +153,10 @@ def test_merging_takes_the_nearest_line_on_the_same_side(page):
     model = network([(twins, [0.5, 0.2, 1.0, -0.5]), ([[1.0, -1.0, 0.5, 2.0]], [0.1])])
     open_model(page, model)
     page.locator(".pg-unit").first.click()
-    assert page.locator(".pg-merge").inner_text() == "Merge into 3"
+    assert page.locator(".pg-merge").inner_text() == "Merge into 2"
+    names = page.locator(".pg-unit").evaluate_all("all => all.map((u) => u.ariaLabel)")
+    assert names[:2] == ["Unit 0 of layer 1", "Unit 1 of layer 1"]
+    assert page.locator(".pg-inspector strong").inner_text() == "Unit 0, layer 1"
     page.locator(".pg-merge").click()
     merged = model_of(page)
     share = model[0].weight[0].norm() / model[0].weight[2].norm()
@@ -176,7 +179,7 @@ def test_a_line_is_dragged_through_the_pointer(page):
     page.mouse.up()
     bias = model_of(page)[1].bias.tolist()
     assert bias == pytest.approx([-0.25, 0.5], abs=0.01)
-    assert page.locator(".pg-inspector strong").inner_text() == "Unit 1, layer 1"
+    assert page.locator(".pg-inspector strong").inner_text() == "Unit 0, layer 1"
     page.locator(".pg-undo").click()
     assert model_of(page)[1].bias.tolist() == [0.5, 0.5]
 

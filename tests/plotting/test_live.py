@@ -54,6 +54,7 @@ def test_the_still_picture_of_units_has_the_dashed_boundary_of_all(model):
     figure = shown(one, network=sl.models.to_json(one), part=sl.partition(one), units=True)
     assert figure.markup.count("stroke-dasharray=") == 1
     assert "stroke-dasharray=" not in shown(model).markup
+    assert "</text>" in figure.markup and "</text>" not in shown(model).markup, "numbers of units"
 
 
 def test_the_script_comes_along_where_there_is_a_kernel(model, monkeypatch):

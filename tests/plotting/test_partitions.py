@@ -1,6 +1,7 @@
 """Partitions drawn."""
 
 import numpy as np
+import pytest
 import torch
 
 import splinelib as sl
@@ -22,6 +23,32 @@ def test_a_fill_stays_with_its_code_when_the_network_moves():
     shared = [values for values in colours.values() if len(values) == 2]
     assert len(shared) > 3
     assert all(np.isclose(*values) for values in shared)
+
+
+def test_pictures_that_are_seen_in_turn_have_one_colour_for_a_code():
+    """Also where most units of a layer are silent in one of them, or strong colours are in one."""
+    network = sl.models.mlp([2, 8, 1], seed=0)
+    parts = []
+    for silent in (0, 5, 6):
+        with torch.no_grad():
+            network.linear1.weight[:silent], network.linear1.bias[:silent] = 0, -1
+        parts.append(sl.partition(network, domain=((-2, 2), (-2, 2))))
+    colours = {}
+    for part in parts:
+        fills = partitions._region_colours(part, "code", parts)
+        for code, fill in zip(part.codes.unpack("linear1").tolist(), fills.tolist(), strict=True):
+            colours.setdefault(tuple(code), []).append(fill)
+    twice = [fills for fills in colours.values() if len(fills) > 1]
+    assert twice and all(fill == fills[0] for fills in twice for fill in fills)
+    alone = [partitions._region_colours(part, "code") for part in parts]
+    together = [partitions._region_colours(part, "code", parts) for part in parts]
+    assert any(not np.array_equal(*pair) for pair in zip(alone, together, strict=True))
+
+
+def test_networks_with_other_layers_are_not_seen_in_turn(part):
+    other = sl.partition(sl.models.mlp([2, 3, 3, 3, 1]), domain=((-1, 1), (-1, 1)))
+    with pytest.raises(ValueError, match="equal layers"):
+        partitions._region_colours(part, "code", [part, other])
 
 
 def test_large_partitions_become_pixels(part, monkeypatch):

@@ -1,10 +1,18 @@
 """The scripts of a page as one text: each module once, in an order in which they can run."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from splinelib.plotting.scripts import MODULES, bundle, figures_script
+from splinelib import plotting
+from splinelib.plotting.scripts import (
+    MODULES,
+    bundle,
+    controls_style,
+    figures_script,
+    playground_style,
+)
 
 
 def test_a_module_that_is_written_in_another_way_is_refused(tmp_path):
@@ -36,6 +44,16 @@ def test_the_text_is_the_same_in_every_process(tmp_path):
     imports = [f'import {{ {name} }} from "./{name}.js";\n' for name in names]
     (tmp_path / "top.js").write_text("".join(imports))
     assert re.findall(r"modules\.(\w+) = ", bundle(tmp_path / "top.js")) == [*names, "top"]
+
+
+def test_buttons_have_one_style():
+    """The playground and the figures of the book draw theirs by the same rules."""
+    assert playground_style().startswith(controls_style())
+    for sheet in (MODULES / "playground.css", Path(plotting.__file__).with_name("live.css")):
+        rules = re.sub(r"/\*.*?\*/", "", sheet.read_text(), flags=re.DOTALL)
+        of_all = r"\.sl-(?:playground|live) (?::is\([^)]*)?button\b(?!\[)[^{]*\{([^}]*)"
+        styled = [body for body in re.findall(of_all, rules) if "border" in body or "out" in body]
+        assert styled == [], sheet.name
 
 
 def test_the_script_of_figures_can_lie_in_a_page():

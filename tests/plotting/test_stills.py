@@ -76,3 +76,21 @@ def test_close_codes_are_close_and_a_silent_unit_moves_no_hue(model):
             assert np.allclose(colour_plane(after, "code")[region], place[same.argmax()])
     with pytest.raises(ValueError, match='color is "slope", "code" or'):
         colour_plane(part, "layer")
+
+
+def test_units_have_their_numbers_on_their_lines_and_none_covers_another():
+    """Also two units that draw one line; a unit whose line misses the square has no number."""
+    weight = torch.tensor([[1.0, 0.5], [2.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    bias = torch.tensor([0.1, 0.2, -0.5, 5.0, 1.0])
+    model = sl.models.mlp([2, 5, 1])
+    with torch.no_grad():
+        model.linear1.weight[:], model.linear1.bias[:] = weight, bias
+    drawn = still(sl.partition(model), "A square.", numbered=(weight.numpy(), bias.numpy()))
+    texts = [node for node in ET.fromstring(drawn).iter() if node.tag.endswith("text")]
+    assert [node.text for node in texts] == ["0", "1", "2"]
+    places = np.array([[float(node.get(name)) for name in "xy"] for node in texts])
+    points = np.stack([places[:, 0], SIDE - places[:, 1]], 1) * 2 / SIDE - 1
+    away = (weight.numpy()[:3] * points).sum(1) + bias.numpy()[:3]
+    assert np.abs(away / np.linalg.norm(weight.numpy()[:3], axis=1)).max() < 0.01
+    assert min(np.hypot(*(places[i] - places[j])) for i in range(3) for j in range(i)) > 26
+    assert "<text" not in still(sl.partition(model), "A square.")

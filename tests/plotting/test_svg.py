@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as Canvas
 
 from splinelib import plotting
 from splinelib.plotting import svg
@@ -105,9 +106,7 @@ def test_a_wide_figure_is_drawn_such_that_a_phone_can_show_its_text():
 
 @pytest.mark.parametrize("place", ["xlabel", "ylabel", "title"])
 def test_a_label_that_is_too_long_goes_on_in_a_second_line(place):
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(3.0, 3.0), layout="constrained")
+    canvas = Canvas(figsize=(3.0, 3.0), layout="constrained")
     ax = canvas.add_subplot()
     ax.set(**{place: "share of a random start's units without a line of their own"})
     svg.break_labels(ax)
@@ -116,3 +115,48 @@ def test_a_label_that_is_too_long_goes_on_in_a_second_line(place):
     ax.set(**{place: "short"})
     svg.break_labels(ax)
     assert "\n" not in getattr(ax, f"get_{place}")()
+
+
+@pytest.mark.parametrize(
+    ("values", "inside"),
+    [
+        ([1800, 15_000], ["2,000", "5,000", "10,000"]),
+        ([0.5, 3], ["0.5", "1", "2"]),
+        ([91, 210], ["120", "160", "200"]),
+    ],
+)
+def test_a_logarithmic_axis_that_spans_little_has_few_plain_numbers(values, inside):
+    canvas = Canvas()
+    ax = canvas.add_subplot()
+    ax.plot(values, values)
+    ax.set(xscale="log")
+    svg.plain_ticks(ax)
+    canvas.draw_without_rendering()
+    low, high = ax.get_xlim()
+    shown = [label.get_text() for label in ax.get_xticklabels()]
+    assert [text for text in shown if low <= float(text.replace(",", "")) <= high] == inside
+    assert len(ax.get_xticks(minor=True)) == 0
+
+
+def test_ticks_of_ones_own_and_wide_axes_stay_as_they_are():
+    canvas = Canvas()
+    ax = canvas.add_subplot()
+    ax.plot([1, 16], [1e-9, 1e9])
+    ax.set(xscale="log", yscale="log")
+    ax.set_xticks([2, 7], ["two", "seven"])
+    wide = ax.yaxis.get_major_locator()
+    svg.plain_ticks(ax)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["two", "seven"]
+    assert ax.yaxis.get_major_locator() is wide
+
+
+@pytest.mark.parametrize(
+    ("x", "whole"), [(range(1, 17), True), ([0.5, 1, 2, 3], False), ([1, np.nan, 3], False)]
+)
+def test_an_axis_of_whole_numbers_has_no_others(x, whole):
+    ax = Canvas().add_subplot()
+    ax.plot(list(x), range(len(x)))
+    ax.axvline(0.5)
+    ax.set_xlim(1, 3)
+    svg.whole_ticks(ax)
+    assert all(float(at).is_integer() for at in ax.get_xticks()) == whole
