@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import plotting
+from .. import experiments, plotting
 from ..experiments.reports import Spread
 from ..plotting.costs import MULTIPLICATIONS
 from ..plotting.svg import STYLE
@@ -32,14 +32,14 @@ class Answer:
     lines : list of str
     names : list of str
         Of the records.
-    machine : str
-        What they ran on.
+    machines : str
+        What they ran on, as `sheets.machines` says it.
     """
 
     opening: str
     lines: list[str]
     names: list[str]
-    machine: str
+    machines: str
 
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{html.escape(line)}</li>" for line in self.lines)
@@ -50,7 +50,7 @@ class Answer:
         return (
             f'<div class="sl sl-answer"><style>{STYLE}</style><p>{html.escape(self.opening)}</p>'
             f'<ol>{items}</ol><p class="sl-sources">Read from recorded runs: {links}. '
-            f"Machine: {html.escape(self.machine)}.</p></div>"
+            f"{html.escape(self.machines)}</p></div>"
         )
 
 
@@ -101,9 +101,6 @@ def answer(contest: rivals.Contest) -> Answer:
     names = dict.fromkeys(
         name for spread in (contest.dense, *(s for _, s in told)) for name in spread.names
     )
-    machines = dict.fromkeys(
-        sheets.machine(contest.records[name]["dense"]["provenance"]["hardware"]) for name in names
-    )
     opening = (
         f"{wording.proper(own['network'])} on {wording.proper(own['dataset'])} at "
         f"{own['width']:g} of its width, all "
@@ -111,7 +108,8 @@ def answer(contest: rivals.Contest) -> Answer:
         "those of test accuracy above the dense network, costs the FLOPs of all training as a "
         "share of the dense run's."
     )
-    return Answer(opening, lines, list(names), wording.listed(list(machines)))
+    machines = sheets.machines(contest.records[name] for name in names)
+    return Answer(opening, lines, list(names), machines)
 
 
 def points_above_dense(contest: rivals.Contest, spread: Spread) -> list[float]:
@@ -210,6 +208,13 @@ def never_pruned(contest: rivals.Contest) -> list[plotting.Outcome]:
         )
         for spread in dense
     ]
+
+
+def kept_of_first(contest: rivals.Contest, name: str, spread: Spread, layers: int) -> float:
+    """Share of the channels of a ticket's first layers that one record's ticket has kept."""
+    made = {experiments.Ticket.of(one): one for one in contest.records[name]["tickets"]}
+    widths = list(made[spread.ticket]["widths"].values())[:layers]
+    return sum(after for _, after in widths) / sum(before for before, _ in widths)
 
 
 def _shared(contest: rivals.Contest, spread: Spread, values: Sequence[float]) -> list[float]:

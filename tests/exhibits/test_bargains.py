@@ -44,7 +44,8 @@ def test_the_answer_has_a_line_for_each_network(contest):
         "A one-shot lottery, 50% removed at the end: -3.0 points, for 150%.",
     ]
     assert "VGG-16 on CIFAR-10 at 0.25 of its width, all 16 epochs, two seeds" in answer.opening
-    assert answer.machine == "a processor, 1 of 4 cores"
+    assert answer.machines == "Recorded on a processor, 1 of 4 cores, no GPU; PyTorch 2.11.0."
+    assert answer.machines in Elements(answer._repr_html_()).text
     shown = Elements(answer._repr_html_())
     links = [given["href"] for tag, given in shown.elements if tag == "a"]
     assert links == [f"../reproduce.html#record-{name}" for name in answer.names]
@@ -99,3 +100,15 @@ def test_the_figure_says_what_it_shows(contest):
         bargains.bounded(bargains.longest([record(ticket("spline", 0.5))]))
     with pytest.raises(ValueError, match="No ticket of the spline order"):
         bargains.bounded(bargains.longest([record(ticket("random", 0.5))]))
+
+
+def test_how_much_the_first_layers_keep_is_read_from_their_widths(contest):
+    half = bargains.drawn_early(contest)[1]
+    (name, _) = half.names
+    (made,) = [
+        one
+        for one in contest.records[name]["tickets"]
+        if one["ratio"] == 0.5 and one["rule"] == "codes"
+    ]
+    made["widths"] = {"a": [8, 8], "b": [8, 4], "c": [100, 1]}
+    assert bargains.kept_of_first(contest, name, half, 2) == 0.75
