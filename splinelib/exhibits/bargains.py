@@ -150,6 +150,8 @@ def factors(contest: rivals.Contest, spread: Spread) -> tuple[float, float, floa
 def bounded(contest: rivals.Contest) -> plotting.Live:
     """What tickets reach, cost and keep, and savings with their bounds, by the ratio removed.
 
+    It opens with the ratio of which most methods are recorded.
+
     Raises
     ------
     ValueError
@@ -161,9 +163,12 @@ def bounded(contest: rivals.Contest) -> plotting.Live:
         for one in drawn
     )
     rival = "; ".join(f"{one.name}: {one.place[1]:.1f} % for {one.place[0]:.2f}" for one in dense)
+    ratios = sorted({one.ratio for one in drawn if one.name == drawn[0].name})
+    methods = [sum(one.ratio == ratio for one in drawn) for ratio in ratios]
     return plotting.tickets(
         drawn,
         dense,
+        start=methods.index(max(methods)),
         alt=f"Accuracy against all training, in dense runs. Dense, {rival}. {told}.",
         level=("the paper's factor", claims.PAPERS_FACTOR),
         caption="Left: accuracy against the FLOPs of all training. Right: how many times less a "

@@ -96,6 +96,7 @@ def test_the_figure_says_what_it_shows(contest):
     assert "spline, 50% removed: 88.0 % for 0.60" in shown.alt
     assert "Dense, 4 epochs: 70.0 % for 0.25; 8 epochs: 89.0 % for 0.50" in shown.alt
     assert '"value": 3.5' in shown.markup
+    assert '"start": 1' in shown.markup, "there are two methods at 50 %, and one at 30 %"
     with pytest.raises(ValueError, match="two ratios"):
         bargains.bounded(bargains.longest([record(ticket("spline", 0.5))]))
     with pytest.raises(ValueError, match="No ticket of the spline order"):
