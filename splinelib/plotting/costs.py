@@ -216,7 +216,8 @@ def _reached(drawn, dense, here, given: dict, alt: str) -> Figure:
         own = [one.place for one in drawn if one.name == first]
         ax.plot(*zip(*own, strict=True), ".-", color=palette.series(first), linewidth=1)
         for one in dense:
-            ax.annotate(one.name, one.place, (4, -12), textcoords="offset points")
+            above = {"textcoords": "offset points", "ha": "center"}
+            ax.annotate(one.name, one.place, (0, 7), **above)
         for place, name in enumerate(given["colours"]):
             shown = [one.place for one in here if one.name == name]
             x, y = zip(*shown, strict=True) if shown else ([], [])

@@ -115,7 +115,7 @@ def fired(looked: np.ndarray, threshold: float) -> int | None:
 def told_of(matrix: np.ndarray, threshold: float, lookback: int) -> str:
     """When the rule fires, in words: those of the page, with the rule before them."""
     epoch, epochs = fired(looked_at(matrix, lookback), threshold), len(matrix)
-    rule = f"Threshold {threshold:g}, {lookback} epochs looked back."
+    rule = f"Threshold {threshold:g}, look-back {lookback}."
     if epoch is None:
         return f"{rule} Never: no epoch is that close, so no ticket is drawn."
     way = matrix[epoch - 1][-1] / matrix[0][-1] if matrix[0][-1] > 0 else 0.0

@@ -193,7 +193,7 @@ def test_without_scripts_and_in_print_the_pictures_of_the_start_are_there(opened
     page.emulate_media(media="print")
     assert page.locator(".sl-still svg").first.is_visible()
     assert not page.locator(".sl-canvas").first.is_visible()
-    assert page.locator(".sl-side").inner_text().strip().startswith("Threshold 0.16, 3 epochs")
+    assert page.locator(".sl-side").inner_text().strip().startswith("Threshold 0.16, look-back 3.")
 
 
 def test_who_asks_for_less_motion_has_no_button(opened):
