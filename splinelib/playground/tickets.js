@@ -48,7 +48,7 @@ export class Tickets {
     const told = element("div", { class: "sl-still" }, ...side.childNodes); // for print
     const row = element("label", { class: "sl-row" }, "factor against ", choice);
     side.replaceChildren(told, element("div", { class: "sl-pair" }, player.root, row), this.facts);
-    this.table = element("table", { class: "sl-shares" });
+    this.table = element("table", { class: "sl-shares sl-now" });
     root.querySelector(".sl-views").after(this.table);
     const ours = this.names[0];
     const shaded = `${ours}; shaded: better for less`;
@@ -58,11 +58,11 @@ export class Tickets {
 
   _addAxes() {
     const [reached, saved] = this.canvases;
-    const spent = [0, this.spent];
+    const [spent, reach] = [[0, this.spent], this.reached];
     const inPercent = (value) => `${value} %`;
     this.left = new Axes(reached, {
       x: { name: "training FLOPs, dense run = 1", range: spent, ticks: ticksOf(spent, 5) },
-      y: { name: "accuracy", range: this.reached, ticks: ticksOf(this.reached), written: inPercent },
+      y: { name: "accuracy", range: reach, ticks: ticksOf(reach), written: inPercent },
     });
     const [shares, factors] = [[0, 1], [1, this.most]];
     this.right = new Axes(saved, {
@@ -140,8 +140,8 @@ export class Tickets {
     for (const one of dense) {
       axes.dot(colours.ink, ...placeOf(one), 4);
       const [x, y] = placeOf(one);
-      const above = [axes.px(x), axes.py(y) - 10];
-      axes.write(one.name, ...above, { align: "center", colour: colours.ink });
+      const align = x < this.spent / 5 ? "left" : "center"; // off the numbers of the axis
+      axes.write(one.name, axes.px(x), axes.py(y) - 10, { align, colour: colours.ink });
     }
     for (const one of this._onTopLast()) {
       const radius = one.ratio === ratio ? 7 : 3;

@@ -17,6 +17,7 @@ from .palette import colour_name, series_style
 from .svg import Figure, check_alt, figure
 
 MULTIPLICATIONS = "multiplications"  # what the bounds are about
+NONE = "–"  # in the table, where a method has no ticket of a ratio
 _SHARES = np.arange(1, 121) / 120
 
 
@@ -144,8 +145,9 @@ def tickets(
         f'<div class="sl-still">{one.inline()}</div></div></div>'
         for title, one in shown.items()
     )
+    picture = f'<div class="sl-views">{views}</div>{_table(here, given)}'
     told = f"<p>{html.escape(told_of(drawn, dense, ratios[start]))}</p>"
-    return Live(figure_html(given, f'<div class="sl-views">{views}</div>', told, caption), alt)
+    return Live(figure_html(given, picture, told, caption), alt)
 
 
 def better_for_less(ours: Outcome, others: Sequence[Outcome]) -> list[Outcome]:
@@ -208,6 +210,35 @@ def _written(one: Outcome) -> dict:
     return {"name": one.name, "ratio": one.ratio, "late": one.late, "left": left, **_numbers(one)}
 
 
+def _table(here: Sequence[Outcome], given: dict) -> str:
+    """What tickets of one ratio reach, cost and keep: the table of the page, without scripts."""
+    made = {one.name: one for one in here}
+    columns = [made.get(name) for name in given["colours"]]
+    heads = "".join(
+        f'<th scope="col"><i style="background: var(--sl-{colour})"></i>{html.escape(name)}</th>'
+        for name, colour in given["colours"].items()
+    )
+    kinds = {"accuracy": lambda one: one.accuracy, "training FLOPs": lambda one: one.cost}
+    kinds |= {part: lambda one, part=part: one.left[part] for part in here[0].left}
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(kind)}</th>'
+        f"{''.join(f'<td>{_cell(of(one)) if one else NONE}</td>' for one in columns)}</tr>"
+        for kind, of in kinds.items()
+    )
+    removed = f"{given['values'][given['start']]} removed"
+    return (
+        '<div class="sl-still"><table class="sl-shares">'
+        f"<thead><tr><td>{removed}</td>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _cell(values: Sequence[float]) -> str:
+    """The mean over seeds in percent, and from where to where it goes."""
+    low, high = (f"{100 * end:.1f}" for end in (min(values), max(values)))
+    spread = "" if low == high else f"{low} to {high}"
+    return f"{100 * np.mean(values):.1f} % <small>{spread}</small>"
+
+
 def _reached(drawn, dense, here, given: dict, alt: str) -> Figure:
     first = next(iter(given["colours"]))
 
@@ -216,8 +247,8 @@ def _reached(drawn, dense, here, given: dict, alt: str) -> Figure:
         own = [one.place for one in drawn if one.name == first]
         ax.plot(*zip(*own, strict=True), ".-", color=palette.series(first), linewidth=1)
         for one in dense:
-            above = {"textcoords": "offset points", "ha": "center"}
-            ax.annotate(one.name, one.place, (0, 7), **above)
+            side = "left" if one.place[0] < given["spent"] / 5 else "center"
+            ax.annotate(one.name, one.place, (0, 7), textcoords="offset points", ha=side)
         for place, name in enumerate(given["colours"]):
             shown = [one.place for one in here if one.name == name]
             x, y = zip(*shown, strict=True) if shown else ([], [])

@@ -42,7 +42,7 @@ def settle(page) -> str:
 
 
 def table(page) -> dict[str, list[str]]:
-    rows = page.locator(".sl-shares tr").evaluate_all(
+    rows = page.locator(".sl-shares:visible tr").evaluate_all(
         "rows => rows.map(r => [...r.children].map(c => c.textContent.trim()))"
     )
     return {row[0]: row[1:] for row in rows}
@@ -150,12 +150,19 @@ def test_without_scripts_and_in_print_the_pictures_of_the_start_are_there(opened
     still = opened(java_script_enabled=False)
     assert still.get_by_role("img", name="Tickets.").is_visible()
     assert still.locator(".sl-side").inner_text() == costs.told_of(drawn, dense, 0.3)
+    first = table(still)
+    assert first["30 % removed"] == ["spline", "random", "lottery (spline)"]
+    assert first["accuracy"][:2] == [as_shown(drawn[3].accuracy), "–"] and drawn[3].ratio == 0.3
     page = opened()
+    settle(page)
+    assert table(page) == first, "scripts write the same"
     page.get_by_role("slider", name="units removed").press("End")
+    settle(page)
+    assert table(page) != first
     page.emulate_media(media="print")
     assert page.locator(".sl-still svg").first.is_visible()
     assert page.locator(".sl-side").inner_text().strip() == costs.told_of(drawn, dense, 0.3)
-    assert not page.locator(".sl-shares").is_visible()
+    assert table(page) == first
 
 
 def test_the_button_plays_to_the_end(opened):
