@@ -24,6 +24,10 @@ import splinelib as sl
 model = sl.models.mlp([2, 5, 1], seed=0)
 plotting.explorer(sl.models.to_json(model), sl.partition(model), "Lines.", (0.25, 0.5))
 """
+EARLY_BIRD = """
+plotting.early_bird([[0, 0.3, 0.2], [0.3, 0, 0.1], [0.2, 0.1, 0]], "A run.", lookback=1)
+"""
+CELLS = (START, WIDGET, EXPLORER, EARLY_BIRD)
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -33,7 +37,7 @@ def lab(tmp_path_factory):
     """A JupyterLab that serves one notebook; yields the address of that notebook."""
     folder = tmp_path_factory.mktemp("lab")
     notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in (START, WIDGET, EXPLORER)],
+        cells=[nbformat.v4.new_code_cell(source) for source in CELLS],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
     nbformat.write(notebook, folder / "widget.ipynb")
@@ -116,4 +120,9 @@ def test_slider_redraws_its_picture(lab, browser):
     figure.locator("canvas").focus()
     page.keyboard.press("ArrowRight")
     figure.get_by_text("(0.29, 0.50)", exact=True).wait_for()
+    run = cells.nth(3).locator(".sl-live.sl-on")
+    words = run.get_by_role("status")
+    words.filter(has_text="The ticket is drawn after epoch 3 of 3.").wait_for()
+    run.get_by_role("slider", name="threshold", exact=True).press("Home")
+    words.filter(has_text="Never: no epoch is that close").wait_for()
     page.close()

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import plotting
+from .. import experiments, plotting
 from ..experiments.reports import Spread
-from ..plotting import widgets
+from ..plotting.costs import MULTIPLICATIONS
 from ..plotting.svg import STYLE
 from . import choosing, claims, costs, rivals, sheets, wording
 
-_SHARES = np.linspace(0.05, 1, 96)
+# What a ticket keeps: as the figure calls it -> as records do.
+_PARTS = {"channels": "channels", "parameters": "parameters", MULTIPLICATIONS: "macs"}
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,14 @@ class Answer:
     lines : list of str
     names : list of str
         Of the records.
-    machine : str
-        What they ran on.
+    machines : str
+        What they ran on, as `sheets.machines` says it.
     """
 
     opening: str
     lines: list[str]
     names: list[str]
-    machine: str
+    machines: str
 
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{html.escape(line)}</li>" for line in self.lines)
@@ -49,7 +50,7 @@ class Answer:
         return (
             f'<div class="sl sl-answer"><style>{STYLE}</style><p>{html.escape(self.opening)}</p>'
             f'<ol>{items}</ol><p class="sl-sources">Read from recorded runs: {links}. '
-            f"Machine: {html.escape(self.machine)}.</p></div>"
+            f"{html.escape(self.machines)}</p></div>"
         )
 
 
@@ -100,9 +101,6 @@ def answer(contest: rivals.Contest) -> Answer:
     names = dict.fromkeys(
         name for spread in (contest.dense, *(s for _, s in told)) for name in spread.names
     )
-    machines = dict.fromkeys(
-        sheets.machine(contest.records[name]["dense"]["provenance"]["hardware"]) for name in names
-    )
     opening = (
         f"{wording.proper(own['network'])} on {wording.proper(own['dataset'])} at "
         f"{own['width']:g} of its width, all "
@@ -110,7 +108,8 @@ def answer(contest: rivals.Contest) -> Answer:
         "those of test accuracy above the dense network, costs the FLOPs of all training as a "
         "share of the dense run's."
     )
-    return Answer(opening, lines, list(names), wording.listed(list(machines)))
+    machines = sheets.machines(contest.records[name] for name in names)
+    return Answer(opening, lines, list(names), machines)
 
 
 def points_above_dense(contest: rivals.Contest, spread: Spread) -> list[float]:
@@ -148,105 +147,94 @@ def factors(contest: rivals.Contest, spread: Spread) -> tuple[float, float, floa
     return float(np.mean(shares_left(contest, spread))), against_dense, against_lottery
 
 
-def bounded(contest: rivals.Contest):
-    """Accuracy against cost, and savings with their bounds; a slider moves through the ratios.
+def bounded(contest: rivals.Contest) -> plotting.Live:
+    """What tickets reach, cost and keep, and savings with their bounds, by the ratio removed.
+
+    It opens with the ratio of which most methods are recorded.
 
     Raises
     ------
     ValueError
         Spline tickets of fewer than two ratios are recorded, and a slider needs two.
     """
-    ratios = [spread.ratio for spread in drawn_early(contest)]
-    if len(ratios) < 2:
-        raise ValueError("A slider needs spline tickets of two ratios at least.")
-    return widgets.scrub(
-        lambda ratio: plotting.beside(_reached(contest, ratio), _saved(contest, ratio)),
-        values=ratios,
-        label="units removed",
-        alt=lambda ratio: _in_words(contest, ratio),
-        format="{:.0%}",
-        caption="Left: what a network reaches against all that its training cost; dense by its "
-        "epochs. Right: how many times less its training cost than the dense run, and than a "
-        "one-shot lottery ticket of its size. No ticket can pass the lines.",
-    )
-
-
-def _at(contest: rivals.Contest, ratio: float) -> list[Spread]:
-    """Tickets of one ratio that were not drawn by masks; chapter 7 shows those."""
-    return [s for s in contest.group if s.ticket and s.ratio == ratio and s.ticket.rule != "masks"]
-
-
-def _place(contest: rivals.Contest, spread: Spread) -> tuple[float, float]:
-    return float(np.mean(spent(contest, spread))), 100 * float(np.mean(spread.accuracy))
-
-
-def _reached(contest: rivals.Contest, ratio: float) -> plotting.Figure:
-    lines = {
-        rivals.BY_EPOCHS: sorted(_place(contest, s) for s in (*contest.fewer, contest.dense)),
-        "spline": sorted(_place(contest, s) for s in drawn_early(contest)),
-    }
-
-    def draw(ax, palette) -> None:
-        for name, places in lines.items():
-            ax.plot(*zip(*places, strict=True), ".-", color=palette.series(name), linewidth=1)
-        for name in ("dense", "spline", "random", "lottery"):
-            ax.plot([], [], "o", color=palette.series(name), label=name)
-        for spread in _at(contest, ratio):
-            colour = palette.series(wording.in_figures(spread.method))
-            ax.plot(*_place(contest, spread), "o", color=colour, markersize=10)
-        ax.set(xlabel="training FLOPs, dense run = 1", ylabel="accuracy (%)")
-        ax.set(xlim=(0, 1.6), ylim=(_lowest(contest), None))
-        plotting.legend(ax)
-
-    named = [(name, place) for name, places in lines.items() for place in places]
-    told = ", ".join(f"{name} {y:.1f} % for {x:.2f}" for name, (x, y) in named)
-    return plotting.figure(draw, f"Accuracy against training FLOPs: {told}.", size=(4.0, 3.9))
-
-
-def _lowest(contest: rivals.Contest) -> float:
-    """Where the axis of accuracy begins: below every network that is drawn."""
-    shown = (
-        *contest.fewer,
-        *(s for s in contest.group if not s.ticket or s.ticket.rule != "masks"),
-    )
-    return 100 * min(float(np.mean(spread.accuracy)) for spread in shown) - 1
-
-
-def _saved(contest: rivals.Contest, ratio: float) -> plotting.Figure:
-    tickets = [s for s in _at(contest, ratio) if not s.ticket.lottery]
-
-    def draw(ax, palette) -> None:
-        for bound, style in ((1 / _SHARES, "-"), (1 + 1 / _SHARES, "--")):
-            ax.plot(_SHARES, bound, style, color=palette.muted)
-        ax.text(0.02, 4.6, "1/m", color=palette.muted)
-        ax.text(0.28, 4.9, "(1 + m)/m", color=palette.muted)
-        ax.axhline(claims.PAPERS_FACTOR, color=palette.boundary, linestyle=":")
-        ax.text(1, claims.PAPERS_FACTOR + 0.1, "the paper's factor", ha="right")
-        for spread in tickets:
-            colour = palette.series(wording.in_figures(spread.method))
-            share, dense, late = factors(contest, spread)
-            hollow = {"markeredgecolor": colour, "markeredgewidth": 2, "color": palette.surface}
-            ax.plot(share, dense, "o", color=colour, markersize=10)
-            ax.plot(share, late, "o", markersize=10, **hollow)
-        ax.set(xlabel="multiplications left, m", ylabel="times less training")
-        ax.set(xlim=(0, 1), ylim=(1, 7))
-        for fill, label in ((palette.ink, "dense ÷ ticket"), (palette.surface, "lottery ÷ ticket")):
-            ax.plot([], [], "o", color=fill, markeredgecolor=palette.ink, label=label)
-        plotting.legend(ax)
-
+    drawn, dense = outcomes(contest), never_pruned(contest)
     told = "; ".join(
-        f"{s.method} keeps {m:.2f}, {dense:.2f} times less than dense where {1 / m:.2f} is the "
-        f"most, {late:.2f} than a lottery where {1 + 1 / m:.2f} is"
-        for s in tickets
-        for m, dense, late in [factors(contest, s)]
+        f"{one.name}, {one.ratio:.0%} removed: {one.place[1]:.1f} % for {one.place[0]:.2f}"
+        for one in drawn
     )
-    return plotting.figure(draw, f"Savings and their bounds: {told}.", size=(4.0, 3.9))
+    rival = "; ".join(f"{one.name}: {one.place[1]:.1f} % for {one.place[0]:.2f}" for one in dense)
+    ratios = sorted({one.ratio for one in drawn if one.name == drawn[0].name})
+    methods = [sum(one.ratio == ratio for one in drawn) for ratio in ratios]
+    return plotting.tickets(
+        drawn,
+        dense,
+        start=methods.index(max(methods)),
+        alt=f"Accuracy against all training, in dense runs. Dense, {rival}. {told}.",
+        level=("the paper's factor", claims.PAPERS_FACTOR),
+        caption="Left: accuracy against the FLOPs of all training. Right: how many times less a "
+        "ticket's training costs than the baseline; no ticket can pass the line. Below: what "
+        "is left, as a share of the dense network's; the range is that of the seeds.",
+    )
 
 
-def _in_words(contest: rivals.Contest, ratio: float) -> str:
-    told = "; ".join(
-        f"{wording.in_figures(s.method)} {y:.1f} % for {x:.2f} of the dense run"
-        for s in _at(contest, ratio)
-        for x, y in [_place(contest, s)]
-    )
-    return f"With {ratio:.0%} of the units removed: {told}."
+def outcomes(contest: rivals.Contest) -> list[plotting.Outcome]:
+    """Tickets that were not drawn by masks, which chapter 7 shows; those of the spline order first.
+
+    Raises
+    ------
+    ValueError
+        There is no such ticket of the spline order.
+    """
+    drawn = [s for s in contest.group if s.ticket and s.ticket.rule != "masks"]
+    drawn.sort(key=lambda spread: spread.method != "spline")
+    if not drawn or drawn[0].method != "spline":
+        raise ValueError("No ticket of the spline order is recorded.")
+    return [
+        plotting.Outcome(
+            name=wording.in_figures(spread.method),
+            accuracy=spread.accuracy,
+            cost=spent(contest, spread),
+            ratio=spread.ratio,
+            left=_left(contest, spread),
+            late=spread.ticket.lottery,
+        )
+        for spread in drawn
+    ]
+
+
+def never_pruned(contest: rivals.Contest) -> list[plotting.Outcome]:
+    """The dense network, and those with fewer epochs, the fewest first."""
+    dense = sorted((*contest.fewer, contest.dense), key=lambda s: contest.protocol(s)["epochs"])
+    return [
+        plotting.Outcome(
+            name=f"{contest.protocol(spread)['epochs']} epochs",
+            accuracy=_shared(contest, spread, spread.accuracy),
+            cost=spent(contest, spread),
+        )
+        for spread in dense
+    ]
+
+
+def kept_of_first(contest: rivals.Contest, name: str, spread: Spread, layers: int) -> float:
+    """Share of the channels of a ticket's first layers that one record's ticket has kept."""
+    made = {experiments.Ticket.of(one): one for one in contest.records[name]["tickets"]}
+    widths = list(made[spread.ticket]["widths"].values())[:layers]
+    return sum(after for _, after in widths) / sum(before for before, _ in widths)
+
+
+def _shared(contest: rivals.Contest, spread: Spread, values: Sequence[float]) -> list[float]:
+    """Those of a network's values whose seed the protocol has."""
+    own = contest.dense.seeds
+    return [value for seed, value in zip(spread.seeds, values, strict=True) if seed in own]
+
+
+def _left(contest: rivals.Contest, spread: Spread) -> dict[str, list[float]]:
+    """What is left of the dense network of the same seed; latencies where all are known."""
+    left = {}
+    for name, key in _PARTS.items():
+        dense = dict(zip(contest.dense.seeds, getattr(contest.dense, key), strict=True))
+        each = zip(spread.seeds, getattr(spread, key), strict=True)
+        left[name] = [value / dense[seed] for seed, value in each]
+    if all(np.isfinite(one.latency).all() for one in contest.group):
+        left["latency"] = spread.latency
+    return left

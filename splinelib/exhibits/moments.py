@@ -78,7 +78,7 @@ def by_epoch_table(epochs: Sequence[int], tickets: Sequence, cost: Sequence) -> 
     return table(
         [[f"{epoch}", *map(float, numbers)] for epoch, *numbers in columns],
         columns=["drawn after epoch", "held-out accuracy", "spread over seeds", "training FLOPs"],
-        caption="Tickets by the epoch of drawing; FLOPs of dense phase and ticket, dense run = "
-        "100 %",
+        caption="Tickets by the epoch of drawing; FLOPs of dense phase and ticket, as a share of "
+        "the dense run's",
         format=["{}", "{:.1%}", "{:.1%}", "{:.0%}"],
     )

@@ -241,9 +241,15 @@ def _origins(record: dict) -> list[dict]:
 
 
 def made_on(records: Iterable[dict]) -> Sheet:
-    """A line that says on what machines, and with what PyTorch, records were made.
+    """The line of `machines` for a page, under the first thing that it reads from the records."""
+    text = html.escape(machines(records))
+    return Sheet(
+        f'<div class="sl"><style>{STYLE}</style><p class="sl-sources">{text}</p></div>', text
+    )
 
-    It belongs under the first thing that a page reads from them.
+
+def machines(records: Iterable[dict]) -> str:
+    """On what machines, and with what PyTorch, records were made.
 
     Parameters
     ----------
@@ -258,17 +264,12 @@ def made_on(records: Iterable[dict]) -> Sheet:
     origins = [origin for record in records for origin in _origins(record)]
     if not origins:
         raise ValueError("There is no record, so no machine can be named.")
-    machines = dict.fromkeys(
+    found = dict.fromkeys(
         machine(one["hardware"]) + ("" if one["hardware"]["gpu"] else ", no GPU") for one in origins
     )
     # Which build of a version it was stands on the page Reproduce.
     pytorch = dict.fromkeys(one["versions"]["torch"].partition("+")[0] for one in origins)
-    text = html.escape(
-        f"Recorded on {'; '.join(machines)}; PyTorch {wording.listed(list(pytorch))}."
-    )
-    return Sheet(
-        f'<div class="sl"><style>{STYLE}</style><p class="sl-sources">{text}</p></div>', text
-    )
+    return f"Recorded on {'; '.join(found)}; PyTorch {wording.listed(list(pytorch))}."
 
 
 def download(record: dict, kind: str = "record") -> str:

@@ -1,5 +1,6 @@
 /** The code distance over the epochs, and the mark of the early bird. */
 
+import { line } from "./axes.js";
 import { fitted } from "./drawing.js";
 
 const [LOW, HIGH] = [3e-4, 0.3];
@@ -69,11 +70,4 @@ function markBird(context, bird, first, px, py, bottom, colours) {
   context.fill();
   context.textAlign = "left";
   context.fillText(`early bird, epoch ${first + bird.epoch + 1}`, x + 6, bottom - 4);
-}
-
-function line(context, x0, y0, x1, y1) {
-  context.beginPath();
-  context.moveTo(x0, y0);
-  context.lineTo(x1, y1);
-  context.stroke();
 }

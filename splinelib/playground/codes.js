@@ -51,6 +51,14 @@ export function codeDistance(one, two) {
 }
 
 /**
+ * What the rule of the early bird looks at: the largest of an epoch's distances to the last epochs
+ * before it, the oldest first; NaN where there are fewer.
+ */
+export function largestOfLast(distances, lookback) {
+  return distances.length < lookback ? NaN : Math.max(...distances.slice(-lookback));
+}
+
+/**
  * The rule of `splinelib.EarlyBird`: the first epoch whose codes are closer than a threshold to
  * those of each of the last epochs. A network that loses units starts anew.
  */
@@ -71,14 +79,12 @@ export class EarlyBird {
   update(codes) {
     if (this.recent.length && String(this.recent[0].widths) !== String(codes.widths))
       this.restart();
-    const full = this.recent.length === this.lookback;
-    const largest = Math.max(...this.recent.map((earlier) => codeDistance(codes, earlier)));
-    this.distances.push(full ? largest : NaN);
+    const distances = this.recent.map((earlier) => codeDistance(codes, earlier));
+    const largest = largestOfLast(distances, this.lookback);
+    this.distances.push(largest);
     this.recent.push(codes);
     if (this.recent.length > this.lookback) this.recent.shift();
-    if (this.epoch === null && full && largest < this.threshold) {
-      this.epoch = this.distances.length - 1;
-    }
+    if (this.epoch === null && largest < this.threshold) this.epoch = this.distances.length - 1;
     return this.epoch !== null;
   }
 }

@@ -5,7 +5,10 @@ import { boundarySegments } from "./boundary.js";
 
 const DEPTHS = 8;
 const NAMES = [
-  ...["ink", "muted", "surface", "boundary", "accent", "zero", "one"],
+  ...["ink", "muted", "grid", "surface", "boundary", "accent", "zero", "one"],
+  // of curves, in figures of chapters
+  ...["blue", "vermilion", "green", "purple", "grey", "ochre", "cyan", "indigo", "olive"],
+  ...["brown", "pink", "crimson"],
   ...Array.from({ length: DEPTHS }, (_, i) => `depth${i}`),
 ];
 

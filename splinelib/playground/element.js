@@ -65,3 +65,12 @@ export function regionsOf({ cellCount, undecided }) {
   const count = `${cellCount.toLocaleString("en")} ${cellCount === 1 ? "region" : "regions"}`;
   return undecided ? `${count}, cuts too fine to decide: ${undecided}` : count;
 }
+
+/** What colours stand for, in words of the page: colour of the palette -> words. */
+export function keyOf(names) {
+  const named = Object.entries(names).map(([colour, text]) => {
+    const patch = element("i", { style: `background: var(--sl-${colour})` });
+    return element("span", {}, patch, text);
+  });
+  return element("p", { class: "sl-key" }, ...named);
+}

@@ -2,9 +2,11 @@
 
 import { element } from "./element.js";
 import { Explorer } from "./explorer.js";
+import { Settling } from "./settling.js";
 import { Stages } from "./stages.js";
+import { Tickets } from "./tickets.js";
 
-const KINDS = { explorer: Explorer, stages: Stages };
+const KINDS = { explorer: Explorer, early_bird: Settling, stages: Stages, tickets: Tickets };
 
 for (const root of document.querySelectorAll(".sl-live:not(.sl-on)")) {
   try {

@@ -4,12 +4,13 @@ Functions take data and return an object that a notebook shows, on light and dar
 Every figure needs `alt`, the text that stands for it where it cannot be seen: say what the
 picture shows, not what it is. `figure` is the way to draw something of your own in the same
 colours. Colours are in `palette`, drawings as SVG in `svg`, what is drawn in `figures` and
-`partitions`, `tables` and `widgets` beside them, figures that are computed in the page in `live`
-and `ways`. This package uses no other package of the library, and no other uses matplotlib or
-ipywidgets.
+`partitions`, `tables` and `widgets` beside them. Figures that are computed in the page are in
+`live`, `ways`, `settling` and `costs`. This package uses no other package of the library, and no
+other uses matplotlib or ipywidgets.
 """
 
 from ..text import over_seeds
+from .costs import Outcome, tickets
 from .figures import (
     accuracy_against,
     curves,
@@ -22,6 +23,7 @@ from .figures import (
 from .live import Live, explorer
 from .palette import Palette
 from .partitions import draw_partition, partition
+from .settling import early_bird
 from .svg import Figure, Row, beside, figure
 from .tables import Cell, Table, table
 from .ways import stages
@@ -31,6 +33,7 @@ __all__ = [
     "Cell",
     "Figure",
     "Live",
+    "Outcome",
     "Palette",
     "Row",
     "Still",
@@ -40,6 +43,7 @@ __all__ = [
     "curves",
     "distance_matrix",
     "draw_partition",
+    "early_bird",
     "explorer",
     "figure",
     "images",
@@ -51,4 +55,5 @@ __all__ = [
     "scrub",
     "stages",
     "table",
+    "tickets",
 ]

@@ -50,10 +50,11 @@ _CRITERIA = {
     "thinet": ("brown", "*"),
     "snip": ("pink", ">"),
 }
-_RIVALS = {  # of tickets drawn early
+_OTHERS = {  # rivals of tickets drawn early, and how far a run has still to go
     "dense": ("ink", "o"),
     "lottery": ("brown", "p"),
     "narrow": ("olive", "h"),
+    "place": ("vermilion", "s"),
 }
 
 
@@ -87,7 +88,7 @@ class Palette:
     @staticmethod
     def solid(colour: str) -> str:
         """A fixed colour that reads on light and dark alike, for what is drawn as pixels."""
-        light, dark = COLOURS[_name(colour)]
+        light, dark = COLOURS[colour_name(colour)]
         return "#" + "".join(
             f"{(int(light[i : i + 2], 16) + int(dark[i : i + 2], 16)) // 2:02x}" for i in (1, 3, 5)
         )
@@ -96,7 +97,8 @@ class Palette:
 PALETTE = Palette()
 
 
-def _name(sentinel: str) -> str:
+def colour_name(sentinel: str) -> str:
+    """What a colour that drawings use is called in `COLOURS`, and in the scripts."""
     return list(COLOURS)[int(sentinel[-2:], 16)]
 
 
@@ -106,11 +108,11 @@ def series_style(name: str, position: int = 0) -> tuple[str, str]:
     What stands in brackets behind a name, as in "lottery (spline)", does not change them.
     """
     in_turn = list(_CRITERIA.values())[position % len(_CRITERIA)]
-    colour, marker = (_CRITERIA | _RIVALS).get(name.partition(" (")[0], in_turn)
+    colour, marker = (_CRITERIA | _OTHERS).get(name.partition(" (")[0], in_turn)
     return _SENTINELS[colour], marker
 
 
 def css_variable(sentinel: str) -> str:
     """The CSS custom property of a sentinel, with the light colour to fall back on."""
-    name = _name(sentinel)
+    name = colour_name(sentinel)
     return f"var(--sl-{name},{COLOURS[name][0]})"

@@ -44,7 +44,8 @@ def test_the_answer_has_a_line_for_each_network(contest):
         "A one-shot lottery, 50% removed at the end: -3.0 points, for 150%.",
     ]
     assert "VGG-16 on CIFAR-10 at 0.25 of its width, all 16 epochs, two seeds" in answer.opening
-    assert answer.machine == "a processor, 1 of 4 cores"
+    assert answer.machines == "Recorded on a processor, 1 of 4 cores, no GPU; PyTorch 2.11.0."
+    assert answer.machines in Elements(answer._repr_html_()).text
     shown = Elements(answer._repr_html_())
     links = [given["href"] for tag, given in shown.elements if tag == "a"]
     assert links == [f"../reproduce.html#record-{name}" for name in answer.names]
@@ -67,15 +68,48 @@ def test_factors_are_taken_against_both_baselines(contest):
     np.testing.assert_allclose(bargains.points_above_dense(contest, half), -2)
 
 
-def test_the_figure_moves_through_the_ratios_and_says_what_it_shows(contest, monkeypatch):
-    monkeypatch.setenv("SPLINELIB_WIDGETS", "static")
-    shown = bargains.bounded(contest)
-    assert shown.frames == 2
-    assert "spline keeps 0.50, 1.67 times less than dense where 2.00 is the most" in shown.markup
-    assert "2.50 than a lottery where 3.00 is" in shown.markup
-    told = (
-        "With 50% of the units removed: spline 88.0 % for 0.60 of the dense run; lottery (spline)"
+def test_the_figure_is_given_the_numbers_of_the_records(contest):
+    drawn, dense = bargains.outcomes(contest), bargains.never_pruned(contest)
+    assert [(one.name, one.ratio) for one in drawn] == [
+        ("spline", 0.3),
+        ("spline", 0.5),
+        ("lottery (spline)", 0.5),
+    ], "tickets drawn by masks are chapter 7's"
+    _, half, late = drawn
+    assert half.accuracy == [0.88, 0.88] and half.cost == [0.6, 0.6] and late.late
+    assert half.left["multiplications"] == [0.5, 0.5] and not half.late
+    assert half.factors() == pytest.approx(
+        bargains.factors(contest, bargains.drawn_early(contest)[1])[1:]
     )
-    assert told in shown.markup
+    assert [one.name for one in dense] == ["4 epochs", "8 epochs", "16 epochs"]
+    assert dense[0].cost == [0.25] and dense[-1].cost == [1.0, 1.0]
+
+
+def test_latencies_are_shown_where_every_record_has_them(contest):
+    assert "latency" in bargains.outcomes(contest)[0].left
+    contest.group[1].latency[0] = float("nan")
+    assert "latency" not in bargains.outcomes(contest)[0].left
+
+
+def test_the_figure_says_what_it_shows(contest):
+    shown = bargains.bounded(contest)
+    assert "spline, 50% removed: 88.0 % for 0.60" in shown.alt
+    assert "Dense, 4 epochs: 70.0 % for 0.25; 8 epochs: 89.0 % for 0.50" in shown.alt
+    assert '"value": 3.5' in shown.markup
+    assert '"start": 1' in shown.markup, "there are two methods at 50 %, and one at 30 %"
     with pytest.raises(ValueError, match="two ratios"):
         bargains.bounded(bargains.longest([record(ticket("spline", 0.5))]))
+    with pytest.raises(ValueError, match="No ticket of the spline order"):
+        bargains.bounded(bargains.longest([record(ticket("random", 0.5))]))
+
+
+def test_how_much_the_first_layers_keep_is_read_from_their_widths(contest):
+    half = bargains.drawn_early(contest)[1]
+    (name, _) = half.names
+    (made,) = [
+        one
+        for one in contest.records[name]["tickets"]
+        if one["ratio"] == 0.5 and one["rule"] == "codes"
+    ]
+    made["widths"] = {"a": [8, 8], "b": [8, 4], "c": [100, 1]}
+    assert bargains.kept_of_first(contest, name, half, 2) == 0.75

@@ -59,6 +59,6 @@ def test_buttons_have_one_style():
 def test_the_script_of_figures_can_lie_in_a_page():
     text = figures_script()
     assert "</script" not in text and "<!--" not in text
-    assert len(text) < 60_000, "it comes along with every figure of a notebook"
+    assert len(text) < 90_000, "it comes along with every figure of a notebook"
     assert "modules.explorer = " in text and "modules.playground = " not in text
     assert MODULES.is_dir()
