@@ -440,26 +440,32 @@ def rivals_record(accuracy=None, seeds: int = 3, normed: bool = True, **settings
     }
 
 
-def orders_record(accuracy=None, seeds: int = 3, name: str = "digits-mlp", **settings) -> dict:
+def orders_record(
+    accuracy=None, seeds: int = 3, name: str = "digits-mlp", normed: bool = False, **settings
+) -> dict:
     """A record of orders of removal by themselves, as `experiments.orders` makes them.
 
     Parameters
     ----------
     accuracy : callable, optional
-        ``accuracy(criterion, scope, ratio)``; the seeds are a hundredth apart.
+        ``accuracy(criterion, scope, ratio)``; the seeds are a hundredth apart, and renewed
+        statistics worth a tenth.
     seeds : int
     name : str
+    normed : bool
+        Whether the network has batch norms.
     **settings
         Of the record.
     """
     accuracy = accuracy or (lambda *_: 0.5)
-    kinds = [("dense", "", 0.0, 0)]
+    kinds = [("dense", "", 0.0, 0, False)]
     for criterion in order_records.CRITERIA:
         for draw in range(3 if criterion == "random" else 1):
             kinds += [
-                (criterion, scope, ratio, draw)
+                (criterion, scope, ratio, draw, renewed)
                 for scope in order_records.SCOPES
                 for ratio in (0.3, 0.5, 0.7)
+                for renewed in ((False, True) if normed else (False,))
             ]
     known = {"data": "digits", "network": "mlp", "width": 1.0, "epochs": 20}
     known |= {"calibration": 1000, "judged_on": "held-out training images"}
@@ -469,10 +475,11 @@ def orders_record(accuracy=None, seeds: int = 3, name: str = "digits-mlp", **set
         "entries": [
             {
                 **{"seed": seed, "criterion": criterion, "scope": scope, "ratio": ratio},
-                **{"draw": draw, "accuracy": accuracy(criterion, scope, ratio) + 0.01 * seed},
+                **{"draw": draw, "renewed": renewed},
+                "accuracy": accuracy(criterion, scope, ratio) + 0.01 * seed + 0.1 * renewed,
             }
             for seed in range(seeds)
-            for criterion, scope, ratio, draw in kinds
+            for criterion, scope, ratio, draw, renewed in kinds
         ],
     }
 

@@ -65,8 +65,15 @@ class Network:
         return self.least(OURS, ratio)[0] < self.least(BASELINES, ratio)[0]
 
 
-def of_records(group: Sequence[dict]) -> Network:
-    """One network from the records of `experiments.orders` that hold its seeds."""
+def of_records(group: Sequence[dict], renewed: bool = False) -> Network:
+    """One network from the records of `experiments.orders` that hold its seeds.
+
+    Parameters
+    ----------
+    group : sequence of dict
+    renewed : bool
+        Whether statistics of batch norms are renewed, or left as they were.
+    """
     settings = group[0]["settings"]
     network, data = (wording.proper(settings[part]) for part in ("network", "data"))
     dense, found = {}, {}
@@ -75,12 +82,15 @@ def of_records(group: Sequence[dict]) -> Network:
             if entry["criterion"] == order_records.DENSE:
                 dense[entry["seed"]] = entry["accuracy"]
                 continue
+            if entry["renewed"] != renewed:
+                continue
             key = entry["criterion"], entry["scope"], entry["ratio"]
             drawn = found.setdefault(key, {}).setdefault(entry["seed"], [])
             drawn.append(entry["accuracy"])
     width = "" if settings["width"] == 1 else f" at width {settings['width']:g}"
     names = [record["name"] for record in group]
-    return Network(f"{network}{width}, {data}", "orders", names, dense, found)
+    after = ", renewed" if renewed else ""
+    return Network(f"{network}{width}, {data}{after}", "orders", names, dense, found)
 
 
 def of_pitch(record: dict) -> Network:

@@ -12,22 +12,25 @@ BASELINES = ("random", "magnitude")
 OURS = ("spline", "bend", "lsq")
 CRITERIA = (*BASELINES, *OURS)
 SCOPES = ("layerwise", "global")
-_KEY = ("seed", "criterion", "scope", "ratio", "draw")
+_KEY = ("seed", "criterion", "scope", "ratio", "draw", "renewed")
 
 
 def summary(record: dict) -> str:
     """A record in a few lines: mean accuracy of each order, a column for each ratio."""
-    found: dict[tuple[str, str], dict[float, list[float]]] = {}
+    found: dict[tuple[str, str, bool], dict[float, list[float]]] = {}
     for entry in record["entries"]:
-        by_ratio = found.setdefault((entry["criterion"], entry["scope"]), {})
+        way = entry["criterion"], entry["scope"], entry["renewed"]
+        by_ratio = found.setdefault(way, {})
         by_ratio.setdefault(entry["ratio"], []).append(entry["accuracy"])
-    dense = found.pop((DENSE, ""), {}).get(0, [])
+    dense = found.pop((DENSE, "", False), {}).get(0, [])
     lines = [printable(f"{record['name']}  orders by themselves, {len(dense)} networks")]
     if dense:
         lines[0] += f", dense {mean(dense):.1%}"
-    for (criterion, scope), by_ratio in found.items():
+    for (criterion, scope, renewed), by_ratio in found.items():
         told = ", ".join(f"{ratio:.0%}: {mean(right):.1%}" for ratio, right in by_ratio.items())
-        lines.append(printable(f"  {criterion + ' ' + scope:<22} {told}"))
+        lines.append(
+            printable(f"  {' '.join([criterion, scope, *['renewed'] * renewed]):<30} {told}")
+        )
     return "\n".join(lines)
 
 
@@ -38,6 +41,8 @@ def _inconsistencies(record: dict) -> Iterator[str]:
             yield f"the entry {key} names no criterion"
         if (entry["criterion"] == DENSE) != (entry["ratio"] == 0):
             yield f"the entry {key} has the ratio of another"
+        if entry["criterion"] == DENSE and entry["renewed"]:
+            yield f"the entry {key} is dense, and its statistics are its own"
         if entry["criterion"] != DENSE and entry["scope"] not in SCOPES:
             yield f"the entry {key} names no scope"
         if entry["draw"] and entry["criterion"] != "random":
@@ -53,7 +58,7 @@ _RECORD = {
     "entries": [
         {
             **{"seed": COUNT, "criterion": str, "scope": str, "ratio": SHARE, "draw": COUNT},
-            **{"accuracy": SHARE},
+            **{"renewed": bool, "accuracy": SHARE},
         }
     ],
 }

@@ -60,10 +60,18 @@ def trained(network: str, seed: int, width: float, epochs: int) -> Subject:
     return Subject(model, inputs[chosen], judge, seed)
 
 
-def recorded(run: str, folder: str | os.PathLike | None, root: str | os.PathLike | None) -> Subject:
-    """The dense network of a recorded run, judged on the test images; fails as `recorded_dense`."""
+def recorded(
+    run: str,
+    folder: str | os.PathLike | None,
+    root: str | os.PathLike | None,
+    judged: int | None = None,
+) -> Subject:
+    """The dense network of a recorded run; fails as `recorded_dense`.
+
+    It is judged on the test images, or on so many, the first of them: they come in no order.
+    """
     model, dataset, protocol = recorded_dense(recorded_run(run, folder), folder, root)
-    test = dataset.test_images, dataset.test_labels
+    test = dataset.test_images[:judged], dataset.test_labels[:judged]
     judge = lambda small: evaluate(small, *test, transform=dataset.to_float)  # noqa: E731
     data, _ = sample(dataset, protocol.calibration, protocol.seed)
     return Subject(model, data, judge, protocol.seed)
@@ -76,6 +84,7 @@ def pruned_in_all_ways(
     run: str | None = None,
     *,
     seeds: int,
+    judged: int | None = None,
     name: str | None = None,
     folder: str | os.PathLike | None = None,
     root: str | os.PathLike | None = None,
@@ -95,6 +104,8 @@ def pruned_in_all_ways(
         be on this machine. Judged on the test images.
     seeds : int
         Networks trained on digits; those that the record has not are added.
+    judged : int, optional
+        Test images that one of a recorded run is judged on; all of them.
     name : str, optional
         Of the record; ``digits-NETWORK``, or the run's name.
     folder, root, progress
@@ -120,7 +131,7 @@ def pruned_in_all_ways(
         raise ValueError(f"there should be at least one seed, not {seeds}")
     name = name or run or f"digits-{network}"
     check_name("record", name)
-    settings, words = _settings(network, run, folder)
+    settings, words = _settings(network, run, folder, judged)
     path = records.path_of(name, folder)
     with locked(path.parent, name):
         record = records.opened(path, name, settings, entries=[])
@@ -132,7 +143,7 @@ def pruned_in_all_ways(
             if run is None:
                 subject = trained(network, seed, settings["width"], settings["epochs"])
             else:
-                subject = recorded(run, folder, root)
+                subject = recorded(run, folder, root, judged)
             record["entries"] += entries_of(subject)
             record["seconds"] += time.perf_counter() - began
             told = words if run else [*words, "--seeds", f"{seed + 1}"]
@@ -141,7 +152,7 @@ def pruned_in_all_ways(
 
 
 def _settings(
-    network: str, run: str | None, folder: str | os.PathLike | None
+    network: str, run: str | None, folder: str | os.PathLike | None, judged: int | None
 ) -> tuple[dict, list[str]]:
     """What a record says of its networks, and the words of its command."""
     if run is None:
@@ -153,4 +164,5 @@ def _settings(
     protocol = recorded_run(run, folder)["protocol"]
     kept = ("network", "width", "epochs", "calibration")
     settings = {part: protocol[part] for part in kept}
-    return settings | {"data": protocol["dataset"], "judged_on": _TEST}, ["--run", run]
+    judged_on = _TEST if judged is None else f"{judged:,} {_TEST}"
+    return settings | {"data": protocol["dataset"], "judged_on": judged_on}, ["--run", run]

@@ -43,6 +43,14 @@ def test_seeds_of_several_records_are_one_network():
     assert network.title.endswith("at width 0.25, digits")
 
 
+def test_renewed_statistics_are_a_row_of_their_own():
+    record = orders_record(worth, normed=True)
+    plain, renewed = orders.of_records([record]), orders.of_records([record], renewed=True)
+    assert renewed.title == f"{plain.title}, renewed"
+    assert plain.mean("bend", "global", 0.5) == pytest.approx(10)
+    assert renewed.mean("bend", "global", 0.5) == pytest.approx(0)
+
+
 def test_draws_by_lot_count_as_their_mean():
     record = orders_record(worth, seeds=1)
     for entry in record["entries"]:

@@ -18,6 +18,7 @@ from splinelib.experiments import order_records
         ({"criterion": "dense", "seed": 9}, "the ratio of another"),
         ({"ratio": 0.0}, "the ratio of another"),
         ({"draw": 1}, "nothing is drawn"),
+        ({"criterion": "dense", "seed": 9, "ratio": 0.0, "renewed": True}, "are its own"),
     ],
 )
 def test_what_cannot_be_is_found(tmp_path, changed, message):
@@ -38,3 +39,5 @@ def test_a_summary_gives_each_order_and_ratio():
     (bend,) = (line for line in lines if line.split()[:2] == ["bend", "global"])
     assert bend.endswith("30%: 60.0%, 50%: 40.0%, 70%: 20.0%")
     assert len(lines) == 1 + 2 * len(order_records.CRITERIA)
+    renewed = order_records.summary(orders_record(lambda *_: 0.5, normed=True, seeds=1))
+    assert "bend global renewed" in renewed and "30%: 60.0%" in renewed

@@ -8,6 +8,7 @@ from runs import CURVES
 import splinelib as sl
 from splinelib.__main__ import main
 from splinelib.experiments import order_records, orders, subjects
+from splinelib.rivals import renewed_statistics
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,25 @@ def test_a_record_of_digits_and_one_of_a_run(tmp_path, folder, monkeypatch, caps
     assert "bend global" in capsys.readouterr().out
     record = order_records.read(order_records.path_of("digits-mlp", tmp_path))
     assert record["command"].endswith("orders --network mlp --seeds 1 --name digits-mlp")
+    assert not any(entry["renewed"] for entry in record["entries"])  # there is no batch norm
+    monkeypatch.setattr(orders, "JUDGED", 40)
     of_run = orders.compare(run=CURVES.name, folder=folder, progress=False)
-    recorded = subjects.recorded_run(CURVES.name, folder)
-    assert of_run["entries"][0]["accuracy"] == recorded["dense"]["test_accuracy"]
+    one = subjects.recorded(CURVES.name, folder, None, 40)
+    assert of_run["entries"][0]["accuracy"] == one.judge(one.model)
     assert of_run["settings"]["network"] == CURVES.network
+    assert of_run["settings"]["judged_on"] == "40 test images"
+
+
+def test_statistics_are_renewed_where_there_are_batch_norms(monkeypatch):
+    monkeypatch.setattr(orders, "RATIOS", (0.5,))
+    told = lambda network: float(network[1].running_mean.double().sum().abs())  # noqa: E731
+    subject = subjects.Subject(convnet(), images(64), told, 0)
+    found = {
+        (e["criterion"], e["scope"], e["renewed"]): e["accuracy"]
+        for e in orders.entries(subject)
+        if not e["draw"]
+    }
+    assert len(found) == 1 + 2 * len(order_records.CRITERIA) * len(order_records.SCOPES)
+    small = sl.prune(subject.model, 0.5, "bend", "layerwise", data=subject.data, compensate=False)
+    assert found["bend", "layerwise", False] == told(small)
+    assert found["bend", "layerwise", True] == told(renewed_statistics(small, subject.data))
