@@ -27,8 +27,10 @@ class Network:
     seeds : int
     ratios : list of float
         The mildest first.
-    origins : tuple of str
-        Kind and names of the records.
+    accuracy : float
+        Of the dense networks, mean over seeds, in per cent.
+    kind, names : str, sequence of str
+        Of the records.
     """
 
     def __init__(self, title: str, kind: str, names: Sequence[str], dense: dict, found: dict):
@@ -39,7 +41,7 @@ class Network:
             dense,
             found,
         )
-        self.seeds = len(dense)
+        self.seeds, self.accuracy = len(dense), 100 * float(np.mean([*dense.values()]))
         self.ratios = sorted({ratio for *_, ratio in found})
         self.scopes = [scope for scope in SCOPES if any(scope == key[1] for key in found)]
 
@@ -154,33 +156,52 @@ def figure(networks: Sequence[Network]):
 
 
 def table(networks: Sequence[Network]) -> Table:
-    """Who loses least on each network at each ratio, beside random and magnitude."""
-    rows = []
-    for network in networks:
-        for ratio in network.ratios:
-            lost, name, scope = network.least(OURS, ratio)
-            read = wording.origins(list(network.names), network.kind)
-            others = [network.least([one], ratio)[0] for one in BASELINES]
-            rows.append(
-                [
-                    *(network.title, f"{network.seeds}", f"{ratio:.0%}"),
-                    *(Cell(value, "record", origins=read) for value in (lost, *others)),
-                    f"{name}, {SCOPES[scope]}",
-                    "yes" if network.leads(ratio) else "no",
-                ]
-            )
+    """Who loses least on each network at each ratio, beside magnitude and random."""
+    ratios = networks[0].ratios
+    read = wording.origins([name for network in networks for name in network.names], "orders")
+
+    def cell(network: Network, ratio: float) -> Cell:
+        lost, name, _ = network.least(OURS, ratio)
+        others = "; ".join(f"{one} {network.least([one], ratio)[0]:.1f}" for one in BASELINES[::-1])
+        return Cell(f"{name} {lost:.1f}; {others}", "record", origins=read)
+
     return plotting.table(
-        rows,
-        columns=[
-            *("", "networks", "removed", "ours, least"),
-            *(f"{name}, least" for name in BASELINES),
-            *("whose least it is", "ours ahead"),
+        [
+            [network.title, f"{network.seeds}", *(cell(network, ratio) for ratio in ratios)]
+            for network in networks
         ],
+        columns=["", "networks", *(f"{ratio:.0%} removed" for ratio in ratios)],
         caption="Points of accuracy lost when units are just removed, mean over networks: the "
-        "least that one of spline, bend and lsq loses in either scope, beside the least of a "
-        "random order and of magnitude",
-        format=["{}", "{}", "{}", "{:.1f}", "{:.1f}", "{:.1f}", "{}", "{}"],
+        "least that one of spline, bend and lsq loses in either scope, and the least of magnitude "
+        "and of a random order",
+        format="{}",
     )
+
+
+def collected(recorded: Sequence[dict], crepe: dict) -> dict[bool, list[Network]]:
+    """All networks of the records, with statistics as they were (False) and renewed (True).
+
+    Networks without batch norms, and the pitch estimator, are alike in both.
+
+    Parameters
+    ----------
+    recorded : sequence of dict
+        As `order_records.records` gives them; those that differ in the seed alone are one network.
+    crepe : dict
+        A record of the pitch estimator.
+    """
+    groups: dict[str, list[dict]] = {}
+    for record in recorded:
+        name, _, seed = record["name"].rpartition("-s")
+        groups.setdefault(name if seed.isdigit() else record["name"], []).append(record)
+    made = {}
+    for renewed in (False, True):
+        made[renewed] = [
+            of_records(group, renewed and any(e["renewed"] for e in group[0]["entries"]))
+            for group in groups.values()
+        ]
+        made[renewed].append(of_pitch(crepe))
+    return made
 
 
 def behind(networks: Sequence[Network]) -> Iterator[tuple[Network, float]]:

@@ -15,8 +15,8 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
 def residual(records: Sequence[dict]) -> list[dict]:
-    """The records whose network has streams."""
-    return [r for r in records if r["protocol"]["network"].startswith(_FAMILY)]
+    """The records of tickets whose network has streams."""
+    return [r for r in records if r["tickets"] and r["protocol"]["network"].startswith(_FAMILY)]
 
 
 def streams_and_blocks(record: dict) -> tuple[list[Group], list[Group]]:

@@ -16,6 +16,7 @@ _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
 
 # Networks and datasets as papers write them.
 _PROPER = {
+    "mlp": "perceptron",
     "vgg16": "VGG-16",
     "preresnet101": "PreResNet-101",
     "preresnet20": "PreResNet-20",

@@ -21,8 +21,9 @@ def worth(criterion, scope, ratio):
 
 def test_points_are_lost_against_the_dense_network_of_the_same_seed():
     network = one(worth)
-    assert network.title == "MLP, digits" or network.title == "mlp, digits"
+    assert network.title == "MLP, digits" or network.title == "perceptron, digits"
     assert network.seeds == 3 and network.ratios == [0.3, 0.5, 0.7]
+    assert network.accuracy == pytest.approx(91)
     # the seeds are a hundredth apart, the dense network and what is left of it alike
     assert network.lost("bend", "global", 0.5) == pytest.approx([10, 10, 10])
     assert network.mean("magnitude", "layerwise", 0.3) == pytest.approx(80)
@@ -68,12 +69,32 @@ def test_the_pitch_estimator_has_one_threshold():
     assert network.mean("random", "global", 0.3) == pytest.approx(39)  # three draws
 
 
-def test_the_table_says_who_is_ahead():
+def test_the_table_says_who_loses_least():
     networks = [one(worth), orders.of_pitch(pitch_record(lambda way, ratio: 0.5))]
-    _, *found = rows(orders.table(networks))
-    assert len(found) == 6
-    assert found[1][2:] == ["50%", "10.0", "50.0", "80.0", "bend, one threshold", "yes"]
-    assert found[2][-1] == "no"
+    _, first, second = rows(orders.table(networks))
+    assert first[1:4] == [
+        "3",
+        "bend 10.0; magnitude 80.0; random 50.0",
+        "bend 10.0; magnitude 80.0; random 50.0",
+    ]
+    assert second[1] == "1" and second[2] == "bend 0.0; magnitude 0.0; random -1.0"
+
+
+def test_records_of_one_network_are_collected():
+    plain = orders_record(worth)
+    seeds = [
+        orders_record(worth, seeds=1, name=f"cifar10-vgg16-w0.25-e8-s{s}", normed=True)
+        for s in range(2)
+    ]
+    for seed, record in enumerate(seeds):
+        record["settings"] |= {"network": "vgg16", "data": "cifar10", "width": 0.25}
+        for entry in record["entries"]:
+            entry["seed"] = seed
+    made = orders.collected([plain, *seeds], pitch_record())
+    told = [network.title for network in made[False]]
+    assert told == ["perceptron, digits", "VGG-16 at width 0.25, CIFAR-10", "CREPE (tiny), tones"]
+    assert [network.seeds for network in made[True]] == [3, 2, 1]
+    assert made[True][1].title.endswith(", renewed") and made[True][0].title == told[0]
 
 
 def test_every_ratio_is_a_picture(monkeypatch):

@@ -39,7 +39,8 @@ def test_what_is_left_of_streams_and_blocks():
 
 
 def test_only_residual_networks_have_streams():
-    assert streams.residual([record(), residual()]) == [residual()]
+    with_tickets = residual(ticket("spline", 0.5))
+    assert streams.residual([record(), residual(), with_tickets]) == [with_tickets]
     with pytest.raises(ValueError, match="vgg16"):
         streams.streams_and_blocks(record())
 
