@@ -37,6 +37,11 @@ def tones(count: int, seed: int = 0, noise: float = 0.05) -> tuple[Tensor, Tenso
         float32, shape (count,), in hertz: fundamentals, drawn evenly on a logarithmic scale
         between 65.4 (C2) and 1046.5 (C6).
 
+    Raises
+    ------
+    ValueError
+        If count or noise are out of range.
+
     Examples
     --------
     >>> frames, pitch = tones(3)
@@ -45,8 +50,10 @@ def tones(count: int, seed: int = 0, noise: float = 0.05) -> tuple[Tensor, Tenso
     """
     if count < 1:
         raise ValueError(f"count is a number of frames, at least 1, not {count}.")
-    if noise < 0:
-        raise ValueError(f"noise is a share of the tone's deviation, at least 0, not {noise}.")
+    if not 0 <= noise < math.inf:
+        raise ValueError(
+            f"noise is a share of the tone's deviation, at least 0 and finite, not {noise}."
+        )
     generator = generator_of(seed)
 
     def even(*shape: int) -> Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import plotting
 from ..experiments import order_records, pitch_records
+from ..experiments.orders import RATIOS
 from ..plotting import widgets
 from ..plotting.palette import Palette
 from ..plotting.svg import Figure
@@ -20,6 +21,13 @@ CRITERIA = order_records.CRITERIA
 
 class Network:
     """One network, over its seeds, and what it loses in each order.
+
+    `of_records` and `of_pitch` make it.
+
+    Raises
+    ------
+    ValueError
+        There is no dense network, or no pruned one.
 
     Attributes
     ----------
@@ -41,13 +49,26 @@ class Network:
             dense,
             found,
         )
+        if not dense or not found:
+            raise ValueError(f"{title}: a dense network or all pruned ones are not recorded.")
         self.seeds, self.accuracy = len(dense), 100 * float(np.mean([*dense.values()]))
         self.ratios = sorted({ratio for *_, ratio in found})
         self.scopes = [scope for scope in SCOPES if any(scope == key[1] for key in found)]
 
     def lost(self, criterion: str, scope: str, ratio: float) -> np.ndarray:
-        """Points of accuracy that an order loses, (seeds,); of draws by lot their mean."""
-        by_seed = self._found[criterion, scope, ratio]
+        """Points of accuracy that an order loses, (seeds,); of draws by lot their mean.
+
+        Raises
+        ------
+        ValueError
+            It was not recorded for every seed.
+        """
+        by_seed = self._found.get((criterion, scope, ratio), {})
+        if by_seed.keys() != self._dense.keys():
+            raise ValueError(
+                f"{self.title}: {criterion}, {scope}, {ratio:g} is recorded for the seeds "
+                f"{sorted(by_seed)}, the dense network for {sorted(self._dense)}."
+            )
         return np.array([100 * (self._dense[s] - np.mean(by_seed[s])) for s in self._dense])
 
     def mean(self, criterion: str, scope: str, ratio: float) -> float:
@@ -73,10 +94,17 @@ def of_records(group: Sequence[dict], renewed: bool = False) -> Network:
     Parameters
     ----------
     group : sequence of dict
+        At least one, all of the same settings, each of other seeds.
     renewed : bool
         Whether statistics of batch norms are renewed, or left as they were.
+
+    Raises
+    ------
+    ValueError
+        Records are missing, of several settings or of one seed twice; or statistics were not
+        renewed, since the network has no batch norm.
     """
-    settings = group[0]["settings"]
+    settings = _checked(group)
     network, data = (wording.proper(settings[part]) for part in ("network", "data"))
     dense, found = {}, {}
     for record in group:
@@ -95,13 +123,36 @@ def of_records(group: Sequence[dict], renewed: bool = False) -> Network:
     return Network(f"{network}{width}, {data}{after}", "orders", names, dense, found)
 
 
+def _checked(group: Sequence[dict]) -> dict:
+    """The settings that all records have."""
+    if not group:
+        raise ValueError("there must be a record at least.")
+    first, *others = group
+    for record in others:
+        if record["settings"] != first["settings"]:
+            raise ValueError(f"{record['name']} and {first['name']} have different settings.")
+    seeds = [
+        entry["seed"]
+        for record in group
+        for entry in record["entries"]
+        if entry["criterion"] == order_records.DENSE
+    ]
+    if len(set(seeds)) < len(seeds):
+        names = ", ".join(record["name"] for record in group)
+        raise ValueError(f"a seed is in two of these records: {names}.")
+    return first["settings"]
+
+
 def of_pitch(record: dict) -> Network:
-    """The pitch estimator, whose orders have one threshold for all layers."""
+    """The pitch estimator, whose orders have one threshold for all layers.
+
+    Of a record of `experiments.pitch` those ratios that networks of `of_records` have.
+    """
     dense, found = {}, {}
     for entry in record["entries"]:
         if entry["way"] == pitch_records.DENSE:
             dense[0] = entry["accuracy"]
-        elif entry["way"] in CRITERIA and entry["ratio"] in (0.3, 0.5, 0.7):
+        elif entry["way"] in CRITERIA and entry["ratio"] in RATIOS:
             key = entry["way"], "global", entry["ratio"]
             found.setdefault(key, {}).setdefault(0, []).append(entry["accuracy"])
     size = record["settings"]["size"]
@@ -109,8 +160,26 @@ def of_pitch(record: dict) -> Network:
 
 
 def figure(networks: Sequence[Network]):
-    """Points lost by each order on each network; the slider moves through the ratios."""
+    """Points lost by each order on each network; the slider moves through the ratios.
+
+    Raises
+    ------
+    ValueError
+        There is no network, or they were not pruned at the same ratios.
+    """
+    if not networks:
+        raise ValueError("there must be a network at least.")
     ratios = networks[0].ratios
+    for network in networks:
+        if network.ratios != ratios:
+            raise ValueError(f"{network.title} has the ratios {network.ratios}, not {ratios}.")
+    least = min(
+        network.mean(criterion, scope, ratio)
+        for network in networks
+        for criterion in CRITERIA
+        for scope in network.scopes
+        for ratio in ratios
+    )
 
     def frame(ratio: float) -> Figure:
         def draw(ax, palette: Palette) -> None:
@@ -128,7 +197,9 @@ def figure(networks: Sequence[Network]):
                             markersize=7 if name in OURS else 6,
                             label=name if row == at == 0 else None,
                         )
-            ax.set(xlabel="points lost", yticks=range(len(networks)), xlim=(-3, 103))
+            ax.set(
+                xlabel="points lost", yticks=range(len(networks)), xlim=(min(-3, least - 3), 103)
+            )
             ax.set_yticklabels([network.title for network in networks])
             ax.invert_yaxis()
             plotting.legend(ax)

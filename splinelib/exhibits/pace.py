@@ -36,7 +36,7 @@ def by_threshold(record: dict, chance: float) -> plotting.Live:
     record : dict
         A run whose distances of every two epochs are recorded.
     chance : float
-        Distance of the codes of two networks of different seeds: the top of both scales.
+        Distance of the codes of two networks of different seeds.
     """
     falls = settling.rate_falls(record)
     within = settling.mean_within(record["early_bird"]["matrix"], falls)

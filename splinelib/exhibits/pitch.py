@@ -9,10 +9,14 @@ from ..plotting.tables import Table
 from ..text import over_seeds
 from . import wording
 
-# Way -> what it is called on the page. The first of each pair is drawn.
-_CALLED = {way: f"{way}, just cut" for way in records.CUT}
+# Way -> what it is called in the table.
+_CALLED = {
+    **{way: f"{way}, just cut" for way in records.CUT},
+    "default without data": "bend merged (default)",
+    "default with data": "lsq refitted (default)",
+}
 _SEEING = ("lsq", "random refitted", "spline refitted", "default with data")
-_DRAWN = {
+_DRAWN = {  # as the curves are called, which have the colours of their criteria
     **{"random": "random", "magnitude": "magnitude", "spline": "spline", "lsq": "lsq"},
     "default with data": "lsq (refitted)",
 }
@@ -21,11 +25,20 @@ _DRAWN = {
 class Study:
     """A record of `experiments.pitch`, with its entries at hand.
 
+    Parameters
+    ----------
+    record : dict
+
+    Raises
+    ------
+    ValueError
+        The dense network or every pruned one is missing.
+
     Attributes
     ----------
     size : str
     ratios : list of float
-        The mildest first.
+        Shares of units removed in any of the ways, the mildest first.
     ways : list of str
         But the dense network, in the order of the record.
     dense : dict
@@ -40,33 +53,65 @@ class Study:
         self.size = self.settings["size"]
         self.ratios = sorted({ratio for way, ratio in self._found if way != records.DENSE})
         self.ways = list(dict.fromkeys(way for way, _ in self._found if way != records.DENSE))
-        ((self.dense,),) = (each for (way, _), each in self._found.items() if way == records.DENSE)
+        if (records.DENSE, 0.0) not in self._found or not self.ways:
+            raise ValueError(
+                f"the record {self.name!r} lacks its dense network or all pruned ones: python -m "
+                "splinelib pitch adds them."
+            )
+        (self.dense,) = self._found[records.DENSE, 0.0]
 
     def values(self, way: str, ratio: float, part: str = "accuracy") -> np.ndarray | None:
-        """What each draw of a way has at a ratio, (draws,), or None where nothing was recorded."""
+        """What each draw of a way has at a ratio, (draws,), or None where nothing was recorded.
+
+        Accuracies are in [0, 1], times in seconds.
+        """
         found = self._found.get((way, ratio))
-        return None if found is None else np.array([entry[part] for entry in found])
+        if found is None:
+            return None
+        return np.array([entry[part] for entry in sorted(found, key=lambda entry: entry["seed"])])
 
     def mean(self, way: str, ratio: float, part: str = "accuracy") -> float:
-        """Mean over draws; of accuracies in per cent."""
-        return float(self.values(way, ratio, part).mean()) * (100 if part == "accuracy" else 1)
+        """Mean over draws; of accuracies in per cent. `ValueError` if there are none."""
+        return float(self._known(way, ratio, part).mean()) * (100 if part == "accuracy" else 1)
 
     def left(self, way: str, ratio: float, part: str) -> float:
         """What is left of a size of the dense network, in per cent; of time, timed in turns."""
         before = self.dense[part] if part != "latency" else self.values(way, ratio, "dense_latency")
-        return 100 * float(np.mean(self.values(way, ratio, part) / before))
+        return 100 * float(np.mean(self._known(way, ratio, part) / before))
+
+    def curve(self, way: str) -> np.ndarray:
+        """Accuracies in [0, 1] at every ratio, (draws, ratios); of draws that all ratios have.
+
+        Raises
+        ------
+        ValueError
+            The way was not recorded at some ratio.
+        """
+        values = [self._known(way, ratio) for ratio in self.ratios]
+        draws = min(len(each) for each in values)
+        return np.stack([each[:draws] for each in values], 1)
+
+    def _known(self, way: str, ratio: float, part: str = "accuracy") -> np.ndarray:
+        values = self.values(way, ratio, part)
+        if values is None:
+            raise ValueError(
+                f"the record {self.name!r} has nothing of {way!r} at {ratio:g}: python -m "
+                f"splinelib pitch --ways '{way}' --ratios {ratio:g} --name {self.name} adds it."
+            )
+        return values
 
 
 def figure(study: Study):
-    """Share of tones whose pitch is heard against the share of units removed."""
-    curves = {
-        label: (
-            [100 * ratio for ratio in study.ratios],
-            np.array([study.values(way, ratio) for ratio in study.ratios]).T,
-        )
-        for way, label in _DRAWN.items()
-    }
-    half = study.ratios[-2]
+    """Share of tones whose pitch is heard against the share of units removed.
+
+    Raises
+    ------
+    ValueError
+        A way that is drawn was not recorded at some ratio.
+    """
+    removed = [100 * ratio for ratio in study.ratios]
+    curves = {label: (removed, study.curve(way)) for way, label in _DRAWN.items()}
+    half = study.ratios[len(study.ratios) // 2]
     told = ", ".join(f"{label} {study.mean(way, half):.0f} %" for way, label in _DRAWN.items())
     return plotting.accuracy_against(
         curves,
@@ -80,7 +125,16 @@ def figure(study: Study):
 
 
 def table(study: Study, ratio: float = 0.5) -> Table:
-    """Pitches heard in every way, and what is left of the network at one ratio."""
+    """Pitches heard in every way, and what is left of the network at one ratio.
+
+    Raises
+    ------
+    ValueError
+        Nothing was recorded at that ratio.
+    """
+    if ratio not in study.ratios:
+        known = ", ".join(f"{known:g}" for known in study.ratios)
+        raise ValueError(f"the record {study.name!r} has the ratios {known}, not {ratio:g}.")
     read = wording.origins([study.name], "pitch")
 
     def heard(way: str, at: float) -> Cell:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ..cost.footprint import latencies, measure
 from ..data import tones
-from ..models.pitch import CHANNELS, hertz, pitch_estimator
+from ..models.pitch import CHANNELS, FRAME, hertz, pitch_estimator
+from ..network.modes import evaluating
 from ..progress import bar
 from ..pruning.choices import check_ratio
 from ..pruning.pruner import Pruner
@@ -36,19 +37,36 @@ def heard(model: nn.Module, frames: Tensor, pitch: Tensor, cents: float = CENTS)
     Parameters
     ----------
     model : torch.nn.Module
-        Takes frames (N, 1024), gives logits (N, 360).
+        Takes frames (N, 1024), gives logits (N, 360). It is asked in evaluation mode, and keeps
+        its own.
     frames : Tensor, shape (N, 1024)
+        At least one.
     pitch : Tensor, shape (N,)
-        In hertz.
+        In hertz, above 0.
     cents : float
-        How far off a pitch may be; 100 are a semitone.
+        How far off a pitch may be, at least 0; 100 are a semitone.
 
     Returns
     -------
     float
         In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        Frames, pitches or cents are not as said.
     """
-    told = torch.cat([hertz(model(some)) for some in frames.split(256)])
+    if frames.ndim != 2 or not len(frames) or pitch.shape != frames.shape[:1]:
+        raise ValueError(
+            f"there should be frames, (N, {FRAME}), and as many pitches, (N,), not "
+            f"{tuple(frames.shape)} and {tuple(pitch.shape)}"
+        )
+    if not (torch.isfinite(pitch) & (pitch > 0)).all():
+        raise ValueError("a pitch is in hertz, finite and above 0")
+    if not cents >= 0:
+        raise ValueError(f"cents should be at least 0, not {cents}")
+    with evaluating(model):
+        told = torch.cat([hertz(model(some)) for some in frames.split(256)])
     return ((1200 * (told / pitch).log2()).abs() <= cents).float().mean().item()
 
 
@@ -152,6 +170,7 @@ def compare(
     with locked(path.parent, name):
         record = records.opened(path, name, settings, entries=[])
         done = {(entry["way"], entry["ratio"], entry["seed"]) for entry in record["entries"]}
+        # What is named twice is done once.
         wanted = [(records.DENSE, 0.0, 0)] + [
             (way, ratio, seed)
             for seed in range(seeds)
@@ -159,7 +178,7 @@ def compare(
             for ratio in ratios
             if not seed or way in records.BY_LOT
         ]
-        todo = [key for key in wanted if key not in done]
+        todo = [key for key in dict.fromkeys(wanted) if key not in done]
         if not todo:
             return record
         data, _ = tones(frames, seed=0, noise=NOISE)

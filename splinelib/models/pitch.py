@@ -114,10 +114,21 @@ def hertz(logits: Tensor) -> Tensor:
     Tensor, shape (N,)
         In hertz: the mean of the loudest pitch and the four on each side, in cents, weighted by
         the sigmoid of their logits, as CREPE reads its outputs.
+
+    Raises
+    ------
+    ValueError
+        The logits have another shape, or are not finite.
     """
+    if logits.ndim != 2 or logits.shape[1] != PITCHES:
+        raise ValueError(f"logits have the shape (N, {PITCHES}), not {tuple(logits.shape)}.")
+    if not torch.isfinite(logits).all():
+        raise ValueError("logits hold NaN or infinite values: the network has diverged.")
     places = torch.arange(PITCHES, device=logits.device)
     near = (places - logits.argmax(1, keepdim=True)).abs() <= _NEAR
-    weight = logits.sigmoid() * near
+    heights = F.logsigmoid(logits)
+    # Shares of the highest, since sigmoids of very low logits would all be 0.
+    weight = (heights - heights.amax(1, keepdim=True)).exp() * near
     cents = _LOWEST + _CENTS_APART * (weight * places).sum(1) / weight.sum(1)
     return 10 * 2 ** (cents / 1200)
 

@@ -105,10 +105,13 @@ export class Axes {
     context.stroke();
   }
 
-  /** Text at a place in pixels, with a rim that sets it off from lines below. */
+  /** Text at a place in pixels, with a rim that sets it off from lines below; moved if it is cut. */
   write(text, x, y, { align = "left", colour = this.colours.muted } = {}) {
     const { context } = this;
-    context.textAlign = align;
+    const { width } = context.measureText(text);
+    const start = x - width * { left: 0, center: 0.5, right: 1 }[align];
+    x = Math.max(0, Math.min(start, this.canvas.clientWidth - width));
+    context.textAlign = "left";
     context.lineWidth = 3;
     context.strokeStyle = this.colours.surface;
     context.strokeText(text, x, y);

@@ -19,7 +19,7 @@ export class Tickets {
    * @param {HTMLElement} root made by `splinelib.plotting.tickets`
    * @param {{tickets: Object[], dense: Object[], ratios: number[], values: string[], start: number,
    *   level: ?{name: string, value: number}, colours: Object, reached: [number, number],
-   *   spent: number, most: number}} given a ticket has a name, a ratio, and for each seed `cost`,
+   *   spent: number, least: number, most: number}} given a ticket has a name, a ratio, and for each seed `cost`,
    *   `accuracy` and what is `left`; a late one was drawn at the end
    */
   constructor(root, given) {
@@ -50,9 +50,14 @@ export class Tickets {
     side.replaceChildren(told, element("div", { class: "sl-pair" }, player.root, row), this.facts);
     this.table = element("table", { class: "sl-shares sl-now" });
     root.querySelector(".sl-views").after(this.table);
-    const ours = this.names[0];
-    const shaded = `${ours}; shaded: better for less`;
-    plots[0].after(keyOf({ ink: "dense, by its epochs", [this.colours[ours]]: shaded }));
+    const [ours, ...others] = this.names;
+    plots[0].after(
+      keyOf({
+        ink: "dense, by its epochs",
+        ...Object.fromEntries(others.map((name) => [this.colours[name], name])),
+        [this.colours[ours]]: `${ours}; shaded: better for less`,
+      }),
+    );
     this.refresh = redrawn(root, canvases, (colours) => this._draw(colours));
   }
 
@@ -64,7 +69,7 @@ export class Tickets {
       x: { name: "training FLOPs, dense run = 1", range: spent, ticks: ticksOf(spent, 5) },
       y: { name: "accuracy", range: reach, ticks: ticksOf(reach), written: inPercent },
     });
-    const [shares, factors] = [[0, 1], [1, this.most]];
+    const [shares, factors] = [[0, 1], [this.least, this.most]];
     this.right = new Axes(saved, {
       x: { name: "multiplications left, m", range: shares, ticks: ticksOf(shares, 5) },
       y: { name: "", range: factors, ticks: ticksOf(factors, 6) },

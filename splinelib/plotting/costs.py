@@ -8,6 +8,7 @@ once would cost m of it, so its training is at most 1/m times cheaper; a one-sho
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from .svg import Figure, check_alt, figure
 
 MULTIPLICATIONS = "multiplications"  # what the bounds are about
 NONE = "–"  # in the table, where a method has no ticket of a ratio
+LONGEST = 40  # characters of a name, for which there is room on a phone
 _SHARES = np.arange(1, 121) / 120
 
 
@@ -78,7 +80,8 @@ def tickets(
     Parameters
     ----------
     drawn : sequence of Outcome
-        Tickets; those of the first name at two ratios at least, which are the slider's.
+        Tickets. Those of the first name are drawn early, at two ratios at least, which are the
+        slider's; tickets of other ratios are left out.
     dense : sequence of Outcome
         Networks that were not pruned, of more and more training: the last is the dense run itself.
     alt : str
@@ -86,7 +89,7 @@ def tickets(
     start : int
         Index of the ratio shown first, the mildest being 0.
     level : (name, factor), optional
-        A factor to compare with, such as a paper's.
+        A factor of 1 or more to compare with, such as a paper's.
     caption : str, optional
 
     Returns
@@ -97,8 +100,8 @@ def tickets(
     Raises
     ------
     ValueError
-        If there are fewer than two ratios, values that are missing, no numbers or out of range, or
-        the alt text is empty.
+        If there are fewer than two ratios, two tickets of one name and ratio, values that are
+        missing, no numbers or out of range, or the alt text is empty.
 
     Examples
     --------
@@ -109,16 +112,20 @@ def tickets(
     """
     alt = check_alt(alt)
     _check(drawn, dense)
+    if level is not None:
+        _check_level(level)
     names = list(dict.fromkeys(one.name for one in drawn))
     ratios = sorted({one.ratio for one in drawn if one.name == names[0]})
     if len(ratios) < 2:
         raise ValueError(f"a slider needs tickets of {names[0]!r} at two ratios at least.")
-    if not 0 <= start < len(ratios):
+    if start not in range(len(ratios)):
         raise ValueError(f"start is the index of one of {len(ratios)} ratios, got {start}.")
     drawn = [one for one in drawn if one.ratio in ratios]
     drawn.sort(key=lambda one: (names.index(one.name), one.ratio))
     places = np.array([one.place for one in (*drawn, *dense)])
-    most = max(1 + 1 / one.share for one in drawn if not one.late)
+    early = [one for one in drawn if not one.late]
+    factors = [factor for one in early for factor in one.factors()]
+    most = max(*(1 + 1 / one.share for one in early), *factors)
     given = {
         "kind": "tickets",
         "tickets": [_written(one) for one in drawn],
@@ -133,6 +140,7 @@ def tickets(
             float(np.ceil(places[:, 1].max() + 1)),
         ],
         "spent": float(1.08 * places[:, 0].max()),
+        "least": float(min(1, 0.95 * min(factors))),
         "most": float(max(1.1 * most, 0 if level is None else level[1] + 1)),
     }
     here = [one for one in drawn if one.ratio == ratios[start]]
@@ -174,31 +182,64 @@ def told_of(drawn: Sequence[Outcome], dense: Sequence[Outcome], ratio: float) ->
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.4g} %"
 
 
 def _check(drawn: Sequence[Outcome], dense: Sequence[Outcome]) -> None:
     if not drawn or not dense:
         raise ValueError("there must be tickets, and a dense network to compare them with.")
     for one in (*drawn, *dense):
-        accuracy, cost = finite("accuracy", one.accuracy, 1), finite("cost", one.cost, 1)
+        if not isinstance(one.name, str) or not 0 < len(one.name.strip()) <= LONGEST:
+            raise ValueError(f"a name has 1 to {LONGEST} characters, not {one.name!r}.")
+        accuracy = finite(f"{one.name}: accuracy", one.accuracy, 1)
+        cost = finite(f"{one.name}: cost", one.cost, 1)
         if accuracy.min() < 0 or accuracy.max() > 1 or cost.min() <= 0:
             raise ValueError(
                 f"{one.name}: accuracy must lie in [0, 1], not in percent, and cost above 0."
             )
         if len(accuracy) != len(cost):
             raise ValueError(f"{one.name}: {len(accuracy)} accuracies for {len(cost)} costs.")
-    parts = list(drawn[0].left)
+    if abs(dense[-1].place[0] - 1) > 1e-3:
+        raise ValueError(
+            f"{dense[-1].name}: the last dense network is the dense run, whose cost is 1, not "
+            f"{dense[-1].place[0]:g}."
+        )
+    _check_tickets(drawn)
+
+
+def _check_tickets(drawn: Sequence[Outcome]) -> None:
+    parts, seen = list(drawn[0].left), set()
     for one in drawn:
+        if not isinstance(one.ratio, Real) or not 0 <= one.ratio < 1:
+            raise ValueError(
+                f"{one.name}: a ratio is a share of units in [0, 1), not {one.ratio!r}."
+            )
         if list(one.left) != parts or MULTIPLICATIONS not in parts:
             raise ValueError(
                 f"{one.name}: left must name the same parts for every ticket, "
                 f"{MULTIPLICATIONS!r} among them, not {list(one.left)}."
             )
         for part, values in one.left.items():
-            shares = finite(part, values, 1)
+            shares = finite(f"{one.name}: {part}", values, 1)
             if len(shares) != len(one.cost) or shares.min() <= 0:
                 raise ValueError(f"{one.name}: {part} left must be a share above 0 for each seed.")
+        if max(one.left[MULTIPLICATIONS]) > 1:
+            raise ValueError(f"{one.name}: {MULTIPLICATIONS} left must be a share of at most 1.")
+        if (one.name, one.ratio) in seen:
+            raise ValueError(
+                f"{one.name}: two tickets of the ratio {one.ratio}; seeds belong in one of them."
+            )
+        seen.add((one.name, one.ratio))
+        if one.late and one.name == drawn[0].name:
+            raise ValueError(
+                f"{one.name}: tickets of the first name are drawn early, since the bounds are for "
+                "them; put others first."
+            )
+
+
+def _check_level(level: tuple[str, float]) -> None:
+    if len(level) != 2 or not isinstance(level[1], Real) or not 1 <= level[1] < np.inf:
+        raise ValueError(f"level is a name and a factor of 1 or more, not {level}.")
 
 
 def _numbers(one: Outcome) -> dict:
@@ -273,7 +314,7 @@ def _saved(drawn, here, given: dict, level) -> Figure:
             colour = palette.series(one.name, place)
             ax.plot(one.share, one.factors()[0], "o", color=colour, markersize=9)
         ax.set(xlabel="multiplications left, m", ylabel="times less than the dense run")
-        ax.set(xlim=(0, 1), ylim=(1, given["most"]))
+        ax.set(xlim=(0, 1), ylim=(given["least"], given["most"]))
         legend(ax)
 
     told = "; ".join(

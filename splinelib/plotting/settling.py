@@ -40,11 +40,12 @@ def early_bird(
     alt : str
         What the still pictures show.
     threshold : float
-        The one shown first, to the nearest of the slider's.
+        The one shown first, in (0, 1], to the nearest of the slider's.
     lookback : int
         How many epochs the rule looks back at first.
     chance : float, optional
-        Distance of two networks of different seeds: a line, and the top of the scale.
+        Distance of two networks of different seeds: a line. The scale goes up to it, or to the
+        largest distance or the threshold where these are larger.
     falls : sequence of int
         After which epochs, counted from 1, the learning rate fell.
     caption : str, optional
@@ -57,8 +58,8 @@ def early_bird(
     Raises
     ------
     ValueError
-        If the matrix is not one of distances of at least two epochs, threshold, look-back or chance
-        are out of range, or the alt text is empty.
+        If the matrix is not one of distances of at least two epochs, threshold, look-back, chance
+        or falls are out of range, or the alt text is empty.
 
     Examples
     --------
@@ -68,18 +69,28 @@ def early_bird(
     alt, matrix = check_alt(alt), _checked(matrix)
     epochs = len(matrix)
     most = min(MOST, epochs - 1)
-    if not 1 <= lookback <= most:
-        raise ValueError(f"lookback must be from 1 to {most} for {epochs} epochs, not {lookback}.")
+    if not (_whole(lookback) and 1 <= lookback <= most):
+        raise ValueError(
+            f"lookback must be a whole number from 1 to {most} for {epochs} epochs, not {lookback}."
+        )
     if chance is not None and not 0 < chance <= 1:
         raise ValueError(f"chance is a share of bits in (0, 1], not {chance}.")
-    top = max(matrix.max(), 0.05) if chance is None else float(chance)
-    values = np.arange(1, max(int(np.ceil(STEPS * top)), 2) + 1) / STEPS
-    if not values[0] <= threshold <= values[-1]:
-        raise ValueError(f"threshold must be from {values[0]:g} to {values[-1]:g}: {threshold}.")
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold is a share of bits in (0, 1], not {threshold}.")
+    for fall in falls:
+        if not (_whole(fall) and 1 <= fall < epochs):
+            raise ValueError(
+                f"falls are epochs after which others follow, 1 to {epochs - 1}, not {fall}."
+            )
+    top = float(max(matrix.max(), chance or 0, threshold, 0.05))
+    values = np.arange(1, int(np.ceil(STEPS * top)) + 1) / STEPS
     start = int(np.abs(values - threshold).argmin())
     given = {"kind": "early_bird", "rows": [row[:t].tolist() for t, row in enumerate(matrix)]}
     given |= {"values": [f"{value:g}" for value in values], "start": start, "top": top}
-    given |= {"chance": None if chance is None else top, "falls": [int(fall) for fall in falls]}
+    given |= {
+        "chance": None if chance is None else float(chance),
+        "falls": [int(fall) for fall in falls],
+    }
     given |= {"lookback": int(lookback), "lookbacks": most}
     given["colours"] = {
         name: colour_name(PALETTE.series(of))
@@ -125,8 +136,15 @@ def told_of(matrix: np.ndarray, threshold: float, lookback: int) -> str:
     )
 
 
+def _whole(value) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def _checked(matrix) -> np.ndarray:
-    matrix = np.asarray(matrix, float)
+    try:
+        matrix = np.asarray(matrix, float)
+    except (TypeError, ValueError) as error:
+        raise ValueError("matrix must hold numbers, as many in each row.") from error
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise ValueError(
             f"matrix must be square, for two epochs at least; its shape is {matrix.shape}."

@@ -42,7 +42,13 @@ def test_tones_are_those_of_their_seed():
 
 
 @pytest.mark.parametrize(
-    "asked, message", [({"count": 0}, "at least 1, not 0"), ({"count": 2, "noise": -1}, "noise is")]
+    "asked, message",
+    [
+        ({"count": 0}, "at least 1, not 0"),
+        ({"count": 2, "noise": -1}, "noise is"),
+        ({"count": 2, "noise": float("nan")}, "finite, not nan"),
+        ({"count": 2, "noise": float("inf")}, "finite, not inf"),
+    ],
 )
 def test_what_makes_no_tones_is_refused(asked, message):
     with pytest.raises(ValueError, match=message):

@@ -4,6 +4,7 @@ import pytest
 from recorded import orders_record, pitch_record
 from shown import Elements, rows
 
+from splinelib import plotting
 from splinelib.exhibits import orders
 
 
@@ -103,3 +104,42 @@ def test_every_ratio_is_a_picture(monkeypatch):
     seen = Elements(shown._repr_html_())
     assert "bend 10, random 50" in shown._repr_html_()
     assert [tag for tag, _ in seen.elements].count("svg") >= 3
+
+
+def test_what_gains_accuracy_is_in_the_picture(monkeypatch):
+    monkeypatch.setenv("SPLINELIB_WIDGETS", "static")
+    limits, figure = [], plotting.figure
+
+    def watched(draw, **told):
+        def drawn(ax, palette):
+            draw(ax, palette)
+            limits.append(ax.get_xlim()[0])
+
+        return figure(drawn, **told)
+
+    monkeypatch.setattr(plotting, "figure", watched)
+    orders.figure([one(lambda criterion, *_: 0.5 if criterion == "dense" else 0.6)])._repr_html_()
+    assert limits and max(limits) < -10
+
+
+def test_records_that_are_not_one_network_are_refused():
+    record = orders_record(worth)
+    for group, renewed, message in (
+        ([], False, "a record at least"),
+        ([record, orders_record(worth, width=0.25, name="b")], False, "different settings"),
+        ([record, orders_record(worth, name="b")], False, "a seed is in two of these records"),
+        ([record], True, "renewed: a dense network or all pruned ones are not recorded"),
+        ([record | {"entries": []}], False, "not recorded"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            orders.of_records(group, renewed)
+    del record["entries"][-1]
+    with pytest.raises(ValueError, match=r"lsq, global, 0.7 is recorded for the seeds \[0, 1\]"):
+        orders.table([orders.of_records([record])])
+
+
+def test_networks_of_other_ratios_are_not_drawn_together():
+    few = orders.of_pitch(pitch_record(ratios=(0.3, 0.5)))
+    for networks, message in (([], "a network at least"), ([one(worth), few], "has the ratios")):
+        with pytest.raises(ValueError, match=message):
+            orders.figure(networks)

@@ -46,6 +46,40 @@ def test_a_pitch_counts_within_a_quarter_tone():
     assert pitch.heard(told, frames, truth, cents=40) == 0
 
 
+def test_a_network_is_asked_in_evaluation_mode_and_keeps_its_own():
+    frames, truth = sl.data.tones(4)
+    model = small("tiny")
+    expected = pitch.heard(model, frames, truth, cents=2400)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    assert pitch.heard(model, frames, truth, cents=2400) == expected and model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "frames, truth, cents, message",
+    [
+        (torch.zeros(3, 1024), torch.ones(3, 1), 50, "as many pitches"),
+        (torch.zeros(3, 1024), torch.ones(2), 50, "as many pitches"),
+        (torch.zeros(0, 1024), torch.ones(0), 50, "there should be frames"),
+        (torch.zeros(1024), torch.ones(1), 50, "there should be frames"),
+        (torch.zeros(3, 1024), torch.zeros(3), 50, "above 0"),
+        (torch.zeros(3, 1024), torch.full((3,), torch.nan), 50, "finite"),
+        (torch.zeros(3, 1024), torch.ones(3), float("nan"), "at least 0, not nan"),
+    ],
+)
+def test_what_cannot_be_heard_is_refused(frames, truth, cents, message):
+    with pytest.raises(ValueError, match=message):
+        pitch.heard(Told([4000.0] * 3), frames, truth, cents)
+
+
+def test_what_is_named_twice_is_recorded_once(tmp_path):
+    asked = {"ways": ("bend", "bend"), "ratios": (0.5, 0.5), "frames": 16}
+    pitch.compare(folder=tmp_path, progress=False, **asked)
+    kept = pitch_records.read(pitch_records.path_of("tiny", tmp_path))
+    assert [(e["way"], e["ratio"]) for e in kept["entries"]] == [("dense", 0), ("bend", 0.5)]
+
+
 def test_every_way_is_what_it_says():
     model, (data, _) = small("tiny"), sl.data.tones(24)
     example = {"example": data[:1]}

@@ -131,3 +131,24 @@ def test_the_real_weights_hear_tones():
     with torch.no_grad():
         cents = 1200 * (hertz(pitch_estimator()(frames)) / truth).log2().abs()
     assert (cents < 50).float().mean() > 0.9
+
+
+def test_very_low_logits_are_weighted_as_well():
+    logits = torch.full((1, 360), -900.0)
+    logits[0, 100], logits[0, 101] = -500.0, -500.0
+    low = hertz(logits)
+    between = hertz(torch.full((1, 360), -50.0).index_fill(1, torch.tensor([100, 101]), 50.0))
+    assert low.item() == pytest.approx(between.item())
+
+
+@pytest.mark.parametrize(
+    "logits, message",
+    [
+        (torch.zeros(360), r"shape \(N, 360\), not \(360,\)"),
+        (torch.zeros(2, 359), r"shape \(N, 360\), not \(2, 359\)"),
+        (torch.full((2, 360), torch.nan), "NaN or infinite"),
+    ],
+)
+def test_what_stands_for_no_pitch_is_refused(logits, message):
+    with pytest.raises(ValueError, match=message):
+        hertz(logits)

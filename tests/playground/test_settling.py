@@ -200,3 +200,36 @@ def test_who_asks_for_less_motion_has_no_button(opened):
     page = opened(reduced_motion="reduce")
     assert not page.locator(".sl-play").is_visible()
     assert page.get_by_role("slider", name="threshold", exact=True).is_visible()
+
+
+def test_two_figures_on_a_page_move_by_themselves(shown, matrix):
+    page = shown(early_bird(matrix, "One."), early_bird(matrix, "Two."))
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    facts = page.locator(".sl-facts")
+    before = facts.all_inner_texts()
+    page.get_by_role("slider", name="threshold", exact=True).nth(1).press("Home")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    after = facts.all_inner_texts()
+    assert after[0] == before[0] and after[1].startswith("Never") and before[1] == before[0]
+
+
+def test_a_figure_that_is_opened_later_is_drawn_then(shown, matrix):
+    page = shown(early_bird(matrix, "A run."))
+    drawn = page.locator(".sl-canvas").first
+    told(page)
+    expected = drawn.evaluate("c => [c.width, c.toDataURL()]")
+    page.evaluate(
+        """() => {
+            const live = document.querySelector(".sl-live");
+            live.style.display = "none";
+        }"""
+    )
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(50)
+    page.emulate_media(color_scheme="light")
+    page.evaluate("() => { document.querySelector('.sl-live').style.display = ''; }")
+    page.wait_for_function(
+        "([width, url]) => { const c = document.querySelector('.sl-canvas');"
+        "return c.width === width && c.toDataURL() === url; }",
+        arg=expected,
+    )

@@ -1,5 +1,7 @@
 """Tickets in the page: at every ratio the numbers are those that were given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -170,3 +172,56 @@ def test_the_button_plays_to_the_end(opened):
     page.locator(".sl-play").click()
     page.wait_for_function("document.querySelector('output').textContent === '70 %'")
     assert page.locator(".sl-play").inner_text() == "Play"
+
+
+def test_the_key_names_every_method_as_it_is_written(shown):
+    drawn, dense = outcomes()
+    odd = [replace(one, name="<b>&") if one.name == "random" else one for one in drawn]
+    page = shown(tickets(odd, dense, "Tickets."))
+    key = page.locator(".sl-key span").all_inner_texts()
+    assert sorted(key) == [
+        *("<b>&", "dense, by its epochs", "lottery (spline)", "spline; shaded: better for less")
+    ]
+
+
+def test_dots_of_tickets_that_cost_more_than_the_dense_run_lie_in_the_box(shown):
+    drawn, dense = outcomes()
+    dear = [replace(one, cost=[1.6] * len(one.cost)) if not one.late else one for one in drawn]
+    page = shown(tickets(dear, dense, "Tickets."))
+    settle(page)
+    inside = page.evaluate(
+        "() => { const a = document.querySelector('.sl-live').figure.right;"
+        "return a.py(1 / 1.6) < a.bottom; }"
+    )
+    assert inside
+
+
+def test_controls_do_not_touch_in_a_window_of_any_width(opened):
+    page = opened()
+    for width in (320, 480, 600, 640, 700, 800, 1280):
+        page.set_viewport_size({"width": width, "height": 700})
+        boxes = [
+            page.locator(name).first.bounding_box() for name in (".sl-play", ".sl-pair .sl-row")
+        ]
+        play, row = boxes
+        below = row["y"] >= play["y"] + play["height"]
+        assert below or row["x"] >= play["x"] + play["width"] + 8, width
+
+
+def test_names_stay_on_the_canvas(shown):
+    drawn, dense = outcomes()
+    long = [replace(one, name=f"{one.name}, which is a long name") for one in dense]
+    page = shown(tickets(drawn, long, "Tickets."), viewport=PHONE)
+    settle(page)
+    cut = page.evaluate(
+        """() => {
+            const { left: axes } = document.querySelector(".sl-live").figure;
+            const places = [];
+            const { context } = axes;
+            context.fillText = (text, x) => places.push([x, x + context.measureText(text).width]);
+            for (const align of ["left", "center", "right"])
+                for (const x of [0, axes.right]) axes.write("some long name", x, 9, { align });
+            return places.filter(([l, r]) => l < 0 || r > axes.canvas.clientWidth + 1e-6);
+        }"""
+    )
+    assert cut == []

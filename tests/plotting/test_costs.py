@@ -75,6 +75,17 @@ def test_tickets_of_other_ratios_than_the_slider_s_are_left_out():
     assert data(shown([*DRAWN, extra]))["tickets"] == data(shown())["tickets"]
 
 
+def test_the_axis_of_factors_holds_tickets_that_cost_more_than_the_dense_run():
+    assert data(shown())["least"] == 1
+    dear = ticket("refitted", 0.5, [0.9], [1.6], [0.5])
+    assert data(shown([*DRAWN, dear]))["least"] < 1 / 1.6
+
+
+def test_ratios_that_are_close_are_told_apart():
+    close = [ticket("spline", ratio, [0.9], [0.9], [0.8]) for ratio in (0.301, 0.302, 0.29)]
+    assert data(shown(close))["values"] == ["29 %", "30.1 %", "30.2 %"]
+
+
 def test_without_scripts_pictures_and_words_are_there():
     markup = shown(start=1, caption="a < b").markup
     assert 'aria-label="Tickets."' in markup and "a &lt; b" in markup
@@ -100,6 +111,20 @@ def test_without_scripts_pictures_and_words_are_there():
         (lambda: shown([Outcome("spline", [0.9], [0.5], 0.5, {"channels": [0.5]})]), "same parts"),
         (lambda: shown([*DRAWN, ticket("bn", 0.5, [0.9], [0.5], [0.5, 0.6])]), "for each seed"),
         (lambda: shown([*DRAWN, ticket("bn", 0.5, [0.9], [0.5], [0.0])]), "a share above 0"),
+        (lambda: shown([*DRAWN, ticket("bn", 0.5, [0.9], [0.5], [1.1])]), "of at most 1"),
+        (lambda: shown([*DRAWN, ticket("bn", 1.0, [0.9], [0.5], [0.5])]), r"in \[0, 1\), not 1.0"),
+        (lambda: shown([*DRAWN, ticket("bn", 50, [0.9], [0.5], [0.5])]), r"in \[0, 1\), not 50"),
+        (lambda: shown([*DRAWN, ticket("bn", float("nan"), [0.9], [0.5], [0.5])]), "not nan"),
+        (lambda: shown([*DRAWN, DRAWN[0]]), "spline: two tickets of the ratio 0.2"),
+        (lambda: shown(DRAWN[::-1]), "first name are drawn early"),
+        (lambda: shown(DRAWN[3:]), "first name are drawn early"),
+        (lambda: shown([*DRAWN, ticket("", 0.5, [0.9], [0.5], [0.5])]), "1 to 40 characters"),
+        (lambda: shown([*DRAWN, ticket("b" * 41, 0.5, [0.9], [0.5], [0.5])]), "1 to 40 characters"),
+        (lambda: shown(dense=DENSE[:1]), "4 epochs: the last dense network is the dense run"),
+        (lambda: shown(start=0.5), "one of 2 ratios, got 0.5"),
+        (lambda: shown(level=("a factor",)), "a name and a factor of 1 or more"),
+        (lambda: shown(level=("a factor", float("nan"))), "a name and a factor of 1 or more"),
+        (lambda: shown(level=("a factor", -3)), "a name and a factor of 1 or more"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(make, message):

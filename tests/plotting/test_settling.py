@@ -42,6 +42,13 @@ def test_the_page_holds_the_distances_themselves_once():
     assert data(early_bird(matrix, "Three epochs.", lookback=1))["top"] == 0.4
 
 
+def test_the_scale_holds_distances_chance_and_threshold_and_chance_stays_what_it_is():
+    far = data(early_bird(0.9 * (1 - np.eye(4)), "Far.", chance=0.2))
+    assert (far["top"], far["chance"]) == (0.9, 0.2)
+    settled = data(early_bird(np.zeros((4, 4)), "Settled.", threshold=0.16))
+    assert settled["top"] == 0.16 and settled["values"][settled["start"]] == "0.16"
+
+
 def test_without_scripts_the_rule_is_told_beside_both_pictures():
     matrix = np.array([[0, 0.3, 0.4], [0.3, 0, 0.1], [0.4, 0.1, 0]])
     markup = early_bird(matrix, "Three epochs.", lookback=1, caption="a < b").markup
@@ -74,8 +81,15 @@ GOOD = np.array([[0, 0.3], [0.3, 0]])
         (GOOD + 0.1, {}, "symmetric, and 0 on the diagonal"),
         (GOOD, {"lookback": 2}, "from 1 to 1 for 2 epochs, not 2"),
         (GOOD, {"lookback": 0}, "from 1 to 1 for 2 epochs, not 0"),
-        (GOOD, {"threshold": 0.4}, "from 0.005 to 0.3"),
-        (GOOD, {"threshold": 0.0}, "from 0.005 to 0.3"),
+        ([[0], [0.3, 0]], {}, "numbers, as many in each row"),
+        (GOOD, {"lookback": True}, "whole number from 1 to 1"),
+        (GOOD, {"lookback": 1.0}, "whole number from 1 to 1"),
+        (GOOD, {"threshold": 1.1}, r"in \(0, 1\], not 1.1"),
+        (GOOD, {"threshold": 0.0}, r"in \(0, 1\], not 0.0"),
+        (GOOD, {"threshold": np.nan}, r"in \(0, 1\], not nan"),
+        (GOOD, {"falls": [2]}, "others follow, 1 to 1, not 2"),
+        (GOOD, {"falls": [0]}, "others follow, 1 to 1, not 0"),
+        (GOOD, {"falls": [1.5]}, "others follow, 1 to 1, not 1.5"),
         (GOOD, {"chance": 1.5}, r"in \(0, 1\], not 1.5"),
         (GOOD, {"alt": " "}, "alt must say"),
     ],
