@@ -72,15 +72,29 @@ def _zeroed(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> dict[in
     for (name, role), indices in dropped.items():
         for key, axis in _silencing(modules[name], role):
             old = getattr(modules[name], key)
-            values, there = new.get(id(old), old).detach(), indices.to(old.device)
+            there, made = indices.to(old.device), new.get(id(old))
             if axis and isinstance(old, nn.Parameter):
                 # a product is several times as fast as filling columns; a buffer may hold infinity
                 kept = old.new_ones(old.shape[axis]).index_fill_(0, there, 0)
-                values = values * kept.view(-1, *(1,) * (old.ndim - axis - 1))
+                values = _times(old if made is None else made, kept, axis, made is not None)
+            elif made is None:
+                values = old.detach().index_fill(axis, there, 0)
             else:
-                values = values.index_fill(axis, there, 0)
-            new[id(old)] = _like(old, values)
+                values = made.detach().index_fill_(axis, there, 0)
+            if made is None:
+                new[id(old)] = _like(old, values)
     return new
+
+
+def _times(tensor: Tensor, factors: Tensor, axis: int, in_place: bool) -> Tensor:
+    """Each channel along an axis times its factor."""
+    tensor, shape = tensor.detach(), tensor.shape
+    inner = shape[axis + 1 :].numel()
+    if tensor.is_contiguous():  # one long row for each of the short ones of a kernel
+        tensor, factors = tensor.flatten(axis), factors.repeat_interleave(inner)
+    else:
+        factors = factors.view(-1, *(1,) * (len(shape) - axis - 1))
+    return (tensor.mul_(factors) if in_place else tensor * factors).view(shape)
 
 
 def _leave_out(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> None:
@@ -301,10 +315,11 @@ def _copies_plainly(kind: type) -> bool:
 def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
     """The tensors that a module will have, by name."""
     tensors: dict[str, Tensor] = {}
-    for role, indices in sides.items():
+    # rows first: fewer are left then of which to take columns
+    for role in sorted(sides, key=lambda role: role == "in"):
         for key, axis in tensors_of_role(module, role):
             old = tensors.get(key, getattr(module, key).detach())
-            tensors[key] = old.index_select(axis, indices.to(old.device))
+            tensors[key] = old.index_select(axis, sides[role].to(old.device))
     result = []
     for key, new in tensors.items():
         old = getattr(module, key)
