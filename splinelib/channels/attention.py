@@ -120,6 +120,11 @@ def opened(model: nn.Module) -> nn.Module:
     return model
 
 
+def has_opened(model: nn.Module) -> bool:
+    """Whether some attention of the model is open."""
+    return any(isinstance(m, (OpenAttention, OpenWindowAttention)) for m in model.modules())
+
+
 def original_kind(module: nn.Module) -> type:
     """The class that a module has where nothing is opened."""
     if isinstance(module, OpenWindowAttention):

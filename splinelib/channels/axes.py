@@ -45,7 +45,7 @@ def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:
     if is_layer(module):
         sides = [("weight", _row_axis(module)), ("bias", 0)]
         return [(key, axis) for key, axis in sides if getattr(module, key, None) is not None]
-    own = (*module._parameters.items(), *module.named_buffers(recurse=False))  # of a norm or PReLU
+    own = (*module._parameters.items(), *module._buffers.items())  # of a norm or PReLU
     return [(k, 0) for k, t in own if t is not None and t.ndim == 1 and k != "kept_channels"]
 
 
@@ -53,6 +53,8 @@ def side(module: nn.Module, role: str) -> int:
     """Number of channels on one side of a module."""
     if role[0] == "=":
         return getattr(module, role[1:])
+    if role in ("in", "out"):
+        return module.weight.shape[_row_axis(module) if role == "out" else 1 - _row_axis(module)]
     for key, axis in tensors_of_role(module, role):
         return getattr(module, key).shape[axis]
     return channels_of(module) if isinstance(module, MIXING) else module.num_features

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Field:
     """The channel of each position of a tensor.
 
@@ -53,9 +53,9 @@ def field(labels: Tensor) -> Field:
 
 def along(labels: Tensor, shape: Sequence[int], axis: int) -> Field:
     """The field of a tensor of this shape whose channels lie along one axis; labels (n,)."""
-    view = [1] * len(shape)
-    view[axis] = len(labels)
-    axes = frozenset({axis} if len(labels) > 1 else ())
+    view, size = [1] * len(shape), labels.shape[0]
+    view[axis] = size
+    axes = frozenset({axis} if size > 1 else ())
     return Field(labels.view(view).expand(tuple(shape)), axes)
 
 

@@ -77,8 +77,9 @@ class _Follower(TorchDispatchMode):
         self.known: dict[int, Sequence[Field]] = {}
         self.readers: dict[str, list[str]] = {}  # layer -> modules whose operations read it
         for name, module in model.named_modules():
-            own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
-            self.owners |= {id(tensor): (name, module, key, tensor) for key, tensor in own}
+            for key, tensor in (*module._parameters.items(), *module._buffers.items()):
+                if tensor is not None:
+                    self.owners[id(tensor)] = name, module, key, tensor
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -86,18 +87,21 @@ class _Follower(TorchDispatchMode):
 
     def of(self, tensor: Tensor) -> Sequence[Field]:
         """The fields of a tensor of the run."""
-        if id(tensor) in self.owners:
-            if id(tensor) not in self.known:
-                self.known[id(tensor)] = self._own(*self.owners[id(tensor)])
-            return self.known[id(tensor)]
+        key = id(tensor)
+        if key in self.known:
+            return self.known[key]
+        if key in self.owners:
+            fields = self.known[key] = self._own(*self.owners[key])
+            return fields
         return getattr(tensor, "_channels", ())
 
     def _own(self, name: str, module: nn.Module, key: str, tensor: Tensor) -> list[Field]:
         """The fields that a parameter or buffer has from the start."""
         fields = []
+        several = tensor.numel() > 1
         for axis, size in enumerate(tensor.shape):
-            role = role_of(module, key, axis)
-            if role and tensor.numel() > 1:
+            role = role_of(module, key, axis) if several else None
+            if role:
                 blocks = self.followed.blocks
                 if (name, role) not in blocks:
                     blocks[name, role] = self.followed.ties.new(size)

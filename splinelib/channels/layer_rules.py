@@ -222,11 +222,25 @@ def _grouped(call: Call, read: list[Tensor], made: list[Tensor], columns: list[T
 def batch_norm(call: Call) -> None:
     """Statistics, scale and shift of each channel for itself."""
     shape = call.input.shape
-    operands = [call.operand(call.input)]
+    operands, met = [call.operand(call.input)], []
     for tensor in call.tensors[1:]:
+        labels = [item.labels for item in call.of(tensor)]
+        if any(_same(labels, others) for others in met):  # as all vectors of one module are
+            continue
+        met.append(labels)
         column = (len(tensor), *(1,) * (len(shape) - 2))
-        operands.append((column, [field(f.labels.view(column)) for f in call.of(tensor)]))
+        operands.append((column, [field(each.view(column)) for each in labels]))
     call.give(combine(call.ties, shape, operands, call.met))
+
+
+def _same(labels: list[Tensor], others: list[Tensor]) -> bool:
+    """Whether these are the very same numbers in memory, so that to tie them says nothing."""
+    return len(labels) == len(others) and all(
+        one.data_ptr() == other.data_ptr()
+        and one.shape == other.shape
+        and one.stride() == other.stride()
+        for one, other in zip(labels, others, strict=True)
+    )
 
 
 def layer_norm(call: Call) -> None:

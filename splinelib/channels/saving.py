@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..archives import read_tensors, write_tensors
 from ..errors import DamagedFile
 from ..schemas import mismatches
-from .attention import closed, opened
+from .attention import closed, has_opened, opened
 from .surgery import cut_copy, shell
 
 _FORMAT, _VERSION = "splinelib pruned network", 1
@@ -45,7 +45,8 @@ def remembered(
     """
     before = getattr(model, "pruning_record", None)
     if before is None:
-        state = closed(shell(model)).state_dict(keep_vars=True)
+        plain = closed(shell(model)) if has_opened(model) else model
+        state = plain.state_dict(keep_vars=True)
         shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
         return {"kept": kept, "shapes": shapes, "added_biases": [*added_biases]}
     merged = {name: dict(sides) for name, sides in before["kept"].items()}

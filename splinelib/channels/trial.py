@@ -24,7 +24,7 @@ from ..network.outputs import is_wrapped, tensors_of
 from ..network.overflow import holds_nan, overflow
 from .axes import is_layer
 from .layout import Group, Layout
-from .surgery import cut_copy, dropped_channels, duplicate, kept_channels, silenced
+from .surgery import cut_copy, dropped_channels, duplicate, kept_channels, silenced_at
 from .trial_masks import at_once, coincidences, equal, halves
 
 # How far a layer of a smaller network may lie from the masked one's, relative to what masking half
@@ -201,7 +201,8 @@ class _Trial:
         return next((fault for fault in faults if fault is not None), None)
 
     def _fault(self, layout: Layout, masks: dict[str, Tensor]) -> _Fault | None:
-        kept = kept_channels(self.model, dropped_channels(layout, masks))
+        dropped = dropped_channels(layout, masks)
+        kept = kept_channels(self.model, dropped)
         try:
             found = _said(cut_copy(self.model, kept, share=True), self.inputs)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
@@ -210,7 +211,7 @@ class _Trial:
             what = f"the smaller network fails{place} ({str(error).splitlines()[0]})"
             return _Fault(what, reached, fails=True)
         rows = {name: sides.get("out") for name, sides in kept.items()}
-        silent = silenced(self.model, layout, masks, share=True)
+        silent = silenced_at(self.model, dropped, share=True)
         masked = _said(silent, self.inputs)
         differences = self._differences(masked, found, rows)
         if next(differences, None) is None:

@@ -34,12 +34,12 @@ def check_belongs(model: nn.Module) -> None:
     ValueError
         Naming the global name or class attribute, and the module whose forward uses it.
     """
-    looked_at: set[type] = set()
-    for name, module in model.named_modules():
+    foreign = {kind for kind in set(map(type, model.modules())) if not _of_a_library(kind)}
+    for name, module in model.named_modules() if foreign else ():
         kind = type(module)
-        if kind in looked_at or _of_a_library(kind):
+        if kind not in foreign:
             continue
-        looked_at.add(kind)
+        foreign.remove(kind)
         for place in _places(kind.forward, kind, set()):
             whose = f"{name!r} ({kind.__name__})" if name else kind.__name__
             raise ValueError(

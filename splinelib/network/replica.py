@@ -24,6 +24,8 @@ _ATOMS = {
     *(types.BuiltinFunctionType, torch.dtype, torch.device, torch.Size, torch.Generator),
     *(np.ndarray, nn.Parameter),
 }
+# Those of which nothing is copied.
+_PLAIN = frozenset(_ATOMS - {Tensor, nn.Parameter, np.ndarray})
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 # How many attributes, and what they hold, are looked through for modules: more is no network.
@@ -70,26 +72,34 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
     if isinstance(model, torch.jit.ScriptModule) or not isinstance(model, nn.Module):
         return model  # whoever runs it says what is wrong with it
     modules = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
-    _check_made(model)
+    _check_made(model, modules)
     check_belongs(model)
     tensors, waiting = _tensors(modules, changed), []
     copies = tensors | {id(module): _blank(module) for module in modules}
+    slotted: dict[type, list[str]] = {}
     for module in modules:
         state = copies[id(module)].__dict__
         for key, value in list(module.__dict__.items()):
             kind = type(value)
-            if key in ("_parameters", "_buffers"):
+            if kind in _PLAIN:
+                pass
+            elif key in ("_parameters", "_buffers"):
                 value = {n: tensors.get(id(t), t) for n, t in list(value.items())}
             elif kind in (dict, OrderedDict) and not value:  # hooks, to which a run adds its own
                 value = kind()
             elif kind is nn.Parameter:
                 value = tensors.get(id(value), value)
-            elif kind in (Tensor, np.ndarray) or kind not in _ATOMS:
+            elif (new := _simple(key, kind, value, copies)) is not None:
+                value = new
+            else:
                 waiting.append((state, key, value))
             state[key] = value
         if "_compiled_call_impl" in state:  # which runs the module that was compiled
             state["_compiled_call_impl"] = None
-        waiting += [(module, name, value) for name, value in _slots(module).items()]
+        if type(module) not in slotted:
+            slotted[type(module)] = _slots(type(module))
+        names = [name for name in slotted[type(module)] if hasattr(module, name)]
+        waiting += [(module, name, getattr(module, name)) for name in names]
     own: dict[int, object] = {}
     held = Held([value for _, _, value in waiting], copies)
     for place, key, value in waiting:
@@ -99,6 +109,23 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
         else:  # a slot
             object.__setattr__(copies[id(place)], key, new)
     return copies[id(model)]
+
+
+def _simple(key: str, kind: type, value, copies: dict):
+    """What takes the place of most values: modules of a module, sizes; None for all else.
+
+    `Held`, which finds its way through any value, takes longer.
+    """
+    if kind is tuple:
+        return value if all(type(item) in _PLAIN for item in value) else None
+    if key == "_non_persistent_buffers_set" and kind is set:
+        return value.copy()
+    if key == "_modules" and kind is dict:
+        parts = list(value.items())
+        if all(part is None or id(part) in copies for _, part in parts):
+            new = copies[id(value)] = {name: copies.get(id(part)) for name, part in parts}
+            return new
+    return None
 
 
 def _own(value, memo: dict[int, object]):
@@ -129,12 +156,11 @@ def _blank(module: nn.Module) -> nn.Module:
         return kind.__new__(kind)
 
 
-def _slots(module: nn.Module) -> dict[str, object]:
-    """What a module keeps in slots of its class, of which its `__dict__` knows nothing."""
-    named = [vars(kind).get("__slots__", ()) for kind in type(module).__mro__]
+def _slots(kind: type) -> list[str]:
+    """What modules of a class keep in slots, of which their `__dict__` knows nothing."""
+    named = [vars(each).get("__slots__", ()) for each in kind.__mro__]
     names = [n for slots in named for n in ([slots] if isinstance(slots, str) else slots)]
-    unused = ("__dict__", "__weakref__")
-    return {n: getattr(module, n) for n in names if n not in unused and hasattr(module, n)}
+    return [n for n in names if n not in ("__dict__", "__weakref__")]
 
 
 def _tensors(modules: list[nn.Module], changed: Callable) -> dict[int, Tensor]:
@@ -142,7 +168,7 @@ def _tensors(modules: list[nn.Module], changed: Callable) -> dict[int, Tensor]:
     tensors: dict[int, Tensor] = {}
     for module in modules:
         written = getattr(module, "max_norm", None) is not None
-        for tensor in _held_by(module._parameters):
+        for tensor in _held_by(module._parameters) if module._parameters else ():
             if id(tensor) in tensors:
                 continue
             new = changed(tensor)
@@ -152,7 +178,7 @@ def _tensors(modules: list[nn.Module], changed: Callable) -> dict[int, Tensor]:
                 grad = tensor.requires_grad
                 kept = isinstance(new, nn.Parameter)
                 tensors[id(tensor)] = new if kept else nn.Parameter(new.detach(), grad)
-        for tensor in _held_by(module._buffers):
+        for tensor in _held_by(module._buffers) if module._buffers else ():
             if id(tensor) not in tensors:
                 new = changed(tensor)
                 tensors[id(tensor)] = tensor.detach().clone() if new is None else new
@@ -163,8 +189,12 @@ def _held_by(registered: dict) -> list[Tensor]:
     return [tensor for tensor in list(registered.values()) if tensor is not None]
 
 
-def _check_made(model: nn.Module) -> None:
+def _check_made(model: nn.Module, modules: list[nn.Module]) -> None:
     """Refuse parameters that a first run would make: it would make them on a copy."""
+    if not any(
+        is_lazy(t) for m in modules for t in (*_held_by(m._parameters), *_held_by(m._buffers))
+    ):
+        return
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if is_lazy(tensor):
             raise ValueError(

@@ -12,7 +12,7 @@ from torch.nn.utils import prune
 from torchvision.models import VisionTransformer
 
 import splinelib as sl
-from splinelib.channels.attention import OpenAttention, closed, opened, original_kind
+from splinelib.channels.attention import OpenAttention, closed, has_opened, opened, original_kind
 from splinelib.channels.groups import find_groups
 from splinelib.channels.surgery import shell
 from splinelib.pruning.selection import Masks
@@ -257,3 +257,8 @@ def test_attention_that_stays_says_why():
     assert list(layout.groups) == ["up"]
     assert "not called" in layout.fixed["attention.out_proj"]
     assert "MultiheadAttention" in layout.fixed["attention"]
+
+
+def test_whether_attention_is_open():
+    model = nn.Sequential(nn.Linear(16, 16), attention())
+    assert not has_opened(model) and has_opened(opened(model)) and not has_opened(closed(model))

@@ -264,3 +264,23 @@ def test_a_pruned_network_runs_its_own_modules_only(way):
         for parameter in model.parameters():
             parameter.zero_()
     assert small(x).abs().max() > 0
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_silent_weights_are_zero_and_the_others_as_they_were(memory):
+    model = convnet().to(memory_format=memory)
+    layout = find_groups(model, images(2))
+    masks = random_masks(layout.groups)
+    dropped = surgery.dropped_channels(layout, masks)
+    parts = [
+        dict(made.named_modules())
+        for made in (surgery.silenced(model, layout, masks), surgery.removed(model, layout, masks))
+    ]
+    axes = {"out": 0, "in": 1}
+    for name, sides in surgery.kept_channels(model, dropped).items():
+        silent, small = (modules[name].weight for modules in parts)
+        for role, stays in sides.items():
+            axis = axes.get(role, 0)
+            assert not silent.index_select(axis, dropped[name, role]).any()
+            silent = silent.index_select(axis, stays)
+        assert torch.equal(silent, small)

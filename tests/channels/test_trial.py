@@ -8,7 +8,7 @@ from strangers import Lambda, dense, rows
 from torch import nn
 
 import splinelib as sl
-from splinelib.channels import trial
+from splinelib.channels import rules, trial
 from splinelib.channels.groups import find_groups
 from splinelib.channels.layout import Group, Layout, Member
 from splinelib.channels.trial import disagreement, tried_out
@@ -44,6 +44,33 @@ def test_a_wrong_layout_does_not_pass_and_the_right_groups_stay():
     tried = tried_out(model.eval(), missing, inputs)
     assert list(tried.groups) == ["3", "6"]
     assert "the smaller network fails behind '0' (" in tried.fixed["0"]
+
+
+def test_a_rule_that_is_off_by_one_is_found(monkeypatch):
+    """What stands behind another in a concatenation is taken to stand one place further."""
+
+    class Joined(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 24, 3), nn.Conv2d(3, 20, 3)
+            self.c, self.d = nn.Conv2d(44, 30, 3), nn.Conv2d(30, 5, 3)
+
+        def forward(self, x):
+            h = torch.cat([F.relu(self.a(x)), F.relu(self.b(x))], 1)
+            return self.d(F.relu(self.c(h)))
+
+    torch.manual_seed(0)
+    net = Joined().eval()
+    assert list(find_groups(net, images(2)).groups) == ["a", "b", "c"]
+    right = rules._joined
+
+    def off(axis, operands):
+        return [rules.field(item.labels.roll(1, axis)) for item in right(axis, operands)]
+
+    monkeypatch.setattr(rules, "_joined", off)
+    layout = find_groups(net, images(2))
+    assert list(layout.groups) == ["c"]
+    assert all("'c': outputs differ by" in layout.fixed[name] for name in "ab")
 
 
 def test_a_faint_branch_is_looked_at_on_its_own():
