@@ -16,9 +16,11 @@ _CALLED = {
     "default with data": "lsq refitted (default)",
 }
 _SEEING = ("lsq", "random refitted", "spline refitted", "default with data")
-_DRAWN = {  # as the curves are called, which have the colours of their criteria
-    **{"random": "random", "magnitude": "magnitude", "spline": "spline", "lsq": "lsq"},
-    "default with data": "lsq (refitted)",
+# As the curves are called, which have the colours of their criteria. What is refitted has none, and
+# gets the colour of its place, the second, which is nobody's here.
+_DRAWN = {
+    **{"random": "random", "default with data": _CALLED["default with data"]},
+    **{way: way for way in ("magnitude", "spline", "lsq")},
 }
 
 

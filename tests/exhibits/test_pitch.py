@@ -5,8 +5,10 @@ import torch
 from recorded import pitch_record
 from shown import rows
 
+from splinelib import plotting
 from splinelib.exhibits import pitch
 from splinelib.experiments import pitch_records
+from splinelib.plotting.palette import series_style
 from splinelib.pruning import choices
 
 
@@ -49,7 +51,7 @@ def test_what_was_not_recorded_is_left_empty():
 
 def test_the_figure_tells_what_it_draws():
     shown = pitch.figure(study(lambda way, ratio: 0.9 if way == "dense" else 0.8 - ratio))
-    assert "With 50% removed: random 31 %, magnitude 30 %, spline 30 %" in shown.alt
+    assert "50% removed: random 31 %, lsq refitted (default) 30 %, magnitude 30 %" in shown.alt
     assert "2,048 tones" in shown.caption
 
 
@@ -82,3 +84,13 @@ def test_what_a_record_lacks_is_named():
         some.left("lsq", 0.5, "macs")
     with pytest.raises(ValueError, match=r"has the ratios 0.1, 0.3, 0.5, 0.7, not 0.4"):
         pitch.table(some, 0.4)
+
+
+def test_no_two_curves_look_alike(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(plotting, "accuracy_against", lambda curves, **told: drawn.update(curves))
+    pitch.figure(study())
+    styles = [series_style(name, at) for at, name in enumerate(drawn)]
+    assert len(drawn) == 5
+    for part in zip(*styles, strict=True):
+        assert len(set(part)) == 5
