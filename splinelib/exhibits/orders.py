@@ -15,6 +15,7 @@ from . import wording
 
 # What a scope is called on the page.
 SCOPES = {"global": "one threshold", "layerwise": "even share"}
+_RENEWED = ", renewed"  # behind a title
 BASELINES, OURS = order_records.BASELINES, order_records.OURS
 CRITERIA = order_records.CRITERIA
 
@@ -119,7 +120,7 @@ def of_records(group: Sequence[dict], renewed: bool = False) -> Network:
             drawn.append(entry["accuracy"])
     width = "" if settings["width"] == 1 else f" at width {settings['width']:g}"
     names = [record["name"] for record in group]
-    after = ", renewed" if renewed else ""
+    after = _RENEWED if renewed else ""
     return Network(f"{network}{width}, {data}{after}", "orders", names, dense, found)
 
 
@@ -228,11 +229,13 @@ def figure(networks: Sequence[Network]):
 def table(networks: Sequence[Network]) -> Table:
     """Who loses least on each network at each ratio, beside magnitude and random."""
     ratios = networks[0].ratios
-    read = wording.origins([name for network in networks for name in network.names], "orders")
+    renewed = any(network.title.endswith(_RENEWED) for network in networks)
+    statistics = "renewed" if renewed else "left as they were"
 
     def cell(network: Network, ratio: float) -> Cell:
         lost, name, _ = network.least(OURS, ratio)
         others = "; ".join(f"{one} {network.least([one], ratio)[0]:.1f}" for one in BASELINES[::-1])
+        read = wording.origins(list(network.names), network.kind)
         return Cell(f"{name} {lost:.1f}; {others}", "record", origins=read)
 
     return plotting.table(
@@ -241,9 +244,9 @@ def table(networks: Sequence[Network]) -> Table:
             for network in networks
         ],
         columns=["", "networks", *(f"{ratio:.0%} removed" for ratio in ratios)],
-        caption="Points of accuracy lost when units are just removed, mean over networks: the "
-        "least that one of spline, bend and lsq loses in either scope, and the least of magnitude "
-        "and of a random order",
+        caption="Points of accuracy lost when units are just removed, with statistics of batch "
+        f"norms {statistics}, mean over networks: the least that one of spline, bend and lsq loses "
+        "in either scope, and the least of magnitude and of a random order",
         format="{}",
     )
 

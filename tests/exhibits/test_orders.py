@@ -77,6 +77,9 @@ def test_the_table_says_who_loses_least():
         "bend 10.0; magnitude 80.0; random 50.0",
         "bend 10.0; magnitude 80.0; random 50.0",
     ]
+    shown = orders.table(networks)._repr_html_()
+    assert "orders-digits-mlp" in shown and "pitch-tiny" in shown  # each record where it lies
+    assert "left as they were" in shown
     assert second[1] == "1" and second[2] == "bend 0.0; magnitude 0.0; random -1.0"
 
 
