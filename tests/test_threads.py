@@ -24,7 +24,8 @@ def made(threads, folder):
 
 def timeless(value):
     """Without what depends on when and where a record was made, and not on what was computed."""
-    times = {"seconds", "scoring_seconds", "latency", "dense_latency", "provenance", "joules"}
+    times = {"seconds", "scoring_seconds", "latency", "dense_latency", "provenance"}
+    times |= {"joules", "shared_joules"}
     if isinstance(value, dict):
         return {key: timeless(entry) for key, entry in value.items() if key not in times}
     return [timeless(entry) for entry in value] if isinstance(value, list) else value

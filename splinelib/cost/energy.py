@@ -15,7 +15,7 @@ _shared = False  # whether the meter counts the work of other processes as well
 
 
 def shared_by_others() -> None:
-    """Say that other processes work on this one's GPU: no `Meter` gives a reading from then on."""
+    """Say that other processes work on this one's GPU, whose meter counts theirs as well."""
     global _shared
     _shared = True
 
@@ -36,17 +36,19 @@ class Meter:
 
     def __init__(self, device: torch.device):
         self.device = device
-        self.start = None if _shared else millijoules(device)
+        self.start = millijoules(device)
 
     def read(self) -> dict[str, float]:
         """``{"joules": ...}`` since the meter was made, or nothing; waits for the device.
 
-        With several processes, the sum over their GPUs, if all have a meter.
+        With several processes, the sum over their GPUs, if all have a meter. Where others work on
+        the GPU too (`shared_by_others`) nobody can tell whose energy it is, and the figure of the
+        whole GPU has another name, ``shared_joules``.
         """
         if self.device.type != "cuda":
             return {}
         torch.cuda.synchronize(self.device)
-        now = None if _shared else millijoules(self.device)
+        now = millijoules(self.device)
         known = self.start is not None and now is not None
         # Every process takes part, whether it knows its own figure or not.
         figures = torch.tensor(
@@ -55,7 +57,8 @@ class Meter:
             device=self.device,
         )
         joules, meters = parallel.sum_(figures).tolist()
-        return {"joules": joules} if meters == parallel.processes() else {}
+        name = "shared_joules" if _shared else "joules"
+        return {name: joules} if meters == parallel.processes() else {}
 
 
 def millijoules(device: torch.device) -> int | None:

@@ -138,6 +138,7 @@ _ROW = {
     "seconds": AMOUNT,
     "detection_seconds?": AMOUNT,
     "joules?": (AMOUNT, None),
+    "shared_joules?": AMOUNT,
 }
 _RESULT = {
     "test_accuracy": SHARE,

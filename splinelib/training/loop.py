@@ -63,7 +63,8 @@ class Trained:
     history : list of dict
         One row per epoch: ``epoch`` (counted from 0), ``learning_rate``, ``loss``,
         ``train_accuracy`` (on the augmented images, as they were trained on), ``seconds``, on a
-        GPU that counts its energy ``joules`` (of all GPUs, for the training itself), and what
+        GPU that counts its energy ``joules`` (of all GPUs, for the training itself; where other
+        processes use the GPU ``shared_joules``, theirs as well), and what
         `on_epoch` returned.
     flops : float
         Training FLOPs of these epochs: 3 forward passes per image.
