@@ -1,6 +1,6 @@
 """Which sentences of the chapters would fail on another machine?
 
-    .venv/bin/python tests/shaken.py 5 [CHAPTER ...]
+    .venv/bin/python -m tests.shaken 5 [book/PART/CHAPTER.ipynb ...]
 
 Processors round differently, and training makes much of little. So every chapter is run again and
 again, at the scale quick, with all weights that training starts from off by a millionth, and every
@@ -104,4 +104,6 @@ if __name__ == "__main__":
     os.environ["MPLBACKEND"] = "agg"
     torch.set_num_threads(1)
     wanted = [Path(name).resolve() for name in sys.argv[2:]]
+    if missing := [f"{chapter}" for chapter in wanted if not chapter.is_file()]:
+        sys.exit(f"There is no such chapter: {', '.join(missing)}")
     print(main(int(sys.argv[1]), wanted or notebooks()), "claims failed at least once")
