@@ -77,14 +77,20 @@ class Implied(NamedTuple):
         weight : Tensor, shape (out, channels, k), float64
             Of the layer, for the channels that are rebuilt.
         """
-        if self.inside is None or not weight.any():
+        if self.inside is None or not (size := self.counted(weight).square().sum()):
             return self
         share = self.inside.diagonal()
         spread = self.inside - torch.outer(share, share)
-        variance = torch.einsum("oct,ts,ocs->", weight, spread, weight)
-        ratio = variance / (weight.square() @ share).sum()
+        ratio = torch.einsum("oct,ts,ocs->", weight, spread, weight) / size
         means = torch.outer(self.mean, self.mean)
         return self._replace(covariance=self.covariance + ratio * means)
+
+    def counted(self, weight: Tensor) -> Tensor:
+        """A weight (out, channels, k) whose taps are as large as what they read of the value.
+
+        Its squares are those of the weight, times the share of positions at which a tap is inside.
+        """
+        return weight if self.inside is None else weight * self.inside.diagonal().sqrt()
 
     def total(self, weight: Tensor) -> Tensor:
         """Of a weight (out, channels, k), what its taps add to a constant, (out, channels)."""
@@ -134,6 +140,7 @@ def reads_along(graph: Graph, device: torch.device) -> dict[str, Implied]:
         if inputs and not any(value is None for value in inputs):
             if node.name in _LAYERS and _reads_channels(graph, node, inputs[0]):
                 reads[node.module] = _read(graph, node, inputs[0])
+                inputs = [reads[node.module]]
             result = _passed(graph, node, inputs)
         if node.name in _RESHAPING and {*node.inputs} <= unread and len(node.outputs) == 1:
             unread.update(node.outputs)
@@ -193,16 +200,15 @@ def output_variance(weight: Tensor, covariance: Tensor) -> Tensor:
 
 
 def _layer(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
-    (value,) = inputs
-    if not _reads_channels(graph, node, value):
+    (read,) = inputs
+    if not _reads_channels(graph, node, read):
         return None
-    read = _read(graph, node, value)
     bias = argument(node.args, node.kwargs, 2, "bias")
     groups = 1 if node.name == "linear" else argument(node.args, node.kwargs, 6, "groups", 1)
     weight = _full(taps(argument(node.args, node.kwargs, 1, "weight"), read), groups)
     mean = read.total(weight) @ read.mean
-    each = weight if read.inside is None else weight * read.inside.diagonal()
-    covariance = torch.einsum("oct,cd->odt", each, read.covariance).flatten(1) @ weight.flatten(1).T
+    each = read.counted(weight)
+    covariance = torch.einsum("oct,cd->odt", each, read.covariance).flatten(1) @ each.flatten(1).T
     if read.inside is not None:  # means differ from position to position
         means = torch.einsum("oct,c->ot", weight, read.mean)
         covariance += means @ read.inside @ means.T - torch.outer(mean, mean)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import plotting
-from ..experiments import order_records, pitch_records
+from ..experiments import earnings, order_records, pitch_records
 from ..experiments.orders import RATIOS
 from ..plotting import widgets
 from ..plotting.palette import Palette
@@ -15,7 +15,6 @@ from . import wording
 
 # What a scope is called on the page.
 SCOPES = {"global": "one threshold", "layerwise": "even share"}
-_RENEWED = ", renewed"  # behind a title
 BASELINES, OURS = order_records.BASELINES, order_records.OURS
 CRITERIA = order_records.CRITERIA
 
@@ -40,16 +39,21 @@ class Network:
         Of the dense networks, mean over seeds, in per cent.
     kind, names : str, sequence of str
         Of the records.
+    renewed : bool
+        Whether statistics of batch norms were renewed.
     """
 
-    def __init__(self, title: str, kind: str, names: Sequence[str], dense: dict, found: dict):
-        self.title, self.kind, self.names, self._dense, self._found = (
-            title,
-            kind,
-            names,
-            dense,
-            found,
-        )
+    def __init__(
+        self,
+        title: str,
+        kind: str,
+        names: Sequence[str],
+        dense: dict,
+        found: dict,
+        renewed: bool = False,
+    ):
+        self.title, self.kind, self.names, self.renewed = title, kind, names, renewed
+        self._dense, self._found = dense, found
         if not dense or not found:
             raise ValueError(f"{title}: a dense network or all pruned ones are not recorded.")
         self.seeds, self.accuracy = len(dense), 100 * float(np.mean([*dense.values()]))
@@ -120,8 +124,9 @@ def of_records(group: Sequence[dict], renewed: bool = False) -> Network:
             drawn.append(entry["accuracy"])
     width = "" if settings["width"] == 1 else f" at width {settings['width']:g}"
     names = [record["name"] for record in group]
-    after = _RENEWED if renewed else ""
-    return Network(f"{network}{width}, {data}{after}", "orders", names, dense, found)
+    after = ", renewed" if renewed else ""
+    title = f"{network}{width}, {data}{after}"
+    return Network(title, "orders", names, dense, found, renewed)
 
 
 def _checked(group: Sequence[dict]) -> dict:
@@ -229,7 +234,7 @@ def figure(networks: Sequence[Network]):
 def table(networks: Sequence[Network]) -> Table:
     """Who loses least on each network at each ratio, beside magnitude and random."""
     ratios = networks[0].ratios
-    renewed = any(network.title.endswith(_RENEWED) for network in networks)
+    renewed = any(network.renewed for network in networks)
     statistics = "renewed" if renewed else "left as they were"
 
     def cell(network: Network, ratio: float) -> Cell:
@@ -264,15 +269,12 @@ def collected(recorded: Sequence[dict], crepe: dict) -> dict[bool, list[Network]
     crepe : dict
         A record of the pitch estimator.
     """
-    groups: dict[str, list[dict]] = {}
-    for record in recorded:
-        name, _, seed = record["name"].rpartition("-s")
-        groups.setdefault(name if seed.isdigit() else record["name"], []).append(record)
+    groups = sorted(earnings.across_seeds(recorded), key=_digits_first)
     made = {}
     for renewed in (False, True):
         made[renewed] = [
             of_records(group, renewed and any(e["renewed"] for e in group[0]["entries"]))
-            for group in sorted(groups.values(), key=_digits_first)
+            for group in groups
         ]
         made[renewed].append(of_pitch(crepe))
     return made

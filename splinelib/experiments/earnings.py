@@ -18,10 +18,11 @@ _TAKEN = {
 
 
 def across_seeds(records: Sequence[dict]) -> list[list[dict]]:
-    """Group one-shot records that differ in their seed alone, by name; each group by seed."""
+    """Group records that differ in their seed alone, by name; each group by seed."""
     groups: dict[str, list[dict]] = {}
     for record in records:
-        groups.setdefault(record["name"].rpartition("-s")[0], []).append(record)
+        name, _, seed = record["name"].rpartition("-s")
+        groups.setdefault(name if seed.isdigit() else record["name"], []).append(record)
     return list(groups.values())
 
 

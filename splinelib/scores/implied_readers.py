@@ -77,8 +77,7 @@ def _implied_reader(
         scale = scale * norm.weight.abs() if norm.affine else scale
         weight = weight * scale.double()[:, None, None]
     seen = read.seen_through(weight)
-    if read.inside is not None:  # a tap counts as often as it is not on padding
-        weight = weight * read.inside.diagonal().sqrt()
+    weight = read.counted(weight)
     energy = output_variance(weight, read.covariance).sum().item()
     # Columns of one unit that hold one channel are places behind a flatten: observations of it.
     channels = indices.to(weight.device) // read.repeat

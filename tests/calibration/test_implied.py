@@ -99,6 +99,17 @@ def test_the_error_of_a_rebuilt_channel_counts_where_taps_fall():
         torch.testing.assert_close(moved, left.mean(2)[0])
 
 
+def test_taps_that_never_read_anything_are_of_no_account():
+    """On one pixel a kernel of 3 x 3 has one tap; what only the others would read is nothing."""
+    model = nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3, padding=1)).double().eval()
+    read = implied_reads(model, torch.zeros(1, 2, 1, 1).double())["1"]
+    weight = taps(model[1].weight, read).clone()
+    assert read.counted(weight).count_nonzero() == weight[..., 4].count_nonzero() == 6
+    weight[..., 4] = 0
+    assert torch.equal(read.seen_through(weight).covariance, read.covariance)
+    assert not output_variance(read.counted(weight), read.covariance).any()
+
+
 def test_padding_by_hand_is_padding():
     class ByHand(nn.Module):
         def __init__(self, mode="constant", value=None, widths=(1, 1, 1, 1)):
