@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..calibration.implied import Implied, output_variance, reads_along, taps
+from ..calibration.implied import reads_along
+from ..calibration.implied_moments import Implied, output_variance, taps
 from ..channels.axes import rows_first
 from ..channels.layout import Group, Layout
 from ..network.inputs import Inputs
@@ -46,10 +47,11 @@ def implied_readers(
     Returns
     -------
     dict of str to list of Reader
-        An entry per group. Kernel taps are taken to be independent observations of a channel. Where
-        a batch norm alone reads the output of a reader, its scale is folded into the weight. A
-        reader that is not among ``reads`` sees units that have nothing in common, each as large as
-        its incoming weights make it.
+        An entry per group. Kernel taps are observations of a channel, and as much alike as
+        neighbouring positions are (`calibration.neighbours`). Where a batch norm alone reads the
+        output of a reader, its scale is folded into the weight. A reader that is not among
+        ``reads`` sees units that have nothing in common, each as large as its incoming weights
+        make it.
     """
     modules = dict(model.named_modules())
     found: dict[str, list[Reader]] = {}
@@ -76,14 +78,15 @@ def _implied_reader(
         scale = torch.rsqrt(norm.running_var + norm.eps)
         scale = scale * norm.weight.abs() if norm.affine else scale
         weight = weight * scale.double()[:, None, None]
-    seen = read.seen_through(weight)
+    seen, moved = read.seen_through(weight), read.from_means(weight)
     weight = read.counted(weight)
-    energy = output_variance(weight, read.covariance).sum().item()
+    energy = output_variance(weight, read.covariance).sum()
+    energy = energy if moved is None else energy + moved.trace()
     # Columns of one unit that hold one channel are places behind a flatten: observations of it.
-    channels = indices.to(weight.device) // read.repeat
+    channels = read.channels(indices.to(weight.device))
     own = channels[:, :: read.repeat].flatten()
     rows = weight[:, own].transpose(1, 2).flatten(0, 1)
-    return Reader(seen.covariance[own][:, own], read.mean[own], rows.T @ rows, energy)
+    return Reader(seen.covariance[own][:, own], read.mean[own], rows.T @ rows, energy.item())
 
 
 def _unrelated(
