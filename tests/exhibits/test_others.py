@@ -54,6 +54,8 @@ PLAIN = {
     "magnitude": (0.95, 0.90, 0.80),
     "folding": (0.95, 0.92, 0.85),
     "neuron merging": (0.94, 0.89, 0.82),
+    "Intra-Fusion": (0.95, 0.91, 0.84),
+    "Intra-Fusion as coded": (0.95, 0.91, 0.84),
     "GRAIL": (0.96, 0.96, 0.951),
     "bend merged": (0.97, 0.95, 0.90),
     "magnitude refitted": (0.965, 0.965, 0.96),
@@ -63,8 +65,8 @@ PLAIN = {
 }
 NORMED = dict.fromkeys(PLAIN, (0.1, 0.1, 0.1)) | {"neuron merging as coded": (0.1, 0.1, 0.1)}
 NORMED |= {"GRAIL": (0.6, 0.3, 0.1), "bend merged": (0.3, 0.08, 0.08)}
-NORMED |= dict.fromkeys(("magnitude", "folding", "neuron merging"), (0.1, 0.05, 0.05))
-NORMED |= {"neuron merging as coded": (0.1, 0.05, 0.05), "default without data": (0.3, 0.08, 0.08)}
+NORMED |= dict.fromkeys((way for way in rival_records.THEIRS if way != "GRAIL"), (0.1, 0.05, 0.05))
+NORMED |= {"default without data": (0.3, 0.08, 0.08)}
 NORMED |= {
     way: (0.95, 0.9, 0.8) for way in PLAIN if "refitted" in way or way == "default with data"
 }
@@ -74,6 +76,8 @@ RENEWED = {
     "folding": (0.7, 0.3, 0.1),
     "neuron merging": (0.5, 0.2, 0.1),
     "neuron merging as coded": (0.4, 0.2, 0.1),
+    "Intra-Fusion": (0.65, 0.3, 0.1),
+    "Intra-Fusion as coded": (0.65, 0.3, 0.1),
     "GRAIL": (0.85, 0.6, 0.3),
     "bend merged": (0.8, 0.5, 0.2),
 }
