@@ -1,8 +1,11 @@
 """All units are fused into those that stay, by optimal transport."""
 
+import copy
+
 import pytest
 import torch
 from networks import alive, convnet, gaussian, images, torch_transformer
+from pretend_device import DEVICE, device
 from torch import nn
 
 import splinelib as sl
@@ -262,3 +265,13 @@ def test_bad_input_is_refused():
         model[0].weight[0] = torch.nan
     with pytest.raises(ValueError, match="NaN"):
         intra_fusion(model, masks, example)
+
+
+def test_networks_on_another_device_stay_there():
+    model, inputs = convnet(bias=True), images(3)
+    masks = sl.select(sl.score(model, "magnitude", example=inputs[:1]), 0.5, "layerwise")
+    here = intra_fusion(model, masks)
+    with device():
+        there = intra_fusion(copy.deepcopy(model).to(DEVICE), masks)
+        assert all(tensor.device == DEVICE for tensor in there.state_dict().values())
+        torch.testing.assert_close(there(inputs.to(DEVICE)).cpu(), here(inputs))
