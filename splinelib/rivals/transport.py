@@ -100,11 +100,11 @@ def intra_fusion(
     masks = Masks(checked_masks(layout, masks), layout)
     going = [layout.groups[name] for name, mask in masks.items() if not mask.all()]
     parts = {g.name: _parts(g.name, masks[g.name], importance) for g in going}
-    for group in going:
-        _check_fit(dict(model.named_modules()), group)
-    pairs = list(_pairs(layout, own_norms(whole, layout, None)))
     fused = duplicate(model)
     modules = dict(fused.named_modules())
+    for group in going:
+        _check_fit(modules, group)
+    pairs = list(_pairs(layout, own_norms(whole, layout, None)))
     for layer, norm in pairs:
         _fold(modules[layer], modules[norm])
     folded = {norm for _, norm in pairs}
