@@ -132,16 +132,29 @@ def transport(cost: Tensor, parts: Tensor) -> Tensor:
     Tensor, shape (sources, targets), float64
         Nonnegative; rows add up to 1, columns to `parts`. One of the best plans, if there are
         several.
+
+    Raises
+    ------
+    ValueError
+        If the parts are not as many in all as there are sources.
+    PruningError
+        If there is no plan, because a part is negative.
     """
     from scipy import optimize, sparse  # take long to load
 
     sources, targets = cost.shape
+    parts = parts.double().cpu()
+    if not abs(parts.sum() - sources) <= 1e-4 * sources:
+        raise ValueError(
+            f"the parts should be {sources} in all, as many as there are sources, not {parts.sum()}"
+        )
+    parts = parts * (sources / parts.sum())  # to the last bit, or there is no plan
     given = sparse.kron(sparse.eye_array(sources), np.ones((1, targets)))
     taken = sparse.kron(np.ones((1, sources)), sparse.eye_array(targets))
     found = optimize.linprog(
         cost.double().cpu().numpy().ravel(),
         A_eq=sparse.vstack([given, taken]).tocsc(),
-        b_eq=np.concatenate([np.ones(sources), parts.double().cpu().numpy()]),
+        b_eq=np.concatenate([np.ones(sources), parts.numpy()]),
         method="highs",
     )
     if found.status != 0:

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from networks import convnet, images
+from networks import alive, convnet, images
 from runs import CURVES
 
 import splinelib as sl
@@ -61,6 +61,24 @@ def test_each_network_is_what_its_way_gives(made, subject):
     assert same(made["magnitude refitted", False, 0.5], refitted)
     assert same(made["default with data", False, 0.5], sl.prune(model, 0.5, data=data))
     assert same(made["default without data", False, 0.5], sl.prune(model, 0.5, example=data[:1]))
+
+
+def test_every_way_cuts_the_streams_of_a_residual_network(monkeypatch):
+    """By the ratio, and all layers of a stream alike; neuron merging says that it only drops."""
+    monkeypatch.setattr(rivals, "RATIOS", (0.5,))
+    digits = sl.data.load("digits")
+    model = alive(sl.models.build("resnet18", digits, width=0.0625))
+    data = digits.to_float(digits.train_images[:64])
+    residual = subjects.Subject(model, data, lambda _: 0.5, 0)
+    with pytest.warns(UserWarning, match=r"\['conv', .*dropped, not merged"):
+        made = {tuple(key): network for *key, network in rivals.networks(residual)}
+    even = sl.prune(model, 0.5, "random", "layerwise", example=data[:1])
+    assert even.conv.out_channels == even.stages[0][1].conv2.out_channels == 2
+    sizes = [p.shape for p in even.parameters()]
+    for (way, _, ratio), network in made.items():
+        assert network(data).isfinite().all()
+        if ratio and not way.startswith("default"):
+            assert [p.shape for p in network.parameters()] == sizes
 
 
 def test_without_batch_norms_nothing_is_renewed():

@@ -86,6 +86,11 @@ def test_a_plan_moves_all_mass_at_the_least_cost(targets):
         assert (cost * plan).sum() < (cost * other).sum() + 1e-6
 
 
+def test_parts_in_single_precision_are_parts_all_the_same():
+    plan = transport(gaussian(512, 358).abs(), torch.full((358,), 512 / 358))
+    torch.testing.assert_close(plan.sum(1), torch.ones(512).double())
+
+
 def test_with_as_many_targets_as_sources_the_plan_is_an_assignment():
     cost = doubles([[1.0, 2.0, 9.0], [2.0, 4.0, 9.0], [9.0, 9.0, 1.0]])
     expected = doubles([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -259,8 +264,10 @@ def test_bad_input_is_refused():
         intra_fusion(model, masks)
     with pytest.raises(ValueError, match="leaves no unit"):
         intra_fusion(model, {"0": torch.zeros(6, dtype=torch.bool)}, example)
-    with pytest.raises(sl.PruningError, match="no plan"):
+    with pytest.raises(ValueError, match="should be 2 in all"):
         transport(torch.ones(2, 1), torch.ones(1))
+    with pytest.raises(sl.PruningError, match="no plan"):
+        transport(torch.ones(2, 2), doubles([3.0, -1.0]))
     with torch.no_grad():
         model[0].weight[0] = torch.nan
     with pytest.raises(ValueError, match="NaN"):
