@@ -81,7 +81,7 @@ def _zeroed(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> dict[in
     """By the id of each tensor that holds some of these channels, one with zeros there."""
     modules, new = dict(model.named_modules()), {}
     for (name, role), indices in dropped.items():
-        for key, axis in _silencing(modules[name], role):
+        for key, axis in silencing(modules[name], role):
             old = getattr(modules[name], key)
             there, made = indices.to(old.device), new.get(id(old))
             if axis and isinstance(old, nn.Parameter):
@@ -114,7 +114,7 @@ def _leave_out(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> None
             leave_out(module, dropped[name, "channel"])
 
 
-def _silencing(module: nn.Module, role: str) -> list[tuple[str, int]]:
+def silencing(module: nn.Module, role: str) -> list[tuple[str, int]]:
     """The tensors whose entries are 0 for a silent unit."""
     if isinstance(module, nn.PReLU):  # it maps 0 to 0 as it is
         return []
@@ -130,7 +130,7 @@ def held(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Modul
     for (name, role), indices in dropped_channels(layout, masks).items():
         module = modules[name]
         affine = getattr(module, "weight", None) is not None
-        for key, axis in _silencing(module, role):
+        for key, axis in silencing(module, role):
             tensor = getattr(module, key)
             if isinstance(tensor, nn.Parameter):
                 mask = ones.setdefault((name, key), torch.ones_like(tensor))

@@ -26,6 +26,7 @@ _ATOMS = {
 }
 # Those of which nothing is copied.
 _PLAIN = frozenset(_ATOMS - {Tensor, nn.Parameter, np.ndarray})
+_DICTS = frozenset({dict, OrderedDict})
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 # How many attributes, and what they hold, are looked through for modules: more is no network.
@@ -79,21 +80,21 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
     slotted: dict[type, list[str]] = {}
     for module in modules:
         state = copies[id(module)].__dict__
-        for key, value in list(module.__dict__.items()):
+        state.update(module.__dict__)
+        for key, value in state.items():
             kind = type(value)
             if kind in _PLAIN:
-                pass
+                continue
+            if kind in _DICTS and not value:  # hooks, to which a run adds its own
+                state[key] = kind()
             elif key in ("_parameters", "_buffers"):
-                value = {n: tensors.get(id(t), t) for n, t in list(value.items())}
-            elif kind in (dict, OrderedDict) and not value:  # hooks, to which a run adds its own
-                value = kind()
+                state[key] = {n: tensors.get(id(t), t) for n, t in list(value.items())}
             elif kind is nn.Parameter:
-                value = tensors.get(id(value), value)
+                state[key] = tensors.get(id(value), value)
             elif (new := _simple(key, kind, value, copies)) is not None:
-                value = new
+                state[key] = new
             else:
                 waiting.append((state, key, value))
-            state[key] = value
         if "_compiled_call_impl" in state:  # which runs the module that was compiled
             state["_compiled_call_impl"] = None
         if type(module) not in slotted:
