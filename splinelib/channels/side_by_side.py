@@ -10,6 +10,7 @@ A layer that reads units and makes none (the last one) belongs to both. What it 
 along axis 0: first as the one half would give it, then as the other.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -17,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from ..network.replica import replica
-from .axes import is_layer, side, tensors_of_role
+from ..network.lending import Lender
+from .axes import side, tensors_of_role
 from .norms import MIXING
 from .saying import Lengths
-from .surgery import silencing
+from .surgery import as_parameter, silencing
 
 _BOTH, _FIRST, _SECOND, _NEITHER = range(4)  # whose a channel is
 # By whose a row is, the columns that it reads.
@@ -32,11 +33,11 @@ _PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 Dropped = dict[tuple[str, str], Tensor]  # module and role -> channels
 
 
-@torch.no_grad()
+@contextlib.contextmanager
 def side_by_side(
-    model: nn.Module, first: Dropped, second: Dropped, lengths: Lengths
-) -> nn.Module | None:
-    """A `replica` in which both halves run without each other.
+    model: nn.Module, first: Dropped, second: Dropped, lengths: Lengths, lend: Lender
+) -> Iterator[nn.Module | None]:
+    """A model in which both halves run without each other.
 
     Parameters
     ----------
@@ -45,50 +46,64 @@ def side_by_side(
         From `dropped_channels`: what goes where the first half stays, and where the second does.
     lengths : dict of str to list of int
         From `said_by`: how long axis 0 is of what each layer says, each time that it is called.
+    lend : Lender
+        Of the model.
 
-    Returns
-    -------
+    Yields
+    ------
     torch.nn.Module or None
         None where halves cannot be told apart: in norms over several channels, heads of attention,
         layers of which some rows only are units, and parameters that have units along two axes.
     """
     modules = dict(model.named_modules())
-    whose = _whose(modules, first, second)
+    halved = _halved(modules, _whose(modules, first, second))
+    if halved is None:
+        yield None
+        return
+    new, split = halved
+    with lend(new) as both:
+        parts = modules if both is model else dict(both.named_modules())
+        for name, owners in split.items():
+            hook = _split(parts[name], owners, iter(lengths.get(name, ())))
+            parts[name].register_forward_pre_hook(hook)
+        yield both
+
+
+@torch.no_grad()
+def _halved(
+    modules: dict[str, nn.Module], whose: dict[str, dict[str, np.ndarray]]
+) -> tuple[dict[int, Tensor], dict[str, np.ndarray]] | None:
+    """By the id of each tensor, its values; and the layers that read both halves."""
     new: dict[int, Tensor] = {}
     split: dict[str, np.ndarray] = {}
+    seen: set[int] = set()
     for name, sides in whose.items():
-        module = modules[name]
+        module, rows = modules[name], sides.get("out")
         if isinstance(module, MIXING) or any(role[0] == "=" for role in sides):
             return None
-        if is_layer(module) and "in" in sides:
-            rows = sides.get("out")
-            if rows is None:
-                if type(module) not in _PLAIN or "forward" in vars(module):
-                    return None
-                split[name] = sides["in"]
-                continue
+        if "in" in sides and rows is None:
+            if type(module) not in _PLAIN or "forward" in vars(module):
+                return None
+            split[name] = sides["in"]
+            continue
+        whole = module.weight if "in" in sides else None
+        if whole is not None:
             if (rows == _BOTH).any():
                 return None
-            new[id(module.weight)] = _apart(module, rows, sides["in"])
-            if module.bias is not None:
-                new[id(module.bias)] = module.bias.index_fill(
-                    0, _silent(rows).to(module.bias.device), 0
-                )
-            continue
+            new[id(whole)] = as_parameter(whole, _apart(module, rows, sides["in"]))
         for role, owners in sides.items():
-            gone = _silent(owners)
+            gone = np.flatnonzero(owners == _NEITHER)
             for key, axis in silencing(module, role):
                 tensor = getattr(module, key)
-                if id(tensor) in new:
+                if tensor is whole:
+                    continue
+                if id(tensor) in seen:
                     return None
-                new[id(tensor)] = tensor.index_fill(axis, gone.to(tensor.device), 0)
-    both = replica(model, lambda tensor: new.get(id(tensor)))
-    parts = dict(both.named_modules())
-    for name, owners in split.items():
-        parts[name].register_forward_pre_hook(
-            _split(parts[name], owners, iter(lengths.get(name, ())))
-        )
-    return both
+                seen.add(id(tensor))
+                if len(gone):
+                    there = torch.from_numpy(gone).to(tensor.device)
+                    new[id(tensor)] = as_parameter(tensor, tensor.index_fill(axis, there, 0))
+    return new, split
 
 
 def _whose(
@@ -104,11 +119,6 @@ def _whose(
                 owners[dropped[name, role].numpy()] += owner
         whose.setdefault(name, {})[role] = owners
     return whose
-
-
-def _silent(owners: np.ndarray) -> Tensor:
-    """The channels that are in neither half."""
-    return torch.from_numpy(np.flatnonzero(owners == _NEITHER))
 
 
 def _apart(module: nn.Module, rows: np.ndarray, columns: np.ndarray) -> Tensor:

@@ -5,9 +5,10 @@ A `Layout` says which rows, columns and channels a unit owns. Masks become the c
 zero (`silenced`, `held`) or without them (`removed`, `cut_copy`).
 """
 
+import contextlib
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import FunctionType
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import prune
 
 from ..errors import PruningError
+from ..network.lending import Lender
 from ..network.outputs import tensors_of
 from ..network.replica import Held, replica
 from .axes import side, tensors_of_role
@@ -93,7 +95,7 @@ def _zeroed(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> dict[in
             else:
                 values = made.detach().index_fill_(axis, there, 0)
             if made is None:
-                new[id(old)] = _like(old, values)
+                new[id(old)] = as_parameter(old, values)
     return new
 
 
@@ -162,18 +164,25 @@ def kept_channels(
     return kept
 
 
-def cut_copy(
-    model: nn.Module, kept: dict[str, dict[str, Tensor]], share: bool = False
-) -> nn.Module:
-    """A copy with only the given channels; what goes is not copied first.
-
-    ``share`` as for `silenced`.
-    """
+def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
+    """A copy with only the given channels; what goes is not copied first."""
     modules = dict(model.named_modules())
     before = _sides(modules, kept)
-    small = _with(model, _cut(modules, kept), share)
+    small = duplicate(model, _cut(modules, kept))
     _resize_all(dict(small.named_modules()), kept, before)
     return small
+
+
+@contextlib.contextmanager
+def cut_for_a_while(
+    model: nn.Module, kept: dict[str, dict[str, Tensor]], lend: Lender
+) -> Iterator[nn.Module]:
+    """What `cut_copy` makes, of a model that is lent for a run."""
+    modules = dict(model.named_modules())
+    before = _sides(modules, kept)
+    with lend(_cut(modules, kept)) as small:
+        _resize_all(modules if small is model else dict(small.named_modules()), kept, before)
+        yield small
 
 
 @torch.no_grad()
@@ -222,11 +231,11 @@ def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
     for module in model.modules():
         for tensor in (*module._parameters.values(), *module._buffers.values()):
             if type(tensor) in (Tensor, nn.Parameter) and id(tensor) not in memo:
-                memo[id(tensor)] = _like(tensor, tensor.detach().clone())
+                memo[id(tensor)] = as_parameter(tensor, tensor.detach().clone())
     return _deepcopy(model, memo)
 
 
-def _like(old: Tensor, new: Tensor) -> Tensor:
+def as_parameter(old: Tensor, new: Tensor) -> Tensor:
     """New values as a parameter, if the old ones are one."""
     if not isinstance(old, nn.Parameter):
         return new
@@ -342,7 +351,7 @@ def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Te
             continue
         if new.ndim == 4 and not old.is_contiguous():
             new = new.contiguous(memory_format=torch.channels_last)
-        result.append((key, _like(old, new)))
+        result.append((key, as_parameter(old, new)))
     return result
 
 

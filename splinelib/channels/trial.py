@@ -19,12 +19,13 @@ from torch import Tensor, nn
 
 from ..errors import PruningError
 from ..network.inputs import Inputs
+from ..network.lending import Lender
 from ..network.modes import evaluating
 from ..network.overflow import holds_nan, overflow
 from .layout import Group, Layout
 from .saying import Lengths, Said, alike, differs, said_by, said_twice
 from .side_by_side import Dropped, side_by_side
-from .surgery import cut_copy, dropped_channels, duplicate, kept_channels, silenced_at
+from .surgery import cut_for_a_while, dropped_channels, duplicate, kept_channels, silenced_at
 from .trial_masks import at_once, coincidences, equal, halves
 
 
@@ -125,6 +126,7 @@ class _Trial:
     def __init__(self, model: nn.Module, layout: Layout, inputs: Inputs):
         self.layout, self.inputs = layout, inputs
         self.model = _lively(model)
+        self.lend = Lender(self.model)
         self.jumping: set[str] = set()  # layers that are not compared
 
     @functools.cached_property
@@ -164,10 +166,11 @@ class _Trial:
     def _pass_side_by_side(self, first: _Smaller, second: _Smaller) -> bool:
         """Whether two halves agree with one masked network that holds both; if not, who knows."""
         try:
-            both = side_by_side(self.model, first.dropped, second.dropped, first.lengths)
-            if both is None:
-                return False
-            said = said_twice(both, self.inputs, first.lengths)
+            given = self.model, first.dropped, second.dropped, first.lengths, self.lend
+            with side_by_side(*given) as both:
+                if both is None:
+                    return False
+                said = said_twice(both, self.inputs, first.lengths)
         except Exception:  # whatever a forward raises at so many rows
             return False
         pairs = zip(said, (first, second), strict=True)
@@ -236,7 +239,8 @@ class _Trial:
         dropped = dropped_channels(layout, masks)
         kept, lengths = kept_channels(self.model, dropped), {}
         try:
-            found = said_by(cut_copy(self.model, kept, share=True), self.inputs, lengths)
+            with cut_for_a_while(self.model, kept, self.lend) as small:
+                found = said_by(small, self.inputs, lengths)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
             reached = getattr(error, "_reached", "")
             place = f" behind {reached!r}" if reached else ""

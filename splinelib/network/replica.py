@@ -129,6 +129,12 @@ def _simple(key: str, kind: type, value, copies: dict):
     return None
 
 
+def is_constant(value) -> bool:
+    """Whether a run can change nothing in a value, and it leads to no module or tensor."""
+    kind = type(value)
+    return kind in _PLAIN or (kind is tuple and all(type(item) in _PLAIN for item in value))
+
+
 def _own(value, memo: dict[int, object]):
     """What a run may write to as the copy's own: hooks, or what a forward keeps in attributes."""
     if id(value) in memo:  # one container stays one, also where it holds itself

@@ -1,5 +1,7 @@
 """Two halves of the units run in one network."""
 
+import contextlib
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,7 @@ from splinelib.channels.side_by_side import side_by_side
 from splinelib.channels.surgery import dropped_channels, silenced_at
 from splinelib.channels.trial_masks import at_once
 from splinelib.network.inputs import Inputs
+from splinelib.network.lending import Lender
 
 
 class Branched(nn.Module):
@@ -62,7 +65,8 @@ def test_each_half_says_what_it_says_when_all_others_are_masked(name):
     dropped = [dropped_channels(layout, mask) for mask in halves(layout)]
     lengths = {}
     dense_said = said_by(net, inputs, lengths)
-    both = said_twice(side_by_side(net, *dropped, lengths), inputs, lengths)
+    with side_by_side(net, *dropped, lengths, Lender(net)) as network:
+        both = said_twice(network, inputs, lengths)
     modules = dict(net.named_modules())
     for said, gone in zip(both, dropped, strict=True):
         masked = said_by(silenced_at(net, gone, share=True), inputs)
@@ -169,7 +173,7 @@ def test_what_crosses_channels_is_found_as_by_masking(name, monkeypatch):
     assert list(layout.groups) == ["0", "3"]
     assert list(tried.groups) == (["3"] if name in CROSSING else ["0", "3"])
     assert verdicts == ([] if name == "written down" else [False]), "where it runs at all"
-    monkeypatch.setattr(trial, "side_by_side", lambda *_: None)
+    monkeypatch.setattr(trial, "side_by_side", lambda *_: contextlib.nullcontext())
     assert trial.tried_out(net, layout, inputs).fixed == tried.fixed
 
 
@@ -178,7 +182,8 @@ def test_what_cannot_be_told_apart_is_left_to_masking():
         net = wide(between, nn.ReLU(), width=160)
         layout = find_groups(net, rows(16))
         first, second = (dropped_channels(layout, mask) for mask in halves(layout))
-        assert side_by_side(net, first, second, {}) is None
+        with side_by_side(net, first, second, {}, Lender(net)) as both:
+            assert both is None
 
     class Own(nn.Linear):
         def forward(self, x):
@@ -187,9 +192,10 @@ def test_what_cannot_be_told_apart_is_left_to_masking():
     net = wide(nn.ReLU())
     layout = find_groups(net, rows(16))
     first, second = (dropped_channels(layout, mask) for mask in halves(layout))
-    assert side_by_side(net, first, second, {}) is not None
-    net[-1].__class__ = Own
-    assert side_by_side(net, first, second, {}) is None
+    for kind in (nn.Linear, Own):
+        net[-1].__class__ = kind
+        with side_by_side(net, first, second, {}, Lender(net)) as both:
+            assert (both is None) == (kind is Own)
 
 
 def test_the_model_is_left_as_it_was():

@@ -1,0 +1,92 @@
+"""A model's own modules, run with other tensors for a while.
+
+A `replica` for each of many runs is safe whatever a forward does, and takes as long as the run of a
+deep network of thin layers. Of most networks all that a run can change is known: what stands in the
+dictionaries of their modules, and their buffers. Those are brought back instead.
+"""
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .replica import is_constant, replica
+
+# Where a module keeps its tensors and its parts.
+_REGISTERED = ("_parameters", "_buffers", "_modules")
+_DICTS = (dict, OrderedDict)
+
+
+class Lender:
+    """Runs a model with some of its tensors exchanged.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Between runs it should not be changed. Nobody else may use it during one.
+    """
+
+    def __init__(self, model: nn.Module):
+        self._model = model
+        self._plain = _is_plain(model)
+        if self._plain:
+            self._modules = list(model.modules())
+            self._buffers = list(model.buffers())
+            self._values = [tensor.clone() for tensor in self._buffers]
+
+    @contextlib.contextmanager
+    def __call__(self, new: Mapping[int, Tensor]) -> Iterator[nn.Module]:
+        """A model that holds these tensors in place of those with these ids.
+
+        It is the model itself, which afterwards is as it was, or a `replica` if its modules keep
+        anything through which a run could leave more than we see.
+        """
+        if not self._plain:
+            yield replica(self._model, lambda tensor: new.get(id(tensor)))
+            return
+        before = [
+            (vars(module), vars(module).copy(), [vars(module)[key].copy() for key in _REGISTERED])
+            for module in self._modules
+        ]
+        try:
+            for state, _, (parameters, buffers, _) in before:
+                _exchange(state["_parameters"], parameters, new)
+                _exchange(state["_buffers"], buffers, new)
+            yield self._model
+        finally:
+            for state, saved, registered in before:
+                state.clear()
+                state.update(saved)
+                for key, held in zip(_REGISTERED, registered, strict=True):
+                    state[key].clear()
+                    state[key].update(held)
+                for key, value in saved.items():  # hooks
+                    if value and type(value) in _DICTS and key not in _REGISTERED:
+                        value.clear()
+            # also those of which torch counts no versions, as of statistics of a batch norm
+            if self._buffers:
+                with torch.no_grad():
+                    torch._foreach_copy_(self._buffers, self._values)
+
+
+def _exchange(held: dict, before: dict, new: Mapping[int, Tensor]) -> None:
+    for name, tensor in before.items():
+        if (other := new.get(id(tensor))) is not None:
+            held[name] = other
+
+
+def _is_plain(model: nn.Module) -> bool:
+    """Whether modules keep nothing but tensors, parts, and values that nobody can change."""
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule) or hasattr(type(module), "__slots__"):
+            return False
+        if getattr(module, "max_norm", None) is not None:  # a run writes its parameters
+            return False
+        for key, value in vars(module).items():
+            if key in _REGISTERED or is_constant(value):
+                continue
+            if type(value) not in (*_DICTS, set) or value:
+                return False
+    return True
