@@ -37,14 +37,18 @@ _WIDTHS = ("hidden_dim", "embed_dim", "dim")
 def dropped_channels(layout: Layout, masks: dict[str, Tensor]) -> dict[tuple[str, str], Tensor]:
     """(module, role) -> sorted indices of the channels that the masks take away."""
     # numpy takes a fraction of the time that torch takes to begin an operation
-    dropped: dict[tuple[str, str], list[np.ndarray]] = {}
+    dropped: dict[tuple[str, str], list[Tensor]] = {}
     for name, mask in masks.items():
         units = np.flatnonzero(~mask.cpu().numpy())
+        taken: dict[int, Tensor] = {}  # most members of a group number their channels alike
         for member in layout.groups[name].members if len(units) else ():
-            indices = member.indices.numpy()[units].ravel()
-            dropped.setdefault((member.module, member.role), []).append(indices)
+            key = id(member.indices)
+            if key not in taken:
+                taken[key] = torch.from_numpy(np.sort(member.indices.numpy()[units].ravel()))
+            dropped.setdefault((member.module, member.role), []).append(taken[key])
     return {
-        side: torch.from_numpy(np.sort(np.concatenate(parts))) for side, parts in dropped.items()
+        side: parts[0] if len(parts) == 1 else torch.cat(parts).sort().values
+        for side, parts in dropped.items()
     }
 
 
@@ -157,10 +161,14 @@ def kept_channels(
 ) -> dict[str, dict[str, Tensor]]:
     """Module -> role -> indices of the channels that stay, for the modules that lose some."""
     modules, kept = dict(model.named_modules()), {}
+    alike: dict[tuple[int, int], Tensor] = {}
     for (name, role), indices in dropped.items():
-        stays = np.ones(side(modules[name], role), dtype=bool)
-        stays[indices.numpy()] = False
-        kept.setdefault(name, {})[role] = torch.from_numpy(np.flatnonzero(stays))
+        key = id(indices), side(modules[name], role)
+        if key not in alike:
+            stays = np.ones(key[1], dtype=bool)
+            stays[indices.numpy()] = False
+            alike[key] = torch.from_numpy(np.flatnonzero(stays))
+        kept.setdefault(name, {})[role] = alike[key]
     return kept
 
 

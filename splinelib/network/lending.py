@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from .replica import is_constant, replica
+from .replica import is_constant, replica, written_by_runs
 
 # Where a module keeps its tensors and its parts.
 _REGISTERED = ("_parameters", "_buffers", "_modules")
 _DICTS = (dict, OrderedDict)
+_CONTAINERS = frozenset({*_DICTS, set})
 
 
 class Lender:
@@ -79,14 +80,13 @@ def _exchange(held: dict, before: dict, new: Mapping[int, Tensor]) -> None:
 
 def _is_plain(model: nn.Module) -> bool:
     """Whether modules keep nothing but tensors, parts, and values that nobody can change."""
+    if any(hasattr(kind, "__slots__") for kind in set(map(type, model.modules()))):
+        return False
     for module in model.modules():
-        if isinstance(module, torch.jit.ScriptModule) or hasattr(type(module), "__slots__"):
-            return False
-        if getattr(module, "max_norm", None) is not None:  # a run writes its parameters
+        if isinstance(module, torch.jit.ScriptModule) or written_by_runs(module):
             return False
         for key, value in vars(module).items():
-            if key in _REGISTERED or is_constant(value):
-                continue
-            if type(value) not in (*_DICTS, set) or value:
+            empty = type(value) in _CONTAINERS and not value
+            if not (empty or is_constant(value) or key in _REGISTERED):
                 return False
     return True

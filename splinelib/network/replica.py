@@ -174,7 +174,7 @@ def _tensors(modules: list[nn.Module], changed: Callable) -> dict[int, Tensor]:
     """id of a tensor -> what takes its place in the copy."""
     tensors: dict[int, Tensor] = {}
     for module in modules:
-        written = getattr(module, "max_norm", None) is not None
+        written = written_by_runs(module)
         for tensor in _held_by(module._parameters) if module._parameters else ():
             if id(tensor) in tensors:
                 continue
@@ -190,6 +190,12 @@ def _tensors(modules: list[nn.Module], changed: Callable) -> dict[int, Tensor]:
                 new = changed(tensor)
                 tensors[id(tensor)] = tensor.detach().clone() if new is None else new
     return tensors
+
+
+def written_by_runs(module: nn.Module) -> bool:
+    """Whether a run writes a module's parameters, as of embeddings whose rows it shortens."""
+    own = module.__dict__.get("max_norm", getattr(type(module), "max_norm", None))
+    return own is not None
 
 
 def _held_by(registered: dict) -> list[Tensor]:
