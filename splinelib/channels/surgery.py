@@ -348,9 +348,9 @@ def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Te
     """The tensors that a module will have, by name."""
     tensors: dict[str, Tensor] = {}
     # rows first: fewer are left then of which to take columns
-    for role in sorted(sides, key=lambda role: role == "in"):
+    for role in sorted(sides, key=lambda role: role == "in") if len(sides) > 1 else sides:
         for key, axis in tensors_of_role(module, role):
-            old = tensors.get(key, getattr(module, key).detach())
+            old = tensors[key] if key in tensors else getattr(module, key).detach()
             tensors[key] = old.index_select(axis, sides[role].to(old.device))
     result = []
     for key, new in tensors.items():

@@ -46,7 +46,9 @@ def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | 
     return next((fault for fault in faults if fault), None)
 
 
-def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
+def tried_out(
+    model: nn.Module, layout: Layout, inputs: Inputs, lend: Lender | None = None
+) -> Layout:
     """The layout without the groups whose removal does not do what masking does.
 
     Parameters
@@ -55,6 +57,8 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
         In the mode in which it should be tried. It is left as it is.
     layout : Layout
     inputs : Inputs
+    lend : Lender, optional
+        Of the model.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
     ValueError
         If it gives NaN for these inputs; the module where that begins is named.
     """
-    trial = _Trial(model, layout, inputs)
+    trial = _Trial(model, layout, inputs, lend)
     if not layout.groups or trial.passes():
         return layout
     sound, fixed = dict(layout.groups), dict(layout.fixed)
@@ -123,10 +127,12 @@ class _Smaller:
 
 
 class _Trial:
-    def __init__(self, model: nn.Module, layout: Layout, inputs: Inputs):
+    def __init__(
+        self, model: nn.Module, layout: Layout, inputs: Inputs, lend: Lender | None = None
+    ):
         self.layout, self.inputs = layout, inputs
         self.model = _lively(model)
-        self.lend = Lender(self.model)
+        self.lend = lend if lend and self.model is model else Lender(self.model)
         self.jumping: set[str] = set()  # layers that are not compared
 
     @functools.cached_property

@@ -27,12 +27,18 @@ class Lender:
     ----------
     model : torch.nn.Module
         Between runs it should not be changed. Nobody else may use it during one.
+
+    Attributes
+    ----------
+    plain : bool
+        Whether the model itself is lent. If not it is a replica, since its modules keep something
+        through which a run could leave more than we see.
     """
 
     def __init__(self, model: nn.Module):
         self._model = model
-        self._plain = _is_plain(model)
-        if self._plain:
+        self.plain = _is_plain(model)
+        if self.plain:
             self._modules = list(model.modules())
             self._buffers = list(model.buffers())
             self._values = [tensor.clone() for tensor in self._buffers]
@@ -41,10 +47,9 @@ class Lender:
     def __call__(self, new: Mapping[int, Tensor]) -> Iterator[nn.Module]:
         """A model that holds these tensors in place of those with these ids.
 
-        It is the model itself, which afterwards is as it was, or a `replica` if its modules keep
-        anything through which a run could leave more than we see.
+        It is the model itself, which afterwards is as it was, or a `replica`.
         """
-        if not self._plain:
+        if not self.plain:
             yield replica(self._model, lambda tensor: new.get(id(tensor)))
             return
         before = [
