@@ -111,13 +111,17 @@ def _whose(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Module -> role -> whose each of its channels is."""
     whose: dict[str, dict[str, np.ndarray]] = {}
+    alike: dict[tuple, np.ndarray] = {}  # most members of a group lose the same channels
     for name, role in {**first, **second}:
-        owners = np.full(side(modules[name], role), _BOTH)
-        # what goes with the second half only is the first one's
-        for dropped, owner in ((second, _FIRST), (first, _SECOND)):
-            if (name, role) in dropped:
-                owners[dropped[name, role].numpy()] += owner
-        whose.setdefault(name, {})[role] = owners
+        size, gone = side(modules[name], role), [first.get((name, role)), second.get((name, role))]
+        key = size, *map(id, gone)
+        if key not in alike:
+            alike[key] = owners = np.full(size, _BOTH)
+            # what goes with the second half only is the first one's
+            for dropped, owner in zip(gone, (_SECOND, _FIRST), strict=True):
+                if dropped is not None:
+                    owners[dropped.numpy()] += owner
+        whose.setdefault(name, {})[role] = alike[key]
     return whose
 
 

@@ -285,7 +285,7 @@ def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
         state = memo[id(module)].__dict__
         for key, value in module.__getstate__().items():
             kind = type(value)
-            if _is_atom(value):
+            if kind in _ATOMS or _is_atom(value):
                 state[key] = value
             elif kind in _CONTAINERS and not value:
                 state[key] = memo.setdefault(id(value), kind())

@@ -117,12 +117,15 @@ def _kinds(followed: Followed) -> list[_Kind]:
     order = np.argsort(label, kind="stable")  # the channels of one unit behind one another
     label, block, index = label[order], block[order], index[order]
     starts = np.flatnonzero(np.diff(label, prepend=-1))
-    ends = [*starts[1:].tolist(), len(label)]
+    units, raw, width = label[starts].tolist(), block.tobytes(), block.itemsize
+    sequence = np.argsort(order[starts]).tolist()
+    starts = [*starts.tolist(), len(label)]
+    read, heads = read.tolist(), heads.tolist()
     alike: dict[tuple, list[int]] = {}
-    for at in np.argsort(order[starts]).tolist():
-        start, unit = int(starts[at]), int(label[starts[at]])
+    for at in sequence:
+        start, end, unit = starts[at], starts[at + 1], units[at]
         why = reasons.get(unit) or (None if read[unit] else "no layer reads it")
-        key = block[start : ends[at]].tobytes(), why, bool(heads[unit])
+        key = raw[start * width : end * width], why, heads[unit]
         alike.setdefault(key, []).append(start)
     kinds = []
     for (key, why, attends), first in alike.items():
