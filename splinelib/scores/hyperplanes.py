@@ -52,8 +52,9 @@ def canonical(normals: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
 
 def _canonical(normals: Tensor, offsets: Tensor, norm: Tensor) -> tuple[Tensor, Tensor]:
     """`canonical`, of normals whose lengths are known."""
-    # A row with a NaN or an infinite value has such a norm: no second pass over the normals.
-    if not (torch.isfinite(norm).all() and torch.isfinite(offsets).all()):
+    # A row with a NaN or an infinite value has such a norm, and they have such a sum.
+    sound = torch.isfinite(norm.sum() + offsets.sum())
+    if not sound and not (torch.isfinite(norm).all() and torch.isfinite(offsets).all()):
         raise ValueError(
             f"normals or offsets hold NaN or infinite values, or normals too long for {norm.dtype}"
         )
@@ -366,8 +367,8 @@ def _with_what_is_outside(unit: Tensor, reduced: Tensor) -> Tensor:
     by chance; left at nothing it would draw no line, and go first though no other unit is like it.
     """
     length = torch.linalg.vector_norm(reduced, dim=1)
-    unseen = (length <= _UNSEEN * torch.finfo(unit.dtype).eps) & unit.any(dim=1)
-    if not unseen.any():
+    unseen = length <= _UNSEEN * torch.finfo(unit.dtype).eps
+    if not unseen.any() or not (unseen := unseen & unit.any(dim=1)).any():
         return reduced
     parts = reduced.masked_fill(unseen[:, None], 0), unit.masked_fill(~unseen[:, None], 0)
     return torch.cat(parts, dim=1)
