@@ -39,7 +39,9 @@ class Lender:
         self._model = model
         self.plain = _is_plain(model)
         if self.plain:
-            self._modules = list(model.modules())
+            self._states = [vars(module) for module in model.modules()]
+            values = (value for state in self._states for value in state.values())
+            self._empty = [v for v in values if type(v) in _CONTAINERS and not v]
             self._buffers = list(model.buffers())
             self._values = [tensor.clone() for tensor in self._buffers]
 
@@ -53,24 +55,24 @@ class Lender:
             yield replica(self._model, lambda tensor: new.get(id(tensor)))
             return
         before = [
-            (vars(module), vars(module).copy(), [vars(module)[key].copy() for key in _REGISTERED])
-            for module in self._modules
+            (state, state.copy(), *[state[key].copy() for key in _REGISTERED])
+            for state in self._states
         ]
         try:
-            for state, _, (parameters, buffers, _) in before:
+            for state, _, parameters, buffers, _ in before:
                 _exchange(state["_parameters"], parameters, new)
                 _exchange(state["_buffers"], buffers, new)
             yield self._model
         finally:
-            for state, saved, registered in before:
+            for state, saved, *registered in before:
                 state.clear()
                 state.update(saved)
                 for key, held in zip(_REGISTERED, registered, strict=True):
                     state[key].clear()
                     state[key].update(held)
-                for key, value in saved.items():  # hooks
-                    if value and type(value) in _DICTS and key not in _REGISTERED:
-                        value.clear()
+            for container in self._empty:  # of hooks, as a rule
+                if container:
+                    container.clear()
             # also those of which torch counts no versions, as of statistics of a batch norm
             if self._buffers:
                 with torch.no_grad():

@@ -21,7 +21,7 @@ class Leaves(nn.Module):
         self.size, self.hidden = 5, self.norm(self.a(x))
         self.seen = [x]
         self.extra = nn.ReLU()
-        self.register_buffer("late", torch.ones(1))
+        self.register_buffer("late", torch.ones(1), persistent=False)
         self.norm.register_forward_hook(lambda *_: None)
         self.a = nn.Linear(3, 4)
         del self.pair
@@ -33,8 +33,9 @@ def state(model):
         name: (
             {key: id(value) for key, value in vars(module).items()},
             {
-                key: {n: id(v) for n, v in value.items()} if isinstance(value, dict) else value
+                key: {n: id(v) for n, v in value.items()} if isinstance(value, dict) else set(value)
                 for key, value in vars(module).items()
+                if isinstance(value, dict | set)
             },
         )
         for name, module in model.named_modules()
