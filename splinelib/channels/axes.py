@@ -5,6 +5,8 @@ A role names one side of a module: the rows that make channels (``out``), the co
 (``scale:0``), or a number by which a module counts heads or their channels (``=num_heads``).
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -12,25 +14,23 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from .norms import MIXING, channels_of
 
+_NORMS = (_BatchNorm, _InstanceNorm, nn.PReLU, *MIXING)
 
-def role_of(module: nn.Module, key: str, axis: int) -> str | None:
-    """The role of one axis of a module's parameter or buffer; None for one that is no side."""
-    size = getattr(module, key).shape
+
+def roles_of(module: nn.Module, key: str, shape: Sequence[int]) -> list[tuple[int, str]]:
+    """(axis, role) of each axis of a module's parameter or buffer of this shape that is a side."""
     if is_layer(module) and key == "bias":
-        return "out"
+        return [(axis, "out") for axis in range(len(shape))]
     if is_layer(module) and key == "weight":
-        if axis > 1:
-            return None
-        role = "out" if axis == _row_axis(module) else "in"
-        grouped = getattr(module, "groups", 1) > 1
         # the columns of a grouped convolution count within its blocks, and so does one of the axes
         # of a transposed one: they stay
-        return None if grouped and axis == 1 else role
+        axes = range(min(len(shape), 1 if getattr(module, "groups", 1) > 1 else 2))
+        rows = _row_axis(module)
+        return [(axis, "out" if axis == rows else "in") for axis in axes]
     # all of a norm's vectors, those of a mask of torch.nn.utils.prune included
-    norms = (_BatchNorm, _InstanceNorm, nn.PReLU, *MIXING)
-    if isinstance(module, norms) and len(size) == 1:
-        return None if key == "kept_channels" else "channel"
-    return f"{key}:{axis}" if size[axis] > 1 else None
+    if len(shape) == 1 and isinstance(module, _NORMS):
+        return [] if key == "kept_channels" else [(0, "channel")]
+    return [(axis, f"{key}:{axis}") for axis, size in enumerate(shape) if size > 1]
 
 
 def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:

@@ -8,7 +8,7 @@ from strangers import Lambda, dense, rows
 from torch import nn
 
 import splinelib as sl
-from splinelib.channels import rules, trial
+from splinelib.channels import rules
 from splinelib.channels.groups import find_groups
 from splinelib.channels.layout import Group, Layout, Member
 from splinelib.channels.trial import disagreement, tried_out
@@ -164,16 +164,3 @@ def test_what_fails_in_one_block_is_taken_to_fail_in_the_others():
     reasons = [layout.fixed[f"{block}.up"] for block in range(4)]
     assert sum("as '" in why and "the same place of another block" in why for why in reasons) == 3
     assert all("the smaller network fails behind" in why for why in reasons)
-
-
-def test_what_is_infinite_or_undefined_agrees_with_nothing():
-    one = torch.ones(2, 3)
-    assert trial._agree(one, one + 1e-6, None) and not trial._agree(one, one + 1e-3, None)
-    assert trial._agree(one, one[:, :2], torch.tensor([0, 2])) and not trial._agree(
-        one, one.T, None
-    )
-    for value in (torch.inf, -torch.inf, torch.nan):
-        other = one.clone()
-        other[0, 0] = value
-        assert not any(trial._agree(*pair, None) for pair in ((one, other), (other, one)))
-        assert not trial._agree(other, other, None)
