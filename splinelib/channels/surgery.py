@@ -352,10 +352,11 @@ def _resize(module: nn.Module, sides: dict[str, Tensor], before: dict[str, int])
         resize(module, sides["channel"], before["channel"])
         return
     for role, indices in sides.items():
-        _resize_side(module, role, len(indices), before[role])
+        _resize_side(module, role, indices, before[role])
 
 
-def _resize_side(module: nn.Module, role: str, size: int, before: int) -> None:
+def _resize_side(module: nn.Module, role: str, indices: Tensor, before: int) -> None:
+    size = len(indices)
     if role[0] == "=":
         setattr(module, role[1:], size)
         return
@@ -371,11 +372,19 @@ def _resize_side(module: nn.Module, role: str, size: int, before: int) -> None:
         module.num_parameters = size
     elif not isinstance(module, _ConvNd):
         module.num_features = size
-    elif role == "in":
-        module.in_channels = size
+    elif role == "in":  # a column reads one channel of each block
+        module.in_channels = size * module.groups
     elif module.groups == 1:
         module.out_channels = size
-    else:  # whole blocks of a grouped convolution went, with their inputs
-        blocks = size // (module.out_channels // module.groups)
+    else:
+        _resize_blocks(module, indices, before)
+
+
+def _resize_blocks(module: nn.Module, rows: Tensor, before: int) -> None:
+    """A grouped convolution of which these rows stay: some of each block, or blocks as they are."""
+    width = before // module.groups
+    blocks = len((rows // width).unique())
+    if blocks < module.groups:  # whole blocks went, with their inputs
         module.in_channels = module.in_channels // module.groups * blocks
-        module.out_channels, module.groups = size, blocks
+        module.groups = blocks
+    module.out_channels = len(rows)
