@@ -22,14 +22,12 @@ from ..network.inputs import Inputs
 from ..network.modes import evaluating
 from ..network.outputs import is_wrapped, tensors_of
 from ..network.overflow import holds_nan, overflow
+from .agreement import agree, difference
 from .axes import is_layer
 from .layout import Group, Layout
 from .surgery import cut_copy, dropped_channels, duplicate, kept_channels, silenced_at
 from .trial_masks import at_once, coincidences, equal, halves
 
-# How far a layer of a smaller network may lie from the masked one's, relative to what masking half
-# of the units changes there, and to the largest value: summation order alone gives about 1e-6.
-_OF_CHANGE, _OF_SCALE = 1e-3, 1e-5
 _POSITIONS = 64  # of each map, so that deep networks fit into memory
 
 
@@ -45,7 +43,7 @@ def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | 
     if len(found) != len(expected):
         return f"it gives {len(found)} outputs instead of {len(expected)}"
     faults = (
-        _disagreement(a, b, torch.zeros_like(a), None) for a, b in zip(expected, found, strict=True)
+        difference(a, b, torch.zeros_like(a), None) for a, b in zip(expected, found, strict=True)
     )
     return next((fault for fault in faults if fault), None)
 
@@ -68,11 +66,14 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
         If it gives NaN for these inputs; the module where that begins is named.
     """
     trial = _Trial(model, layout, inputs)
-    if not layout.groups or trial.passes():
-        return layout
     sound, fixed = dict(layout.groups), dict(layout.fixed)
-    while sound and (fault := trial.fault(sound)) is not None:
-        bad = trial.culprits(sound, fault)
+    while sound and not trial.passes(sound, fixed):
+        # what was found is often enough; else the halves of each group show it, or nothing does
+        fault = trial.seen
+        bad = trial.culprits(sound, fault) if fault else {}
+        if not bad and (fault := trial.fault(sound)) is None:
+            return trial.withoutcoincidences(replace(layout, groups=sound, fixed=fixed))
+        bad = bad or trial.culprits(sound, fault)
         if not bad and fault.only_outputs:
             # every group alone gives the right outputs, and all layers say the same: only the
             # order of equals, which rounding decides, can differ
@@ -82,7 +83,7 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
         for name, what in bad.items():
             why = f"removing units does not do what masking them does: {what}"
             _stays(sound.pop(name), why, fixed)
-    return trial.withoutcoincidences(replace(layout, groups=sound, fixed=fixed))
+    return replace(layout, groups=sound, fixed=fixed)
 
 
 def _stays(group: Group, why: str, fixed: dict[str, str]) -> None:
@@ -141,10 +142,17 @@ class _Trial:
                 "training=self.training) does that"
             )
 
-    def passes(self) -> bool:
-        """Whether all groups pass together; if not, or if there are too few channels, find out."""
-        masks = at_once(self.layout.groups, self._sizes_that_stay(self.layout.fixed))
-        return masks is not None and all(self._fault(self.layout, m) is None for m in masks)
+    def passes(self, groups: dict[str, Group], fixed: dict[str, str]) -> bool:
+        """Whether these pass together, at equal sizes too; if not, or with few channels, find out.
+
+        What goes wrong where half of their units are removed is noted in ``seen``.
+        """
+        layout, self.seen = replace(self.layout, groups=groups, fixed={}), None
+        masks = at_once(groups, self._sizes_that_stay(fixed))
+        if masks is None or (fault := self._fault(layout, masks[0])) is not None:
+            self.seen = fault if masks else None
+            return False
+        return all(self._fault(layout, each) is None for each in masks[1:])
 
     def _sizes_that_stay(self, fixed: dict[str, str]) -> set[int]:
         return {self.layout.sizes[name][0] for name in fixed if name in self.layout.sizes}
@@ -188,10 +196,17 @@ class _Trial:
         return replace(layout, groups=sound, fixed=fixed)
 
     def _distance(self, group: Group, place: str) -> float:
-        """How many layers before a place, or behind it, a group has its nearest part."""
+        """How many layers before a place, or behind it, a group has its nearest part.
+
+        That a layer made the wrong rows is more likely than that it read the wrong columns.
+        """
         position = {name: i for i, name in enumerate(self.layout.order)}
         here = position.get(place, len(position))
-        steps = [here - position[m.module] for m in group.members if m.module in position]
+        steps = [
+            here - position[m.module] + 0.25 * (m.role != "out")
+            for m in group.members
+            if m.module in position
+        ]
         return min((step if step >= 0 else 0.5 - step for step in steps), default=float("inf"))
 
     def fault(self, groups: dict[str, Group]) -> _Fault | None:
@@ -228,7 +243,7 @@ class _Trial:
             if name not in self.jumping:
                 found, out = small.get(name, []), rows.get(name)
                 pairs = zip(tensors, found, strict=False)
-                if len(found) == len(tensors) and all(_agree(*p, out) for p in pairs):
+                if len(found) == len(tensors) and all(agree(*p, out) for p in pairs):
                     continue
                 fault = _difference(name, tensors, found, self.dense.get(name, []), out)
                 if fault is not None:
@@ -246,7 +261,7 @@ def _difference(
         fewer = expected.ndim == found.ndim == 2 and len(expected) != len(found)
         if name and fewer:
             continue  # a layer that is applied to each channel for itself: fewer, as should be
-        if (why := _disagreement(expected, found, whole, rows)) is not None:
+        if (why := difference(expected, found, whole, rows)) is not None:
             return _Fault(f"{name!r}: {why}" if name else why, name, only_outputs=not name)
     return None
 
@@ -365,36 +380,3 @@ def _sampled(layer: nn.Module, output: Tensor) -> Tensor:
     rows = output.reshape(-1, output.shape[-1])
     step = max(1, len(rows) // _POSITIONS)
     return _real(rows[::step]).clone()
-
-
-def _agree(expected: Tensor, found: Tensor, rows: Tensor | None) -> bool:
-    """Whether two tensors are the same but for rounding, whatever masking changes."""
-    if rows is not None and expected.ndim == 2:
-        expected = expected[:, rows.to(expected.device)]
-    if expected.shape != found.shape or not expected.numel():
-        return False
-    error, scale = (expected - found).abs().max().item(), expected.abs().max().item()
-    return error == 0 or error < _OF_SCALE * scale < float("inf")
-
-
-def _disagreement(
-    expected: Tensor, found: Tensor, dense: Tensor, rows: Tensor | None
-) -> str | None:
-    if rows is not None and expected.ndim == 2:
-        rows = rows.to(expected.device)
-        expected, dense = expected[:, rows], dense[:, rows]
-    if expected.shape != found.shape:
-        return f"outputs of shape {tuple(found.shape)} instead of {tuple(expected.shape)}"
-    if not expected.numel():
-        return None
-    finite = torch.isfinite(expected) & torch.isfinite(found)
-    if not torch.equal(torch.isfinite(expected), torch.isfinite(found)):
-        return "outputs are infinite in one and not in the other"
-    scale = expected[finite].abs().max().item() if finite.any() else 0.0
-    change = scale  # where masking sends other rows to a layer, they cannot be compared
-    if dense.shape == expected.shape:
-        change = (expected - dense)[finite].abs().max().item() if finite.any() else 0.0
-    error = (expected - found)[finite].abs().max().item() if finite.any() else 0.0
-    if error > _OF_CHANGE * change + _OF_SCALE * scale:
-        return f"outputs differ by {error:.3g} where masking changes them by {change:.3g}"
-    return None
