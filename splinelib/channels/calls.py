@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from ..errors import PruningError
@@ -123,4 +124,10 @@ class Call:
 
     def operand(self, tensor: Tensor) -> Operand:
         """A tensor as the algebra of fields takes it."""
-        return tuple(tensor.shape), self.of(tensor)
+        fields, shape = self.of(tensor), tuple(tensor.shape)
+        if (
+            not fields and tensor.layout == torch.strided
+        ):  # what is expanded to others is broadcast to them, in another way
+            steps = zip(shape, tensor.stride(), strict=True)
+            shape = tuple(size if step else 1 for size, step in steps)
+        return shape, fields

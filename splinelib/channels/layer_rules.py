@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from .axes import by_position
 from .calls import Call
 from .fields import Field, Operand, along, contract, field
 
@@ -146,17 +147,10 @@ def convolution(call: Call) -> None:
     read = [labels for labels in read if labels is not None]
     made = _sides(call, weight, makes)
     columns = _sides(call, weight, reads)
-    if groups > 1:
-        _grouped(call, read, made, columns)
+    if groups > 1 and (given["transposed"] or not by_position(weight.shape, groups)):
+        _in_blocks(call, read, made, columns)
     else:
-        for labels in (*read, *columns):
-            call.ties.note_read(labels)
-        if not read or not columns:
-            for labels in (*read, *columns):
-                call.ties.bar(labels, f"{call.said} reads channels that no prunable layer makes")
-        for one in read:
-            for other in columns:
-                call.ties.tie(one, other)
+        _at_positions(call, read, made, columns)
     shape = call.results[0].shape
     passed = [_spread(item, shape) for item in apart]
     operands = [(shape, [*(along(labels, shape, 1) for labels in made), *passed])]
@@ -199,7 +193,25 @@ def _sides(call: Call, weight: Tensor, axis: int) -> list[Tensor]:
     return found
 
 
-def _grouped(call: Call, read: list[Tensor], made: list[Tensor], columns: list[Tensor]) -> None:
+def _at_positions(
+    call: Call, read: list[Tensor], made: list[Tensor], columns: list[Tensor]
+) -> None:
+    """A column reads one channel of each block, and one row of each goes with the others."""
+    groups = call.given["groups"]
+    for labels in (*read, *columns):
+        call.ties.note_read(labels)
+    if not read or not columns:
+        for labels in (*read, *columns):
+            call.ties.bar(labels, f"{call.said} reads channels that no prunable layer makes")
+    for one in read:
+        for other in columns:
+            call.ties.tie(one.view(groups, -1), other)
+    for labels in made if groups > 1 else ():
+        rows = labels.view(groups, -1)
+        call.ties.tie(rows[:1], rows)
+
+
+def _in_blocks(call: Call, read: list[Tensor], made: list[Tensor], columns: list[Tensor]) -> None:
     """What one block of a grouped convolution reads and makes is one unit."""
     groups = call.given["groups"]
     for labels in columns:  # an axis within the blocks, which stays as it is

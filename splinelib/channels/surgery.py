@@ -23,15 +23,14 @@ from ..network.outputs import tensors_of
 from ..network.replica import Held, replica
 from .axes import side, tensors_of_role
 from .layout import Layout
-from .norms import MIXING, leave_out, plain_again, resize
+from .norms import MIXING, leave_out, plain_again
+from .sizes import resize_all
 
 # Where a module keeps its tensors and its parts, which are copied by then.
 _REGISTERED = ("_parameters", "_buffers", "_modules")
 # What is never copied, and what is copied by making another one where it is empty.
 _ATOMS = frozenset({type(None), bool, int, float, str, torch.dtype, torch.Size})
 _CONTAINERS = frozenset({dict, OrderedDict, list, set})
-# What modules call the number of channels that parameters of their own have.
-_WIDTHS = ("hidden_dim", "embed_dim", "dim")
 
 
 def dropped_channels(layout: Layout, masks: dict[str, Tensor]) -> dict[tuple[str, str], Tensor]:
@@ -177,7 +176,7 @@ def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
     modules = dict(model.named_modules())
     before = _sides(modules, kept)
     small = duplicate(model, _cut(modules, kept))
-    _resize_all(dict(small.named_modules()), kept, before)
+    resize_all(dict(small.named_modules()), kept, before)
     return small
 
 
@@ -189,7 +188,7 @@ def cut_for_a_while(
     modules = dict(model.named_modules())
     before = _sides(modules, kept)
     with lend(_cut(modules, kept)) as small:
-        _resize_all(modules if small is model else dict(small.named_modules()), kept, before)
+        resize_all(modules if small is model else dict(small.named_modules()), kept, before)
         yield small
 
 
@@ -201,7 +200,7 @@ def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
     for name, sides in kept.items():
         for key, tensor in _selected(modules[name], sides):
             setattr(modules[name], key, tensor)
-    _resize_all(modules, kept, before)
+    resize_all(modules, kept, before)
 
 
 def _sides(
@@ -221,15 +220,6 @@ def _cut(modules: dict[str, nn.Module], kept: dict[str, dict[str, Tensor]]) -> d
         for name, sides in kept.items()
         for key, tensor in _selected(modules[name], sides)
     }
-
-
-def _resize_all(
-    modules: dict[str, nn.Module],
-    kept: dict[str, dict[str, Tensor]],
-    before: dict[str, dict[str, int]],
-) -> None:
-    for name, sides in kept.items():
-        _resize(modules[name], sides, before[name])
 
 
 @torch.no_grad()
@@ -361,38 +351,3 @@ def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Te
             new = new.contiguous(memory_format=torch.channels_last)
         result.append((key, as_parameter(old, new)))
     return result
-
-
-def _resize(module: nn.Module, sides: dict[str, Tensor], before: dict[str, int]) -> None:
-    """Bring a module's own record of its size up to date; it had so many channels before."""
-    if isinstance(module, MIXING) and "channel" in sides:
-        resize(module, sides["channel"], before["channel"])
-        return
-    for role, indices in sides.items():
-        _resize_side(module, role, len(indices), before[role])
-
-
-def _resize_side(module: nn.Module, role: str, size: int, before: int) -> None:
-    if role[0] == "=":
-        setattr(module, role[1:], size)
-        return
-    if ":" in role:  # a parameter of its own: that a width so named means it, the trial shows
-        for key in _WIDTHS:
-            value = vars(module).get(key)
-            if type(value) is int and value == before:
-                setattr(module, key, size)
-        return
-    if isinstance(module, nn.Linear):
-        setattr(module, "in_features" if role == "in" else "out_features", size)
-    elif isinstance(module, nn.PReLU):
-        module.num_parameters = size
-    elif not isinstance(module, _ConvNd):
-        module.num_features = size
-    elif role == "in":
-        module.in_channels = size
-    elif module.groups == 1:
-        module.out_channels = size
-    else:  # whole blocks of a grouped convolution went, with their inputs
-        blocks = size // (module.out_channels // module.groups)
-        module.in_channels = module.in_channels // module.groups * blocks
-        module.out_channels, module.groups = size, blocks

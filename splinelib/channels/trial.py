@@ -68,11 +68,14 @@ def tried_out(
         If it gives NaN for these inputs; the module where that begins is named.
     """
     trial = _Trial(model, layout, inputs, lend)
-    if not layout.groups or trial.passes():
-        return layout
     sound, fixed = dict(layout.groups), dict(layout.fixed)
-    while sound and (fault := trial.fault(sound)) is not None:
-        bad = trial.culprits(sound, fault)
+    while sound and not trial.passes(sound, fixed):
+        # what was found is often enough; else the halves of each group show it, or nothing does
+        fault = trial.seen
+        bad = trial.culprits(sound, fault) if fault else {}
+        if not bad and (fault := trial.fault(sound)) is None:
+            return trial.withoutcoincidences(replace(layout, groups=sound, fixed=fixed))
+        bad = bad or trial.culprits(sound, fault)
         if not bad and fault.only_outputs:
             # every group alone gives the right outputs, and all layers say the same: only the
             # order of equals, which rounding decides, can differ
@@ -82,7 +85,7 @@ def tried_out(
         for name, what in bad.items():
             why = f"removing units does not do what masking them does: {what}"
             _stays(sound.pop(name), why, fixed)
-    return trial.withoutcoincidences(replace(layout, groups=sound, fixed=fixed))
+    return replace(layout, groups=sound, fixed=fixed) if len(sound) < len(layout.groups) else layout
 
 
 def _stays(group: Group, why: str, fixed: dict[str, str]) -> None:
@@ -154,20 +157,26 @@ class _Trial:
                 "training=self.training) does that"
             )
 
-    def passes(self) -> bool:
-        """Whether all groups pass together; if not, or if there are too few channels, find out."""
-        masks = at_once(self.layout.groups, self._sizes_that_stay(self.layout.fixed))
+    def passes(self, groups: dict[str, Group], fixed: dict[str, str]) -> bool:
+        """Whether these pass together, at equal sizes too; if not, or with few channels, find out.
+
+        What goes wrong where half of their units are removed is noted in ``seen``.
+        """
+        layout, self.seen = replace(self.layout, groups=groups, fixed={}), None
+        masks = at_once(groups, self._sizes_that_stay(fixed))
         if masks is None:
             return False
         smaller: list[_Smaller] = []
         for mask in masks:
-            tried = self._smaller(self.layout, mask)
+            tried = self._smaller(layout, mask)
             if isinstance(tried, _Fault):
+                self.seen = None if smaller else tried
                 return False
             smaller.append(tried)
         if self._pass_side_by_side(*smaller[:2]):
-            smaller = smaller[2:]
-        return all(self._compared(each) is None for each in smaller)
+            return all(self._compared(each) is None for each in smaller[2:])
+        self.seen = self._compared(smaller[0])
+        return self.seen is None and all(self._compared(each) is None for each in smaller[1:])
 
     def _pass_side_by_side(self, first: _Smaller, second: _Smaller) -> bool:
         """Whether two halves agree with one masked network that holds both; if not, who knows."""
@@ -224,10 +233,17 @@ class _Trial:
         return replace(layout, groups=sound, fixed=fixed)
 
     def _distance(self, group: Group, place: str) -> float:
-        """How many layers before a place, or behind it, a group has its nearest part."""
+        """How many layers before a place, or behind it, a group has its nearest part.
+
+        That a layer made the wrong rows is more likely than that it read the wrong columns.
+        """
         position = {name: i for i, name in enumerate(self.layout.order)}
         here = position.get(place, len(position))
-        steps = [here - position[m.module] for m in group.members if m.module in position]
+        steps = [
+            here - position[m.module] + 0.25 * (m.role != "out")
+            for m in group.members
+            if m.module in position
+        ]
         return min((step if step >= 0 else 0.5 - step for step in steps), default=float("inf"))
 
     def fault(self, groups: dict[str, Group]) -> _Fault | None:

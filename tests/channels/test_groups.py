@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from networks import alive, convnet, dense_mlp, images, relative_error
+from networks import alive, convnet, dense_mlp, grouped, images, relative_error
 from strangers import FIXED, PRUNABLE, Auxiliary, lively
 from torch import nn
 
@@ -239,6 +239,27 @@ def test_blocks_of_a_grouped_convolution_are_units():
     masks = {"0": torch.tensor([True, False, False, True])}
     small = sl.shrink(model, masks, images(1, 4))
     assert (small[2].groups, small[2].in_channels, small[2].out_channels) == (2, 4, 6)
+    inputs = images(3, 4)
+    expected = sl.apply_masks(model, masks, inputs)(inputs)
+    assert relative_error(small(inputs), expected) < 1e-5
+
+
+def test_positions_of_wide_blocks_are_units_of_two_groups():
+    model = grouped(read=3, made=4, blocks=2)
+    layout = find_groups(model, images(2, 4))
+    members = {
+        name: {(m.module, m.role): m.indices.tolist() for m in layout.groups[name].members}
+        for name in ("0", "2")
+    }
+    assert members["0"] == {("0", "out"): [[0, 3], [1, 4], [2, 5]], ("2", "in"): [[0], [1], [2]]}
+    rows = [[0, 4], [1, 5], [2, 6], [3, 7]]
+    assert members["2"] == {("2", "out"): rows, ("4", "in"): rows}
+    masks = {"0": torch.tensor([True, False, True]), "2": torch.tensor([False, True, True, True])}
+    small = sl.shrink(model, masks, images(1, 4))
+    assert (small[2].groups, small[2].in_channels, small[2].out_channels) == (2, 4, 6)
+    kept = model[2].weight[[1, 2, 3, 5, 6, 7]][:, [0, 2]]
+    assert torch.equal(small[2].weight, kept)
+    assert torch.equal(small[0].weight, model[0].weight[[0, 2, 3, 5]])
     inputs = images(3, 4)
     expected = sl.apply_masks(model, masks, inputs)(inputs)
     assert relative_error(small(inputs), expected) < 1e-5

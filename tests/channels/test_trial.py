@@ -147,6 +147,33 @@ def test_the_model_that_is_tried_is_left_as_it_was():
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
 
 
+def test_a_network_runs_no_more_often_than_its_faults_take():
+    """One that fails behind a layer: what makes the layer's rows is looked at first.
+
+    Then five show that the rest passes: two halves and both of them masked in one, and as many as
+    the head has, removed and masked.
+    """
+
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(8, 40), nn.Linear(40, 48)
+            self.c, self.d = nn.Linear(48, 40), nn.Linear(40, 3)
+
+        def forward(self, x):
+            runs.append(self)
+            h = F.relu(self.b(F.relu(self.a(x))).view(-1, 48))
+            return self.d(F.relu(self.c(h)))
+
+    runs = []
+    torch.manual_seed(0)
+    layout = find_groups(Fixed().eval(), rows(8))
+    assert list(layout.groups) == ["a", "c"]
+    assert layout.fixed["b"].startswith("removing units does not do what masking them does: the sm")
+    # one is followed, and two fail: with all groups, and with the one behind which it fails
+    assert len(runs) == 1 + 2 + 3 + 2
+
+
 def test_what_fails_in_one_block_is_taken_to_fail_in_the_others():
     class Block(nn.Module):
         def __init__(self, width):
