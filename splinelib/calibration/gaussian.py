@@ -75,7 +75,7 @@ def after_activation(
         for k, hermite in zip(range(2, _TERMS + 1), _hermite(t), strict=False):
             # He_{k-2} / sqrt(k!), of what `_hermite` gives over sqrt((k - 2)!)
             coefficients[k] += scale * hermite / math.sqrt(k * (k - 1))
-    first, second = _function_moments(mean, deviation, breakpoints, slopes)
+    first, second = function_moments(mean, deviation, breakpoints, slopes)
     return first, _through(coefficients, covariance, first, second)
 
 
@@ -121,8 +121,24 @@ def _mean_slope(mean: Tensor, deviation: Tensor, breakpoints, slopes) -> Tensor:
     )
 
 
-def _function_moments(mean: Tensor, deviation: Tensor, breakpoints, slopes):
-    """Mean and mean square of the function with these slopes that is 0 at 0."""
+def function_moments(
+    mean: Tensor,
+    deviation: Tensor,
+    breakpoints: Sequence[float],
+    slopes: Sequence[float | Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Mean and mean square of a piecewise affine function of Gaussian values.
+
+    Parameters
+    ----------
+    mean, deviation : Tensor, shape (C,), float64
+    breakpoints, slopes
+        As in `Activation`. The function is the one with these slopes that is 0 at 0.
+
+    Returns
+    -------
+    mean, mean square : Tensor, shape (C,)
+    """
     starts = _constants(breakpoints, slopes)
     first, second = torch.zeros_like(mean), torch.zeros_like(mean)
     for slope, constant, (mass, one, two) in zip(

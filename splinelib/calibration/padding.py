@@ -61,7 +61,7 @@ def taps_inside(
     [0.5, 1.0, 0.5]
     """
     result = torch.ones(1, 1, dtype=torch.float64)
-    settings = (_each(setting, len(masks)) for setting in (stride, padding, dilation))
+    settings = (each_axis(setting, len(masks)) for setting in (stride, padding, dilation))
     for mask, taps, step, around, apart in zip(masks, kernel, *settings, strict=True):
         each = torch.eye(taps, dtype=torch.float64)[:, None]
         widths = _widths(around, apart * (taps - 1))
@@ -70,7 +70,7 @@ def taps_inside(
     return result
 
 
-def _each(setting, axes: int) -> list:
+def each_axis(setting: int | str | Sequence, axes: int) -> list:
     """A setting of a convolution for each of its axes."""
     if isinstance(setting, (int, str)):
         return [setting] * axes

@@ -9,7 +9,10 @@ from .study_records import StudyRecords, keyed, repeated
 
 DENSE = "dense"
 # Those of others, on the L1 order but for folding, which has none; and ours.
-THEIRS = ("magnitude", "folding", "neuron merging", "neuron merging as coded", "GRAIL")
+THEIRS = (
+    *("magnitude", "folding", "neuron merging", "neuron merging as coded"),
+    *("Intra-Fusion", "Intra-Fusion as coded", "GRAIL"),
+)
 OURS = (
     *("bend merged", "magnitude refitted", "lsq refitted"),
     *("default without data", "default with data"),

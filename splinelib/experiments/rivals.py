@@ -15,7 +15,7 @@ from ..cost.footprint import measure
 from ..pruning.masking import shrink
 from ..pruning.pruner import Pruner
 from ..pruning.selection import select
-from ..rivals import folding, gram, neuron_merging, renewed_statistics
+from ..rivals import folding, gram, intra_fusion, neuron_merging, renewed_statistics
 from . import rival_records as records
 from .subjects import Subject, pruned_in_all_ways
 
@@ -38,6 +38,8 @@ def networks(subject: Subject) -> Iterator[tuple[str, bool, float, nn.Module]]:
             "neuron merging as coded": lambda masks=masks: neuron_merging(
                 model, masks, formula="code"
             ),
+            "Intra-Fusion": lambda masks=masks: intra_fusion(model, masks),
+            "Intra-Fusion as coded": lambda masks=masks: intra_fusion(model, masks, formula="code"),
             "GRAIL": lambda masks=masks: gram(model, masks, data),
             "bend merged": lambda ratio=ratio: blind.prune(ratio, "bend", "layerwise", "merge"),
             "magnitude refitted": lambda ratio=ratio: seeing.prune(

@@ -214,7 +214,8 @@ STUDIES = (
         "rivals",
         "prune without training as others do and as we do, on the same dense networks",
         "Prune networks trained on digits, or that of a recorded run, by model folding, neuron "
-        "merging, Gram matrices and our own ways, with batch-norm statistics renewed and without.",
+        "merging, Intra-Fusion, Gram matrices and our own ways, with batch-norm statistics renewed "
+        "and without.",
         _arguments_of_subjects,
         _rivals,
         rival_records,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..calibration.implied import Implied, implied_reads
+from ..calibration.implied import implied_reads
+from ..calibration.implied_moments import Implied
 from ..calibration.regression import wide
 from ..channels.layout import Group
 from ..network.layers import spline_layers
@@ -124,6 +125,8 @@ def moments(model: nn.Module, inputs: Tensor, metric: str) -> dict[str, Tensor |
 def _of_implied(read: Implied) -> Tensor:
     """With a constant input; the columns of one channel, behind a flatten, are uncorrelated."""
     places = torch.eye(read.repeat, dtype=torch.float64)
-    covariance = torch.kron(read.covariance.contiguous(), places)
-    mean = torch.cat([read.mean.repeat_interleave(read.repeat), read.mean.new_ones(1)])
+    pair = (places, read.covariance) if read.by_place else (read.covariance, places)
+    covariance = torch.kron(*(matrix.contiguous() for matrix in pair))
+    columns = read.channels(torch.arange(len(covariance)))
+    mean = torch.cat([read.mean[columns], read.mean.new_ones(1)])
     return nn.functional.pad(covariance, (0, 1, 0, 1)) + mean.outer(mean)

@@ -179,6 +179,10 @@ class Graph:
         """The nodes that cut the space."""
         return [node for node in self.nodes if node.activation is not None]
 
+    def readers(self, value: int) -> list[Node]:
+        """The nodes that read a value."""
+        return [node for node in self.nodes if value in node.inputs]
+
     def last_use(self) -> dict[int, int]:
         """For each value, the position of the last node that reads it."""
         last = {i: at for at, node in enumerate(self.nodes) for i in node.inputs}

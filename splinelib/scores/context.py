@@ -8,7 +8,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from ..calibration.implied import Implied
+from ..calibration.implied_moments import Implied
 from ..calibration.observing import Answers, Call, Outputs, RowSample, batches, observe
 from ..calibration.regression import wide
 from ..channels.axes import rows_first

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..calibration.implied import Implied, output_variance, reads_along, taps
+from ..calibration.implied import reads_along
+from ..calibration.implied_moments import Implied, output_variance, taps
 from ..channels.axes import rows_first
 from ..channels.layout import Group, Layout
 from ..network.inputs import Inputs
@@ -47,10 +48,11 @@ def implied_readers(
     -------
     dict of str to list of Reader
         An entry per group. Each block of a grouped convolution is a reader of its own, whose energy
-        is that of the whole layer. Kernel taps are taken to be independent observations of a
-        channel. Where a batch norm alone reads the output of a reader, its scale is folded into the
-        weight. A reader that is not among ``reads`` sees units that have nothing in common, each as
-        large as its incoming weights make it.
+        is that of the whole layer. Kernel taps are observations of a channel, and as much alike as
+        neighbouring positions are (`calibration.neighbours`). Where a batch norm alone reads the
+        output of a reader, its scale is folded into the weight. A reader that is not among
+        ``reads`` sees units that have nothing in common, each as large as its incoming weights
+        make it.
     """
     modules = dict(model.named_modules())
     found: dict[str, list[Reader]] = {}
@@ -85,9 +87,9 @@ def _implied_readers(
         scale = torch.rsqrt(norm.running_var + norm.eps)
         scale = scale * norm.weight.abs() if norm.affine else scale
         weight = weight * scale.double()[:, None, None]
-    pairs = [*zip(reads, weight.chunk(blocks), strict=True)]
-    energy = sum(output_variance(r.counted(w), r.covariance).sum().item() for r, w in pairs)
-    return [_implied_reader(part, indices, each, energy) for each, part in pairs]
+    pairs = [*zip(weight.chunk(blocks), reads, strict=True)]
+    energy = sum(_energy(part, each) for part, each in pairs)
+    return [_implied_reader(part, indices, each, energy) for part, each in pairs]
 
 
 def reads_of_blocks(read: Implied, blocks: int) -> list[Implied]:
@@ -99,11 +101,18 @@ def reads_of_blocks(read: Implied, blocks: int) -> list[Implied]:
     return parts
 
 
+def _energy(weight: Tensor, read: Implied) -> float:
+    """Variance of the outputs of a weight (out, channels, k), summed over them."""
+    energy = output_variance(read.counted(weight), read.covariance).sum()
+    moved = read.from_means(weight)
+    return (energy if moved is None else energy + moved.trace()).item()
+
+
 def _implied_reader(weight: Tensor, indices: Tensor, read: Implied, energy: float) -> Reader:
     seen = read.seen_through(weight)
     weight = read.counted(weight)
     # Columns of one unit that hold one channel are places behind a flatten: observations of it.
-    channels = indices.to(weight.device) // read.repeat
+    channels = read.channels(indices.to(weight.device))
     own = channels[:, :: read.repeat].flatten()
     rows = weight[:, own].transpose(1, 2).flatten(0, 1)
     return Reader(seen.covariance[own][:, own], read.mean[own], rows.T @ rows, energy)

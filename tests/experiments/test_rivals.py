@@ -4,13 +4,13 @@ import warnings
 
 import pytest
 import torch
-from networks import convnet, images
+from networks import alive, convnet, images
 from runs import CURVES
 
 import splinelib as sl
 from splinelib.__main__ import main
 from splinelib.experiments import rival_records, rivals, subjects
-from splinelib.rivals import folding, gram, neuron_merging, renewed_statistics
+from splinelib.rivals import folding, gram, intra_fusion, neuron_merging, renewed_statistics
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,9 @@ def test_each_network_is_what_its_way_gives(made, subject):
     assert same(made["neuron merging", False, 0.5], neuron_merging(model, masks))
     coded = neuron_merging(model, masks, formula="code")
     assert same(made["neuron merging as coded", False, 0.5], coded)
+    assert same(made["Intra-Fusion", False, 0.5], intra_fusion(model, masks))
+    coded = intra_fusion(model, masks, formula="code")
+    assert same(made["Intra-Fusion as coded", True, 0.5], renewed_statistics(coded, data))
     compensated = gram(model, masks, data)
     assert same(made["GRAIL", False, 0.5], compensated)
     assert same(made["GRAIL", True, 0.5], renewed_statistics(compensated, data))
@@ -60,10 +63,31 @@ def test_each_network_is_what_its_way_gives(made, subject):
     assert same(made["default without data", False, 0.5], sl.prune(model, 0.5, example=data[:1]))
 
 
+def test_every_way_cuts_the_streams_of_a_residual_network(monkeypatch):
+    """By the ratio, and all layers of a stream alike; neuron merging says that it only drops."""
+    monkeypatch.setattr(rivals, "RATIOS", (0.5,))
+    digits = sl.data.load("digits")
+    model = alive(sl.models.build("resnet18", digits, width=0.0625))
+    data = digits.to_float(digits.train_images[:64])
+    residual = subjects.Subject(model, data, lambda _: 0.5, 0)
+    with pytest.warns(UserWarning, match=r"\['conv', .*dropped, not merged"):
+        made = {tuple(key): network for *key, network in rivals.networks(residual)}
+    even = sl.prune(model, 0.5, "random", "layerwise", example=data[:1])
+    assert even.conv.out_channels == even.stages[0][1].conv2.out_channels == 2
+    sizes = [p.shape for p in even.parameters()]
+    for (way, _, ratio), network in made.items():
+        assert network(data).isfinite().all()
+        if ratio and not way.startswith("default"):
+            assert [p.shape for p in network.parameters()] == sizes
+
+
 def test_without_batch_norms_nothing_is_renewed():
     plain = subjects.Subject(convnet(norm=False), images(64), lambda _: 0.5, 3)
     found = rivals.entries(plain)
-    assert not any(entry["renewed"] or "coded" in entry["way"] for entry in found)
+    assert not any(entry["renewed"] for entry in found)
+    lost = {"neuron merging as coded"}  # whose formula is of batch norms
+    ways = {*rival_records.THEIRS, *rival_records.OURS} - lost
+    assert {entry["way"] for entry in found} == {"dense", *ways}
     first = found[0]
     assert first["way"] == "dense" and first["seed"] == 3 and first["channels"] == 6 + 8 + 10
     assert first["parameters"] == sum(p.numel() for p in plain.model.parameters())

@@ -83,6 +83,7 @@ CALLS: dict[str, tuple[Callable, Callable]] = {
     "fold": (make, lambda m: weights(sl.prune(m, 0.5, "spline", data=IMAGES, compensate="fold"))),
     "folding": (make, lambda m: weights(rivals.folding(m, 0.5, IMAGES))),
     "neuron merging": (make, lambda m: weights(rivals.neuron_merging(m, MASKS))),
+    "intra-fusion": (make, lambda m: weights(rivals.intra_fusion(m, MASKS))),
     "gram": (make, lambda m: weights(rivals.gram(m, MASKS, IMAGES))),
     "renewed": (make, lambda m: weights(rivals.renewed_statistics(m, IMAGES))),
     "evaluate": (make, lambda m: [evaluate(m, IMAGES, LABELS)]),
