@@ -15,28 +15,26 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from .norms import MIXING, channels_of
 
+_NORMS = (_BatchNorm, _InstanceNorm, nn.PReLU, *MIXING)
 # Positions of a block with which a group of units is fine enough: any share of them to 1/32.
 FINE = 16
 
 
-def role_of(module: nn.Module, key: str, axis: int) -> str | None:
-    """The role of one axis of a module's parameter or buffer; None for one that is no side."""
-    size = getattr(module, key).shape
+def roles_of(module: nn.Module, key: str, shape: Sequence[int]) -> list[tuple[int, str]]:
+    """(axis, role) of each axis of a module's parameter or buffer of this shape that is a side."""
     if is_layer(module) and key == "bias":
-        return "out"
+        return [(axis, "out") for axis in range(len(shape))]
     if is_layer(module) and key == "weight":
-        if axis > 1:
-            return None
+        rows, blocks, count = _row_axis(module), getattr(module, "groups", 1), 2
         # the second axis of a grouped convolution counts within its blocks
-        blocks = getattr(module, "groups", 1)
-        if blocks > 1 and axis == 1 and (_row_axis(module) or not by_position(size, blocks)):
-            return None
-        return "out" if axis == _row_axis(module) else "in"
+        if blocks > 1 and (rows or not by_position(shape, blocks)):
+            count = 1
+        axes = range(min(len(shape), count))
+        return [(axis, "out" if axis == rows else "in") for axis in axes]
     # all of a norm's vectors, those of a mask of torch.nn.utils.prune included
-    norms = (_BatchNorm, _InstanceNorm, nn.PReLU, *MIXING)
-    if isinstance(module, norms) and len(size) == 1:
-        return None if key == "kept_channels" else "channel"
-    return f"{key}:{axis}" if size[axis] > 1 else None
+    if len(shape) == 1 and isinstance(module, _NORMS):
+        return [] if key == "kept_channels" else [(0, "channel")]
+    return [(axis, f"{key}:{axis}") for axis, size in enumerate(shape) if size > 1]
 
 
 def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:

@@ -20,6 +20,7 @@ from torch.nn.utils import parametrize
 
 from ..errors import PruningError, warn
 from ..network.inputs import Inputs, example_inputs, lively
+from ..network.lending import Lender
 from ..network.modes import check_weights, evaluating
 from ..network.surroundings import undisturbed
 from .attention import opened
@@ -91,10 +92,28 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     >>> [(group.name, group.units) for group in layout.groups.values()]
     [('0', 8)]
     """
+    return _found(model, example, None)
+
+
+def groups_of_own(model: nn.Module, example: Tensor | tuple) -> Layout:
+    """`find_groups`, of an `opened` replica that nobody else uses.
+
+    It is run itself, and not a copy, if that leaves no trace.
+    """
+    lend = Lender(model)
+    if not lend.plain or any(hasattr(module, "plain_class") for module in model.modules()):
+        return _found(model, example, None)
+    with lend({}):
+        return _found(model, example, lend)
+
+
+def _found(model: nn.Module, example: Tensor | tuple, lend: Lender | None) -> Layout:
+    """`find_groups`; ``lend`` is of the model, if this one may be run."""
     check_weights(model)
     _check_prunable(model)
     inputs = _inputs(model, example)
-    scratch = opened(shell(model))
+    scratch = model if lend else opened(shell(model))
+    lend = lend or Lender(scratch)
     with evaluating(scratch), _eagerly():
         followed = _followed(scratch, inputs)
         if followed.emptied:  # more rows may reach what two do not
@@ -110,9 +129,9 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
             sizes={name: tuple(modules[name].weight.shape) for name in followed.order},
             example=_blank(example),
         )
-        layout = tried_out(scratch, layout, inputs)
+        layout = tried_out(scratch, layout, inputs, lend)
         if followed.heads:
-            layout = _tried_in_training(scratch, layout, inputs)
+            layout = _tried_in_training(scratch, layout, inputs, lend)
     if not layout.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(layout.fixed.items())[:5])
         if not any(is_layer(module) for module in modules.values()):
@@ -200,11 +219,13 @@ def _follow_in_training(scratch: nn.Module, inputs: Inputs, followed: Followed) 
         followed.calls, followed.batch_norms = order, norms
 
 
-def _tried_in_training(scratch: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
+def _tried_in_training(scratch: nn.Module, layout: Layout, inputs: Inputs, lend: Lender) -> Layout:
     """The layout tried out on what runs in training only too, unless that is random."""
     with _holders_in_training(scratch):
         try:
-            return layout if is_random(scratch, inputs) else tried_out(scratch, layout, inputs)
+            if is_random(scratch, inputs):
+                return layout
+            return tried_out(scratch, layout, inputs, lend)
         except PruningError:
             raise
         except (RuntimeError, ValueError, TypeError):  # of which `_follow_in_training` warns

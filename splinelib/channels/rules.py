@@ -31,7 +31,7 @@ def together(call: Call) -> None:
     for index, result in enumerate(call.results):
         operands = [call.operand(tensor) for tensor in call.tensors]
         if all(_fits(tensor.shape, result.shape) for tensor in call.tensors):
-            call.give(combine(call.ties, result.shape, operands, call.met), index)
+            call.give(call.combined(result.shape, operands), index)
         elif result.numel():
             unknown(call)
 
@@ -286,10 +286,7 @@ def _crossing(call: Call, shape: list[int], axis: int, operands: list[Operand]) 
         )
         for _, fields in operands
     ]
-    return [
-        Field(item.labels.expand(shape), item.axes)
-        for item in combine(call.ties, flat, crossing, call.met)
-    ]
+    return [Field(item.labels.expand(shape), item.axes) for item in call.combined(flat, crossing)]
 
 
 def _joined(axis: int, operands: list[Operand]) -> list[Field]:

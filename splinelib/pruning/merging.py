@@ -136,7 +136,7 @@ def _merge_inputs(
     if "out" in kept:
         weight = weight[kept["out"].to(weight.device)]
     stays = torch.zeros(weight.shape[1], dtype=torch.bool, device=weight.device)
-    stays[read.channels(kept["in"].to(weight.device))] = True
+    stays[reads[0].channels(kept["in"].to(weight.device))] = True
     rows = [*zip(weight.chunk(blocks), reads, strict=True)]
     steps, constants = zip(*(_taken_over(own, stays, part) for own, part in rows), strict=True)
     gain, step = change.found.gain, torch.cat(steps)
@@ -158,8 +158,8 @@ def _taken_over(weight: Tensor, stays: Tensor, read: Implied) -> tuple[Tensor, T
 def _share(weight: Tensor, read: Implied, stays: Tensor, step: Tensor) -> Tensor:
     """Of the variance of each output, how much is left."""
     # By taps that are taken to be independent, and on padding too. The model counts them
-    # otherwise; then the variance falls too little, and networks keep less (by 1 to 10 points
-    # of accuracy, at half of the units, in four of them).
+    # otherwise; then the variance falls too little, and networks keep less (by 1 to 10 points of
+    # accuracy, at half of the units, in four of them).
     before = output_variance(weight, read.covariance)
     after = output_variance(weight[:, stays] + step, read.covariance[stays][:, stays])
     return torch.where(before > 0, after / before, 1).clamp(min=_LEAST)

@@ -87,9 +87,16 @@ def _implied_readers(
         scale = torch.rsqrt(norm.running_var + norm.eps)
         scale = scale * norm.weight.abs() if norm.affine else scale
         weight = weight * scale.double()[:, None, None]
-    pairs = [*zip(weight.chunk(blocks), reads, strict=True)]
-    energy = sum(_energy(part, each) for part, each in pairs)
-    return [_implied_reader(part, indices, each, energy) for part, each in pairs]
+    pairs = [*zip(reads, weight.chunk(blocks), strict=True)]
+    energy = sum(_energy(each, part) for each, part in pairs)
+    return [_implied_reader(part, indices, each, energy) for each, part in pairs]
+
+
+def _energy(read: Implied, weight: Tensor) -> float:
+    """Variance of all outputs of a weight (out, channels, k) over inputs and positions."""
+    moved = read.from_means(weight)
+    energy = output_variance(read.counted(weight), read.covariance).sum()
+    return (energy if moved is None else energy + moved.trace()).item()
 
 
 def reads_of_blocks(read: Implied, blocks: int) -> list[Implied]:
@@ -99,13 +106,6 @@ def reads_of_blocks(read: Implied, blocks: int) -> list[Implied]:
         own = slice(start, start + width)
         parts.append(read._replace(mean=read.mean[own], covariance=read.covariance[own, own]))
     return parts
-
-
-def _energy(weight: Tensor, read: Implied) -> float:
-    """Variance of the outputs of a weight (out, channels, k), summed over them."""
-    energy = output_variance(read.counted(weight), read.covariance).sum()
-    moved = read.from_means(weight)
-    return (energy if moved is None else energy + moved.trace()).item()
 
 
 def _implied_reader(weight: Tensor, indices: Tensor, read: Implied, energy: float) -> Reader:

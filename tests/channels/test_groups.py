@@ -11,7 +11,8 @@ from strangers import FIXED, PRUNABLE, Auxiliary, lively
 from torch import nn
 
 import splinelib as sl
-from splinelib.channels.groups import find_groups
+from splinelib.channels.attention import opened
+from splinelib.channels.groups import find_groups, groups_of_own
 from splinelib.errors import PruningError
 from splinelib.models import resnet18
 
@@ -386,3 +387,26 @@ def test_frozen_norms_of_torchvision_are_cut_along():
     model = torchvision.models.resnet18(weights=None, num_classes=5, norm_layer=norm).eval()
     assert find_groups(model, images(2, 64)).units == 2880
     assert sl.prune(model, 0.3, "magnitude", data=images(2, 64))(images(2, 64)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", [*PRUNABLE, *FIXED])
+def test_a_replica_of_ones_own_gives_the_same_groups_and_is_as_it_was(name):
+    make, x, *_ = (PRUNABLE | FIXED)[name]
+    model, own = lively(make), opened(lively(make))
+    before = {key: tensor.clone() for key, tensor in own.state_dict().items()}
+    kinds, modes = repr(own), [module.training for module in own.modules()]
+    try:
+        expected = find_groups(model, x)
+    except PruningError as error:
+        with pytest.raises(PruningError) as found:
+            groups_of_own(own, x)
+        assert str(found.value) == str(error)
+    else:
+        found = groups_of_own(own, x)
+        assert found.fixed == expected.fixed and found.batch_norms == expected.batch_norms
+        assert [(g.name, g.units, g.heads) for g in found.groups.values()] == [
+            (g.name, g.units, g.heads) for g in expected.groups.values()
+        ]
+    assert repr(own) == kinds and [module.training for module in own.modules()] == modes
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in own.modules())
+    assert all(torch.equal(before[key], t) for key, t in own.state_dict().items())

@@ -12,6 +12,7 @@ import splinelib as sl
 from splinelib.channels import surgery
 from splinelib.channels.groups import find_groups
 from splinelib.models import mlp, preresnet, resnet18, vgg16
+from splinelib.network.lending import Lender
 from splinelib.network.outputs import tensors_of
 
 
@@ -271,11 +272,13 @@ def test_copies_that_share_parameters_leave_the_model_as_it_is():
     masks = random_masks(layout.groups)
     kept = surgery.kept_channels(model, surgery.dropped_channels(layout, masks))
     before, plain = repr(model), {key: t.clone() for key, t in model.state_dict().items()}
-    ways = {
-        surgery.cut_copy(model, kept, share=True): surgery.cut_copy(model, kept),
-        surgery.silenced(model, layout, masks, share=True): surgery.silenced(model, layout, masks),
-    }
-    with torch.no_grad():
+    with torch.no_grad(), surgery.cut_for_a_while(model, kept, Lender(model)) as lent:
+        ways = {
+            lent: surgery.cut_copy(model, kept),
+            surgery.silenced(model, layout, masks, share=True): surgery.silenced(
+                model, layout, masks
+            ),
+        }
         for shared, copied in ways.items():
             assert repr(shared) == repr(copied)
             assert torch.equal(shared(x), copied(x)) and shared.seen == copied.seen == [0, 6]

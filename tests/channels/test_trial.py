@@ -150,7 +150,8 @@ def test_the_model_that_is_tried_is_left_as_it_was():
 def test_a_network_runs_no_more_often_than_its_faults_take():
     """One that fails behind a layer: what makes the layer's rows is looked at first.
 
-    Then two runs each show that the rest passes, for two halves and for as many as the head has.
+    Then five show that the rest passes: two halves and both of them masked in one, and as many as
+    the head has, removed and masked.
     """
 
     class Fixed(nn.Module):
@@ -170,7 +171,7 @@ def test_a_network_runs_no_more_often_than_its_faults_take():
     assert list(layout.groups) == ["a", "c"]
     assert layout.fixed["b"].startswith("removing units does not do what masking them does: the sm")
     # one is followed, and two fail: with all groups, and with the one behind which it fails
-    assert len(runs) == 1 + 2 + 3 * 2
+    assert len(runs) == 1 + 2 + 3 + 2
 
 
 def test_what_fails_in_one_block_is_taken_to_fail_in_the_others():
