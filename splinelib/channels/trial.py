@@ -71,11 +71,13 @@ def tried_out(
     sound, fixed = dict(layout.groups), dict(layout.fixed)
     while sound and not trial.passes(sound, fixed):
         # what was found is often enough; else the halves of each group show it, or nothing does
-        fault = trial.seen
+        fault = trial.seen or trial.fault(sound)
         bad = trial.culprits(sound, fault) if fault else {}
-        if not bad and (fault := trial.fault(sound)) is None:
+        if fault and trial.seen and not bad and not fault.only_outputs:
+            fault = trial.fault(sound)
+            bad = trial.culprits(sound, fault) if fault else {}
+        if fault is None:
             return trial.withoutcoincidences(replace(layout, groups=sound, fixed=fixed))
-        bad = bad or trial.culprits(sound, fault)
         if not bad and fault.only_outputs:
             # every group alone gives the right outputs, and all layers say the same: only the
             # order of equals, which rounding decides, can differ

@@ -5,7 +5,7 @@ import torch
 from networks import block_of, convnet, gaussian, grouped, linear_net
 from torch import nn
 
-from splinelib.calibration.implied import Implied
+from splinelib.calibration.implied_moments import Implied
 from splinelib.channels.groups import find_groups
 from splinelib.channels.layout import Layout
 from splinelib.scores.implied_readers import implied_readers, layout_reads, reads_of_blocks
