@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import plotting
 from ..experiments import earnings, share_records
+from ..experiments.shares import RATIO
 from ..plotting import widgets
 from ..plotting.palette import Palette
 from ..plotting.svg import Figure
@@ -13,9 +14,10 @@ from ..plotting.tables import Cell, Table
 from . import wording
 
 CRITERIA = share_records.CRITERIA
-BY_LOT, IN_ORDER = "by lot", f"by {share_records.ALONE}"
-LOST = (BY_LOT, IN_ORDER)  # ways in which a group that is cut alone loses half of its units
-WIDTH = "units"
+LOT, ORDER = "by lot", f"by {share_records.ALONE}"  # ways in which a group that is cut alone goes
+# What the share that a group keeps can be tied to.
+A_UNIT, A_UNIT_IN_ORDER, POINTS = "points a unit", f"points a unit, {ORDER}", "points"
+WIDTH, STREAM = "units", "stream"
 
 
 class Network:
@@ -50,40 +52,35 @@ class Network:
         """The same as a share of the group's units, in per cent."""
         return 100 * self.kept(criterion) / self.units
 
-    def lost(self, way: str) -> np.ndarray:
-        """Points of accuracy lost when half of one group goes, (seeds, G); ``way`` is of `LOST`."""
-        left = {
-            BY_LOT: lambda entry: np.mean(entry["by_lot"]),
-            IN_ORDER: lambda entry: entry["alone"],
-        }[way]
-        return np.array([[100 * (e["dense"] - left(e)) for e in row] for row in self._entries])
+    def lost(self, way: str = LOT) -> np.ndarray:
+        """Points of accuracy lost when half of one group goes, (seeds, G); by lot or by bend."""
+        left = {LOT: lambda entry: np.mean(entry["by_lot"]), ORDER: lambda entry: entry["alone"]}
+        return np.array([[100 * (e["dense"] - left[way](e)) for e in row] for row in self._entries])
 
-    def _what(self, way: str) -> np.ndarray:
-        if way == WIDTH:
-            return np.broadcast_to(self.units, (self.seeds, len(self.units)))
-        return self.lost(way)
+    def a_unit(self, way: str = LOT) -> np.ndarray:
+        """The same for each unit that goes: what one threshold for all groups trades."""
+        return self.lost(way) / np.floor(RATIO * self.units + 0.5)
 
-    def tied(self, criterion: str, way: str) -> np.ndarray:
-        """Rank correlation of the share kept with points lost or the width, (seeds,).
+    def measured(self, what: str) -> np.ndarray:
+        """What the share kept can be tied to, (seeds, G); ``what`` is one of the names above."""
+        same = {WIDTH: self.units, STREAM: self.streams.astype(int)}
+        if what in same:
+            return np.broadcast_to(same[what], (self.seeds, len(self.units)))
+        return {
+            A_UNIT: self.a_unit,
+            A_UNIT_IN_ORDER: lambda: self.a_unit(ORDER),
+            POINTS: self.lost,
+        }[what]()
 
-        Parameters
-        ----------
-        criterion : str
-        way : str
-            One of `LOST`, or `WIDTH`.
-        """
-        pairs = zip(self.share(criterion), self._what(way), strict=True)
+    def tied(self, criterion: str, what: str) -> np.ndarray:
+        """Rank correlation of the share kept with something else, (seeds,)."""
+        pairs = zip(self.share(criterion), self.measured(what), strict=True)
         return np.array([rank_correlation(*pair) for pair in pairs])
 
-    def beyond(self, criterion: str, way: str, given: str) -> np.ndarray:
-        """The same as far as another of them does not tell it already, (seeds,).
-
-        The partial rank correlation: of three correlations, by Kendall's and Yule's formula.
-        """
-        found = []
-        for row in zip(self.share(criterion), self._what(way), self._what(given), strict=True):
-            found.append(partial_correlation(*row))
-        return np.array(found)
+    def beyond(self, criterion: str, what: str, given: str = A_UNIT) -> np.ndarray:
+        """The same as far as a third thing does not tell it already, (seeds,)."""
+        rows = zip(self.share(criterion), self.measured(what), self.measured(given), strict=True)
+        return np.array([partial_correlation(*row) for row in rows])
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -108,6 +105,8 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 def partial_correlation(first: np.ndarray, second: np.ndarray, given: np.ndarray) -> float:
     """Rank correlation of two that is left when a third has explained what it can of both.
+
+    The partial correlation of their ranks.
 
     Raises
     ------
@@ -179,82 +178,93 @@ def of_records(group: Sequence[dict]) -> Network:
 
 
 def figure(networks: Sequence[Network]):
-    """Share that each group keeps against what it is worth alone; the slider changes the criterion.
+    """Share that each group keeps against what its units are worth; the slider changes criterion.
 
     A mark's area goes with the units of its group; streams are squares.
+
+    Raises
+    ------
+    ValueError
+        A group costs nothing when it is cut alone: it has no place on an axis of factors.
     """
-
-    def panel(network: Network, criterion: str) -> Figure:
-        lost, share = network.lost(BY_LOT).mean(0), network.share(criterion).mean(0)
-
-        def draw(ax, palette: Palette) -> None:
-            layers = palette.series(criterion, CRITERIA.index(criterion))
-            ax.axhline(50, color=palette.axis, linewidth=1, linestyle="--")
-            for x, y, units, stream in zip(
-                lost, share, network.units, network.streams, strict=True
-            ):
-                look = ("s", palette.boundary) if stream else ("o", layers)
-                ax.plot(x, y, look[0], color=look[1], markersize=1.2 * units**0.5, alpha=0.7)
-            for marker, colour, name in (("o", layers, "layer"), ("s", palette.boundary, "stream")):
-                if name == "layer" or network.streams.any():
-                    ax.plot([], [], marker, color=colour, label=name)
-            ax.set_title(network.title)
-            ax.set(xlabel="points lost alone, by lot", ylabel="units kept (%)", ylim=(0, 108))
-            ax.set_xlim(min(0, 1.1 * lost.min()) - 0.05 * lost.max(), 1.1 * lost.max())
-            plotting.legend(ax)
-
-        return plotting.figure(draw, told(network, criterion), size=(4.0, 3.8))
-
+    for network in networks:
+        if (network.a_unit().mean(0) <= 0).any():
+            raise ValueError(f"{network.title}: a group costs nothing when it is cut alone.")
     return widgets.scrub(
-        lambda criterion: plotting.beside(*(panel(network, criterion) for network in networks)),
+        lambda criterion: plotting.beside(*(_panel(network, criterion) for network in networks)),
         values=CRITERIA,
-        start=0,
         label="criterion",
         alt=lambda criterion: " ".join(told(network, criterion) for network in networks),
         caption="Share of its units that each layer or stream keeps when half of all units go with "
-        "one threshold, against the points of accuracy that are lost when half of this group alone "
-        "goes by lot. The larger a mark, the more units; dashed: half kept.",
+        "one threshold, against the points of accuracy lost for each unit when half of this group "
+        "alone goes by lot. The larger a mark, the more units; dashed: half kept.",
     )
+
+
+def _panel(network: Network, criterion: str) -> Figure:
+    worth, share = network.a_unit().mean(0), network.share(criterion).mean(0)
+
+    def draw(ax, palette: Palette) -> None:
+        layers = palette.series(criterion, CRITERIA.index(criterion))
+        kinds = {False: ("o", layers, "layer"), True: ("s", palette.boundary, "stream")}
+        ax.axhline(100 * RATIO, color=palette.axis, linewidth=1, linestyle="--")
+        for x, y, units, stream in zip(worth, share, network.units, network.streams, strict=True):
+            marker, colour, _ = kinds[bool(stream)]
+            ax.plot(x, y, marker, color=colour, markersize=1.2 * units**0.5, alpha=0.7)
+        for stream in sorted({*network.streams.tolist()}):
+            marker, colour, name = kinds[stream]
+            ax.plot([], [], marker, color=colour, label=name)
+        ax.set_title(network.title)
+        ax.set(xlabel="points lost for each unit", ylabel="units kept (%)", xscale="log")
+        ax.set(ylim=(0, 108), xlim=(0.7 * worth.min(), 1.5 * worth.max()))
+        tied = network.tied(criterion, A_UNIT).mean()
+        ax.text(
+            *(0.97, 0.04, f"rank correlation {tied:+.2f}"),
+            **{"transform": ax.transAxes, "ha": "right", "color": palette.muted},
+        )
+        plotting.legend(ax)
+
+    return plotting.figure(draw, told(network, criterion), size=(4.0, 3.8))
 
 
 def told(network: Network, criterion: str) -> str:
     """What a panel of `figure` shows, in words."""
-    share, order = network.share(criterion).mean(0), network.lost(BY_LOT).mean(0).argsort()
+    share, order = network.share(criterion).mean(0), network.a_unit().mean(0).argsort()
     few = max(1, len(order) // 4)
     text = (
-        f"{criterion} on {network.title}: the {few} groups that cost most when they are cut alone "
-        f"keep {share[order[-few:]].mean():.0f}% of their units, the {few} that cost least "
-        f"{share[order[:few]].mean():.0f}%."
+        f"{criterion} on {network.title}: the quarter of all groups whose units are worth most "
+        f"keep {share[order[-few:]].mean():.0f}% of them, the quarter whose units are worth least "
+        f"{share[order[:few]].mean():.0f}%. Rank correlation "
+        f"{network.tied(criterion, A_UNIT).mean():+.2f}."
     )
     if network.streams.any():
         kept, units = network.kept(criterion).mean(0)[network.streams], network.units
-        each = (f"{k:.0f} of {u}" for k, u in zip(kept, units[network.streams], strict=True))
-        text += f" Streams keep {wording.listed(list(each))}."
+        each = [f"{k:.0f} of {u}" for k, u in zip(kept, units[network.streams], strict=True)]
+        text += f" Streams keep {wording.listed(each)}."
     return text
 
 
 def table(networks: Sequence[Network]) -> Table:
-    """Rank correlations of the share kept with what a group is worth alone and with its width."""
+    """Rank correlations of the share kept with what a group is worth, its width and its kind."""
 
-    def cell(network: Network, values: np.ndarray) -> Cell:
+    def row(network: Network, criterion: str) -> list:
         read = wording.origins(network.names, "shares")
-        return Cell(plotting.over_seeds(values, "{:+.2f}"), "record", origins=read)
-
-    rows = [
-        [
-            f"{network.title}: {criterion}",
-            cell(network, network.tied(criterion, BY_LOT)),
-            cell(network, network.tied(criterion, IN_ORDER)),
-            cell(network, network.tied(criterion, WIDTH)),
-            cell(network, network.beyond(criterion, WIDTH, BY_LOT)),
+        found = [network.tied(criterion, what) for what in (A_UNIT, POINTS)]
+        found.append(network.beyond(criterion, WIDTH))
+        cells = [
+            Cell(plotting.over_seeds(values, "{:+.2f}"), "record", origins=read) for values in found
         ]
-        for network in networks
-        for criterion in CRITERIA
-    ]
+        stream = Cell(None, note="no streams")
+        if network.streams.any():
+            beyond = plotting.over_seeds(network.beyond(criterion, STREAM), "{:+.2f}")
+            stream = Cell(beyond, "record", origins=read)
+        return [f"{network.title}: {criterion}", *cells, stream]
+
     return wording.table(
-        rows,
-        columns=["", "points, by lot", f"points, {IN_ORDER}", "width", "width, given points"],
+        [row(network, criterion) for network in networks for criterion in CRITERIA],
+        columns=["", A_UNIT, POINTS, "width, beyond", "stream, beyond"],
         caption="Rank correlation of the share of units that a group keeps with the points lost "
-        "when it is cut alone, by lot or in the order of bend, with its number of units, and with "
-        "that number as far as the points by lot do not tell it already; mean over networks",
+        "for each unit when half of it goes alone by lot, with these points for the whole group, "
+        "and with its width and with being a stream beyond what points a unit tell; mean (and "
+        "range) over networks",
     )

@@ -27,13 +27,17 @@ def test_shares_and_points_are_those_of_the_record():
     assert network.groups == list(UNITS) and network.streams.tolist() == [False, True, False, False]
     assert network.kept("spline").tolist() == [[8] * 4] * 2
     assert network.share("spline")[0].tolist() == [100, 50, 25, 12.5]
-    assert network.lost(shares.IN_ORDER)[0] == pytest.approx([10, 40, 2, 1])
-    assert network.lost(shares.BY_LOT)[1] == pytest.approx([18, 45, 10.8, 9.9])
+    assert network.lost(shares.ORDER)[0] == pytest.approx([10, 40, 2, 1])
+    assert network.lost()[1] == pytest.approx([18, 45, 10.8, 9.9])
+    # a half of 8, 16, 32 and 64 units has gone
+    assert network.a_unit()[0] == pytest.approx([18 / 4, 45 / 8, 10.8 / 16, 9.9 / 32])
+    assert network.measured(shares.A_UNIT_IN_ORDER)[1][0] == pytest.approx(10 / 4)
+    assert network.measured(shares.STREAM).tolist() == [[0, 1, 0, 0]] * 2
 
 
 def test_ties_are_rank_correlations():
     network = one(seeds=2)
-    assert network.tied("bend", shares.BY_LOT) == pytest.approx([1, 1])
+    assert network.tied("bend", shares.POINTS) == pytest.approx([1, 1])
     assert network.tied("spline", shares.WIDTH) == pytest.approx([-1, -1])
     assert network.tied("bend", shares.WIDTH) == pytest.approx([-0.8, -0.8])
 
@@ -46,8 +50,8 @@ def test_what_another_explains_is_taken_out():
     wanted = (0.3 - 0.8 * 0.8) / (1 - 0.8**2)
     assert shares.partial_correlation(second, given, first) == pytest.approx(wanted)
     network = one(lambda _, group: dict(zip(UNITS, (8, 12, 20, 62), strict=True))[group])
-    share, lost = network.share("bend")[0], network.lost(shares.BY_LOT)[0]
-    assert network.beyond("bend", shares.WIDTH, shares.BY_LOT) == pytest.approx(
+    share, lost = network.share("bend")[0], network.a_unit()[0]
+    assert network.beyond("bend", shares.WIDTH) == pytest.approx(
         [shares.partial_correlation(share, network.units, lost)]
     )
 
@@ -87,7 +91,8 @@ def test_records_that_are_not_one_network_are_refused():
 
 def test_each_criterion_is_a_picture_of_each_network(monkeypatch):
     monkeypatch.setenv("SPLINELIB_WIDGETS", "static")
-    networks = [one(), one(width=1)]
+    kept = lambda _, group: keep("bend", group)  # noqa: E731
+    networks = [one(kept), one(kept, width=1)]
     markup = shares.figure(networks)._repr_html_()
     pictures = [a for tag, a in Elements(markup).elements if tag == "svg" and a.get("role")]
     assert len(pictures) == len(shares.CRITERIA) * len(networks)
@@ -98,8 +103,9 @@ def test_each_criterion_is_a_picture_of_each_network(monkeypatch):
 
 def test_a_picture_in_words_tells_dear_groups_from_cheap_ones():
     assert shares.told(one(), "bend") == (
-        "bend on VGG-16 at width 0.25, CIFAR-10: the 1 groups that cost most when they are cut "
-        "alone keep 100% of their units, the 1 that cost least 25%. Streams keep 16 of 16."
+        "bend on VGG-16 at width 0.25, CIFAR-10: the quarter of all groups whose units are worth "
+        "most keep 100% of them, the quarter whose units are worth least 25%. Rank correlation "
+        "+1.00. Streams keep 16 of 16."
     )
 
 
@@ -112,6 +118,14 @@ def test_the_table_has_a_row_for_each_criterion():
     }  # the two that are worth least: turned
     made = shares.table([one(lambda _, group: kept[group], seeds=2)])
     head, *found = rows(made)
-    assert len(found) == len(shares.CRITERIA) and head[1] == "points, by lot"
+    assert len(found) == len(shares.CRITERIA) and head[1] == "points a unit"
     assert found[1][0].endswith(": bend") and found[1][1] == "+0.80"
     assert "shares-run" in made._repr_html_()  # the record where it lies
+
+
+def test_what_costs_nothing_has_no_place_in_the_picture():
+    record = shares_record(LOST.get, keep)
+    for entry in record["entries"][:1]:
+        entry["by_lot"] = [entry["dense"]]
+    with pytest.raises(ValueError, match="a group costs nothing"):
+        shares.figure([shares.of_records([record])])
