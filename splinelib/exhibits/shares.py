@@ -18,6 +18,7 @@ LOT, ORDER = "by lot", f"by {share_records.ALONE}"  # ways in which a group that
 # What the share that a group keeps can be tied to.
 A_UNIT, A_UNIT_IN_ORDER, POINTS = "points a unit", f"points a unit, {ORDER}", "points"
 WIDTH, STREAM = "units", "stream"
+_TICKS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)  # of points a unit
 
 
 class Network:
@@ -190,8 +191,12 @@ def figure(networks: Sequence[Network]):
     for network in networks:
         if (network.a_unit().mean(0) <= 0).any():
             raise ValueError(f"{network.title}: a group costs nothing when it is cut alone.")
+    worth = np.concatenate([network.a_unit().mean(0) for network in networks])
+    limits = 0.7 * worth.min(), 1.5 * worth.max()
     return widgets.scrub(
-        lambda criterion: plotting.beside(*(_panel(network, criterion) for network in networks)),
+        lambda criterion: plotting.beside(
+            *(_panel(network, criterion, limits) for network in networks)
+        ),
         values=CRITERIA,
         label="criterion",
         alt=lambda criterion: " ".join(told(network, criterion) for network in networks),
@@ -201,7 +206,7 @@ def figure(networks: Sequence[Network]):
     )
 
 
-def _panel(network: Network, criterion: str) -> Figure:
+def _panel(network: Network, criterion: str, limits: tuple[float, float]) -> Figure:
     worth, share = network.a_unit().mean(0), network.share(criterion).mean(0)
 
     def draw(ax, palette: Palette) -> None:
@@ -216,11 +221,14 @@ def _panel(network: Network, criterion: str) -> Figure:
             ax.plot([], [], marker, color=colour, label=name)
         ax.set_title(network.title)
         ax.set(xlabel="points lost for each unit", ylabel="units kept (%)", xscale="log")
-        ax.set(ylim=(0, 108), xlim=(0.7 * worth.min(), 1.5 * worth.max()))
+        ticks = [tick for tick in _TICKS if limits[0] < tick < limits[1]]
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
+        ax.set(ylim=(0, 108), xlim=limits)
         tied = network.tied(criterion, A_UNIT).mean()
         ax.text(
-            *(0.97, 0.04, f"rank correlation {tied:+.2f}"),
-            **{"transform": ax.transAxes, "ha": "right", "color": palette.muted},
+            *(0.03, 0.93, f"rank correlation {tied:+.2f}"),
+            **{"transform": ax.transAxes, "color": palette.muted},
         )
         plotting.legend(ax)
 
