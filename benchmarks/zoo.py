@@ -163,8 +163,8 @@ def codes_of(model: nn.Module, x: Tensor) -> str:
     return "no"
 
 
-def examined(name: str) -> dict:
-    """Everything about one network, or why not."""
+def examined(name: str, refit: bool = True) -> dict:
+    """Everything about one network, or why not; without a refit that takes too long, if asked."""
     model, x = build(name)
     check_weights(model)
     row = {"network": name, "codes": codes_of(model, x)}
@@ -179,7 +179,7 @@ def examined(name: str) -> dict:
     small = sl.shrink(model, masks, x)
     expected = answers(sl.apply_masks(model, masks, x), x)
     row["error"] = float(f"{error_of(answers(small, x), expected):.1e}")
-    row["refit"] = refitted(model, masks, small, x)
+    row["refit"] = refitted(model, masks, small, x) if refit else float("nan")
     row["left"] = round(sum(p.numel() for p in small.parameters()) / parameters, 4)
     return row
 
@@ -253,9 +253,9 @@ def rival(name: str) -> dict:
     return {"rival": f"{sum(p.numel() for p in model.parameters()) / parameters:.3f}"}
 
 
-def looked_at(name: str, limit: int, with_rival: bool) -> dict:
+def looked_at(name: str, limit: int, with_rival: bool, refit: bool = True) -> dict:
     """One network in processes of its own."""
-    row = {"network": name, **asked("ours", name, limit)}
+    row = {"network": name, **asked("ours" if refit else "ours as cut", name, limit)}
     if with_rival:
         found = asked("rival", name, min(limit, 60))
         row["rival"] = found.get("rival", found.get("why", ""))
@@ -279,7 +279,8 @@ def worker(which: str, name: str) -> None:
     """Print what one process finds, as JSON."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    print(json.dumps((examined if which == "ours" else rival)(name)))
+    found = rival(name) if which == "rival" else examined(name, refit=which == "ours")
+    print(json.dumps(found))
 
 
 def cells(row: dict) -> list:
@@ -296,6 +297,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--models", nargs="+", default=[], metavar="NAME")
     parser.add_argument("--limit", type=int, default=300, help="seconds for each; 60 for the rival")
     parser.add_argument("--no-rival", action="store_true", help="without torch-pruning")
+    parser.add_argument("--no-refit", action="store_true", help="which takes longest")
     parser.add_argument("--csv", type=Path, help="write the rows here as well")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -307,7 +309,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     def looked():
         for name in chosen:
-            row = looked_at(name, options.limit, not options.no_rival)
+            row = looked_at(name, options.limit, not options.no_rival, not options.no_refit)
             rows.append({"family": family_of(name), **row})
             yield cells(row)
             if options.csv:

@@ -114,6 +114,42 @@ def convnet(bias=False, norm=True, seed=0):
     return alive(nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(10, 4)))
 
 
+def grouped(read=3, made=4, blocks=2, seed=0):
+    """A grouped convolution between others: blocks that read and make so many channels."""
+    torch.manual_seed(seed)
+    middle = nn.Conv2d(blocks * read, blocks * made, 3, padding=1, groups=blocks)
+    return nn.Sequential(
+        *(nn.Conv2d(3, blocks * read, 1), nn.ReLU(), middle, nn.ReLU()),
+        *(nn.Conv2d(blocks * made, 5, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        nn.Linear(5, 2),
+    )
+
+
+@torch.no_grad()
+def block_of(model, block):
+    """One block of a `grouped` network, up to what it makes, as a network of its own."""
+    first, middle, blocks = model[0], model[2], model[2].groups
+    rows, made = first.weight.chunk(blocks)[block], middle.weight.chunk(blocks)[block]
+    one = nn.Conv2d(3, len(rows), 1)
+    two = nn.Conv2d(len(rows), len(made), 3, padding=1)
+    one.weight.copy_(rows)
+    one.bias.copy_(first.bias.chunk(blocks)[block])
+    two.weight.copy_(made)
+    two.bias.copy_(middle.bias.chunk(blocks)[block])
+    return nn.Sequential(one, nn.ReLU(), two)
+
+
+@torch.no_grad()
+def with_twins(model, factors=(2.0, 0.5)):
+    """The last channel that each block of a `grouped` network reads is its first, with a factor."""
+    first, width = model[0], model[2].weight.shape[1]
+    for block, factor in enumerate(factors):
+        start, end = block * width, (block + 1) * width - 1
+        first.weight[end] = factor * first.weight[start]
+        first.bias[end] = factor * first.bias[start]
+    return model
+
+
 def dense_mlp(seed=0, dtype=torch.float32):
     torch.manual_seed(seed)
     layers = [nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 3)]

@@ -587,6 +587,10 @@ PRUNABLE = {
         lambda: dense(nn.ReLU(), Lambda(lambda h: torch.einsum("nc,nc->nc", h, h.sigmoid()))),
         *(rows(16), {"0": 32, "3": 12}),
     ),
+    "cosine": (
+        lambda: dense(Lambda(lambda h: F.normalize(h, dim=1))),
+        *(rows(16), {"0": 32, "2": 12}),
+    ),
     "repeated": (
         lambda: nn.Sequential(
             *(nn.Linear(16, 12), nn.ReLU(), Lambda(lambda h: h.repeat(1, 2)), nn.Linear(24, 9)),
@@ -642,10 +646,6 @@ FIXED = {
     "roll": (
         lambda: dense(nn.ReLU(), Lambda(lambda h: h.roll(1, 1))),
         *(rows(16), {"3": 12}, "0", "'roll' in '2' (Lambda) shifts"),
-    ),
-    "cosine": (
-        lambda: dense(Lambda(lambda h: F.normalize(h, dim=1))),
-        *(rows(16), {"2": 12}, "0", "'linalg_vector_norm' in '1'"),
     ),
     "picked": (
         lambda: dense(nn.ReLU(), Lambda(lambda h: h[:, torch.arange(31, -1, -1)])),

@@ -160,6 +160,7 @@ FOREIGN = {
     "_forward_hooks",
     "_forward_pre_hooks",
     "_backend",
+    "_foreach_copy_",  # many tensors in one step
     "_exit",  # of os: a public function, in spite of its name
     "_fields",  # of a named tuple, and what changes one
     "_replace",

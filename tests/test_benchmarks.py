@@ -1,6 +1,7 @@
 """What the benchmarks compare with is right, and they run. How fast they are, nobody asserts."""
 
 import csv
+import math
 
 import numpy as np
 import pytest
@@ -162,6 +163,13 @@ def test_the_zoo_knows_small_odd_networks():
     row = zoo.examined("yolo")
     assert row["codes"] == "smooth" and row["groups"] == 6 and row["error"] < 1e-5
     assert 0 < row["refit"] < 0.5 and row["left"] < 0.6
+    assert math.isnan(zoo.examined("yolo", refit=False)["refit"])
+
+
+def test_the_zoo_leaves_the_refit_out_if_asked(capsys):
+    zoo.main(["--models", "softmax", "--no-rival", "--no-refit"])
+    line = capsys.readouterr().out.splitlines()[1].split()
+    assert line[:2] == ["softmax", "smooth"] and line[8] == "nan" and float(line[9]) < 0.9
 
 
 def test_of_a_detector_the_heads_are_compared():

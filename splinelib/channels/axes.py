@@ -5,6 +5,9 @@ A role names one side of a module: the rows that make channels (``out``), the co
 (``scale:0``), or a number by which a module counts heads or their channels (``=num_heads``).
 """
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -12,25 +15,26 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from .norms import MIXING, channels_of
 
+_NORMS = (_BatchNorm, _InstanceNorm, nn.PReLU, *MIXING)
+# Positions of a block with which a group of units is fine enough: any share of them to 1/32.
+FINE = 16
 
-def role_of(module: nn.Module, key: str, axis: int) -> str | None:
-    """The role of one axis of a module's parameter or buffer; None for one that is no side."""
-    size = getattr(module, key).shape
+
+def roles_of(module: nn.Module, key: str, shape: Sequence[int]) -> list[tuple[int, str]]:
+    """(axis, role) of each axis of a module's parameter or buffer of this shape that is a side."""
     if is_layer(module) and key == "bias":
-        return "out"
+        return [(axis, "out") for axis in range(len(shape))]
     if is_layer(module) and key == "weight":
-        if axis > 1:
-            return None
-        role = "out" if axis == _row_axis(module) else "in"
-        grouped = getattr(module, "groups", 1) > 1
-        # the columns of a grouped convolution count within its blocks, and so does one of the axes
-        # of a transposed one: they stay
-        return None if grouped and axis == 1 else role
+        rows, blocks, count = _row_axis(module), getattr(module, "groups", 1), 2
+        # the second axis of a grouped convolution counts within its blocks
+        if blocks > 1 and (rows or not by_position(shape, blocks)):
+            count = 1
+        axes = range(min(len(shape), count))
+        return [(axis, "out" if axis == rows else "in") for axis in axes]
     # all of a norm's vectors, those of a mask of torch.nn.utils.prune included
-    norms = (_BatchNorm, _InstanceNorm, nn.PReLU, *MIXING)
-    if isinstance(module, norms) and len(size) == 1:
-        return None if key == "kept_channels" else "channel"
-    return f"{key}:{axis}" if size[axis] > 1 else None
+    if len(shape) == 1 and isinstance(module, _NORMS):
+        return [] if key == "kept_channels" else [(0, "channel")]
+    return [(axis, f"{key}:{axis}") for axis, size in enumerate(shape) if size > 1]
 
 
 def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:
@@ -72,6 +76,33 @@ def rows_first(layer: nn.Module, values: Tensor | None = None) -> Tensor:
 def is_layer(module: nn.Module) -> bool:
     """Whether rows of its weight make channels that may be pruned."""
     return isinstance(module, (_ConvNd, nn.Linear))
+
+
+def by_position(shape: Sequence[int], blocks: int) -> bool:
+    """Whether units of a grouped convolution are positions in its blocks, and not whole blocks.
+
+    A position, of what it reads or of what it makes, goes from all blocks at once, which are as
+    many as before. A block goes with all that it reads and makes. Units are positions where blocks
+    are as wide as they are many, or wider, so that there are as many positions, and where there are
+    `FINE` on each side, which is enough for any share: then both sides are cut for themselves.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of its weight (out, in of one block, *kernel).
+    blocks : int
+    """
+    return min(shape[0] // blocks, shape[1]) >= min(blocks, FINE)
+
+
+def channels_read(module: nn.Module, columns: Tensor) -> Tensor:
+    """Of columns (..., m) of a layer's weight, the channels of its inputs that they read.
+
+    Shape (..., m * blocks): each column of a grouped convolution reads one channel in each block.
+    """
+    blocks = getattr(module, "groups", 1)
+    first = torch.arange(blocks, device=columns.device) * module.weight.shape[1]
+    return (columns[..., None] + first).flatten(-2)
 
 
 def is_depthwise(module: nn.Module) -> bool:

@@ -4,10 +4,11 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from ..errors import PruningError
-from .fields import Field, Operand, Ties
+from .fields import Field, Operand, Ties, combine
 
 # Positions of a tensor whose labels may be laid out one by one, 8 bytes each.
 LARGEST = 2**27
@@ -50,10 +51,10 @@ class Call:
         Where a rule says what goes together and what must stay.
     of : callable
         The fields of a tensor.
-    where : str
+    where : str, or callable that gives it
         The module that called, in words.
     strides : tuple of int
-        Of the first tensor, before an operation in place.
+        Of the first tensor, before an operation in place that gives it others.
     norm : Tensor or None
         Channels of the module that calls, if it is a layer or group norm.
     given : dict of str to object
@@ -68,14 +69,15 @@ class Call:
     results: list[Tensor]
     ties: Ties
     of: Callable[[Tensor], Sequence[Field]]
-    where: str
+    where: str | Callable[[], str]
     strides: tuple[int, ...] = ()
     norm: Tensor | None = None
     made: dict[int, list[Field]] = field(default_factory=dict)  # result -> its fields
 
-    def __post_init__(self):
+    @functools.cached_property
+    def given(self) -> dict[str, object]:
         defaults = _defaults(self.func)
-        self.given = defaults | dict(zip(defaults, self.args, strict=False)) | self.kwargs
+        return defaults | dict(zip(defaults, self.args, strict=False)) | self.kwargs
 
     @property
     def input(self) -> Tensor:
@@ -86,12 +88,16 @@ class Call:
     def said(self) -> str:
         """The operation and its place, in words."""
         name = _NAMES.get(self.name, self.name)
-        return f"{name!r} in {self.where}"
+        return f"{name!r} in {self.where() if callable(self.where) else self.where}"
 
     @property
     def met(self) -> str:
         """Why units must stay that meet a tensor of the same size which no units make."""
         return f"{self.said} joins it with a tensor that no prunable layer makes"
+
+    def combined(self, shape: Sequence[int], operands: Sequence[Operand]) -> list[Field]:
+        """What operands give that are joined position by position."""
+        return combine(self.ties, shape, operands, lambda: self.met)
 
     def give(self, fields: Sequence[Field], result: int = 0) -> None:
         """These are the fields of a result."""
@@ -118,4 +124,10 @@ class Call:
 
     def operand(self, tensor: Tensor) -> Operand:
         """A tensor as the algebra of fields takes it."""
-        return tuple(tensor.shape), self.of(tensor)
+        fields, shape = self.of(tensor), tuple(tensor.shape)
+        if (
+            not fields and tensor.layout == torch.strided
+        ):  # what is expanded to others is broadcast to them, in another way
+            steps = zip(shape, tensor.stride(), strict=True)
+            shape = tuple(size if step else 1 for size, step in steps)
+        return shape, fields

@@ -21,7 +21,7 @@ from ..network.inputs import Inputs
 from ..network.outputs import is_wrapped, tensors_of
 from . import rules
 from .attention import original_kind
-from .axes import is_layer, role_of
+from .axes import is_layer, roles_of
 from .calls import Call, tensors_among
 from .fields import Field, Ties, along
 from .norms import MIXING, channels_of
@@ -97,29 +97,27 @@ class _Follower(TorchDispatchMode):
 
     def _own(self, name: str, module: nn.Module, key: str, tensor: Tensor) -> list[Field]:
         """The fields that a parameter or buffer has from the start."""
-        fields = []
-        several = tensor.numel() > 1
-        for axis, size in enumerate(tensor.shape):
-            role = role_of(module, key, axis) if several else None
-            if role:
-                blocks = self.followed.blocks
-                if (name, role) not in blocks:
-                    blocks[name, role] = self.followed.ties.new(size)
-                fields.append(along(blocks[name, role], tensor.shape, axis))
+        fields, blocks, shape = [], self.followed.blocks, tensor.shape
+        for axis, role in roles_of(module, key, shape) if shape.numel() > 1 else ():
+            labels = blocks.get((name, role))
+            if labels is None:
+                labels = blocks[name, role] = self.followed.ties.new(shape[axis])
+            fields.append(along(labels, shape, axis))
         return fields
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         inputs = tensors_among((*args, *kwargs.values()))
         self.note_readers(inputs, self.stack[-1][0] if self.stack else "")
-        strides = inputs[0].stride() if inputs else ()
+        name = name_of(func)
+        strides = inputs[0].stride() if name == "as_strided" else ()
         result = func(*args, **kwargs)
         results = tensors_among(result if isinstance(result, list | tuple) else (result,))
         if not any(self.of(tensor) for tensor in inputs):
             return result
         call = Call(
-            *(name_of(func), func, args, kwargs, inputs, results),
-            *(self.followed.ties, self.of, self._where(), strides, self._norm()),
+            *(name, func, args, kwargs, inputs, results),
+            *(self.followed.ties, self.of, self._where, strides, self._norm()),
         )
         if all(tensor.numel() for tensor in (*inputs, *results[:1])):
             rule_of(func)(call)
@@ -149,7 +147,7 @@ class _Follower(TorchDispatchMode):
 
     def note_norm(self, name: str, module: nn.Module, read: Tensor) -> None:
         """A norm without parameters has channels all the same: it counts them."""
-        if module.weight is not None or module.running_mean is not None or read.ndim < 2:
+        if _has_vectors(module) or read.ndim < 2:
             return
         ties, blocks = self.followed.ties, self.followed.blocks
         channels = blocks.setdefault((name, "channel"), ties.new(module.num_features))
@@ -174,6 +172,10 @@ class _Follower(TorchDispatchMode):
         return f"{name!r} ({original_kind(module).__name__})" if name else "the model's own forward"
 
 
+def _has_vectors(norm: nn.Module) -> bool:
+    return norm.weight is not None or norm.running_mean is not None
+
+
 @contextlib.contextmanager
 def _watching(model: nn.Module, follower: _Follower) -> Iterator[None]:
     """Hooks on the modules: who runs, in which order, and which norm reads which layer."""
@@ -182,23 +184,24 @@ def _watching(model: nn.Module, follower: _Follower) -> Iterator[None]:
     def enter(name, module):
         def hook(_, args, kwargs):
             follower.stack.append((name, module))
-            if not isinstance(module, (_BatchNorm, _InstanceNorm)):
-                return
-            for tensor in tensors_of((args, kwargs))[:1]:
-                follower.note_norm(name, module, tensor)
+            if counts:
+                for tensor in tensors_of((args, kwargs))[:1]:
+                    follower.note_norm(name, module, tensor)
 
+        counts = isinstance(module, (_BatchNorm, _InstanceNorm)) and not _has_vectors(module)
         return hook
 
     def leave(name, module):
         def hook(_, args, output):
             follower.stack.pop()
-            if is_layer(module):
+            if layer:
                 followed.calls[name] = followed.calls.get(name, 0) + 1
                 if isinstance(output, Tensor) and is_wrapped(output):
                     followed.hidden.add(name)
                 elif isinstance(output, Tensor):
                     output._made_by = name
 
+        layer = is_layer(module)
         return hook
 
     handles = []

@@ -1,10 +1,10 @@
 """Find out which channels must go together.
 
 A residual add ties the channels of two layers, a batch norm those of the convolution before it, a
-grouped convolution whole blocks of channels. The channels are followed through a run of the
-network (`following`), what is tied becomes groups of units (`units`), and the groups are tried out
-(`trial`). They are plain index tensors, so that scoring, masking, compensation and shrinking need
-no further tracing and work on any copy of the model.
+grouped convolution those of a block, or those at the same position of all blocks. The channels are
+followed through a run of the network (`following`), what is tied becomes groups of units (`units`),
+and the groups are tried out (`trial`). They are plain index tensors, so that scoring, masking,
+compensation and shrinking need no further tracing and work on any copy of the model.
 
     layout = find_groups(model, example)
     layout.groups["features.0"].members     # which rows and columns belong to which unit
@@ -20,6 +20,7 @@ from torch.nn.utils import parametrize
 
 from ..errors import PruningError, warn
 from ..network.inputs import Inputs, example_inputs, lively
+from ..network.lending import Lender
 from ..network.modes import check_weights, evaluating
 from ..network.surroundings import undisturbed
 from .attention import opened
@@ -39,14 +40,21 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
 
     Every position of every tensor of a run carries the channel that made it; what moves positions
     moves them, what combines tensors ties them, and what mixes channels fixes the units that it
-    mixes. Channels of one block of a grouped convolution form one unit, so that any set of units
-    can go and a ratio can be honoured to the unit. So do the queries, keys and values of a head of
-    attention, which go with the columns that read the head: the network has to work out how many
+    mixes. A unit of a grouped convolution is the finer of two things, so that any set of units can
+    go and a ratio can be honoured to the unit. Where its blocks have fewer channels than there are
+    blocks, and fewer than 16, a unit is one block with what that reads and makes. Else it is one
+    position, of what the blocks read or of what they make, which all blocks lose together: both
+    sides are groups of their own, and there are as many blocks as before.
+
+    The queries, keys and values of a head of attention are one unit as well, which go with the
+    columns that read the head: the network has to work out how many
     heads there are from its weights, or to keep their number by a usual name (``num_heads``),
     which is brought up to date. `torch.nn.MultiheadAttention`, whose input layer is then
     called ``in_proj``, and the attention of torchvision's Swin are taken as if they did. Where
     what is left of one fits its class it comes back as that, else as a module of ours that computes
-    the same (`attention`). The result is tried out: half of the units of
+    the same (`attention`).
+
+    The result is tried out: half of the units of
     every group are removed from a copy, and then the others; what does not give what masking
     gives, layer by layer, is left alone. Whatever stays is listed in ``Layout.fixed``, with the
     operation or the reason.
@@ -84,10 +92,28 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     >>> [(group.name, group.units) for group in layout.groups.values()]
     [('0', 8)]
     """
+    return _found(model, example, None)
+
+
+def groups_of_own(model: nn.Module, example: Tensor | tuple) -> Layout:
+    """`find_groups`, of an `opened` replica that nobody else uses.
+
+    It is run itself, and not a copy, if that leaves no trace.
+    """
+    lend = Lender(model)
+    if not lend.plain or any(hasattr(module, "plain_class") for module in model.modules()):
+        return _found(model, example, None)
+    with lend({}):
+        return _found(model, example, lend)
+
+
+def _found(model: nn.Module, example: Tensor | tuple, lend: Lender | None) -> Layout:
+    """`find_groups`; ``lend`` is of the model, if this one may be run."""
     check_weights(model)
     _check_prunable(model)
     inputs = _inputs(model, example)
-    scratch = opened(shell(model))
+    scratch = model if lend else opened(shell(model))
+    lend = lend or Lender(scratch)
     with evaluating(scratch), _eagerly():
         followed = _followed(scratch, inputs)
         if followed.emptied:  # more rows may reach what two do not
@@ -103,9 +129,9 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
             sizes={name: tuple(modules[name].weight.shape) for name in followed.order},
             example=_blank(example),
         )
-        layout = tried_out(scratch, layout, inputs)
+        layout = tried_out(scratch, layout, inputs, lend)
         if followed.heads:
-            layout = _tried_in_training(scratch, layout, inputs)
+            layout = _tried_in_training(scratch, layout, inputs, lend)
     if not layout.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(layout.fixed.items())[:5])
         if not any(is_layer(module) for module in modules.values()):
@@ -193,11 +219,13 @@ def _follow_in_training(scratch: nn.Module, inputs: Inputs, followed: Followed) 
         followed.calls, followed.batch_norms = order, norms
 
 
-def _tried_in_training(scratch: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
+def _tried_in_training(scratch: nn.Module, layout: Layout, inputs: Inputs, lend: Lender) -> Layout:
     """The layout tried out on what runs in training only too, unless that is random."""
     with _holders_in_training(scratch):
         try:
-            return layout if is_random(scratch, inputs) else tried_out(scratch, layout, inputs)
+            if is_random(scratch, inputs):
+                return layout
+            return tried_out(scratch, layout, inputs, lend)
         except PruningError:
             raise
         except (RuntimeError, ValueError, TypeError):  # of which `_follow_in_training` warns

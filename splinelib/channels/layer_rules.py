@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from .axes import by_position
 from .calls import Call
-from .fields import Field, Operand, along, combine, contract, field
+from .fields import Field, Operand, along, contract, field
 
 
 def product(one: str, other: str, added: str | None = None, turned: bool = False) -> Callable:
@@ -31,7 +32,7 @@ def product(one: str, other: str, added: str | None = None, turned: bool = False
             ]
         if added is not None and call.given.get(added) is not None:
             operands.append(call.operand(call.given[added]))
-        call.give(combine(call.ties, shape, operands, call.met))
+        call.give(call.combined(shape, operands))
 
     return rule
 
@@ -69,7 +70,7 @@ def attention(call: Call) -> None:
     if mask is not None:
         operands.append(_by_head(call, mask))
     shape = call.results[0].shape
-    passed = combine(call.ties, (*shape[:-2], 1, 1), operands, call.met)
+    passed = call.combined((*shape[:-2], 1, 1), operands)
     call.give([Field(item.labels.expand(shape), item.axes) for item in passed])
 
 
@@ -146,24 +147,16 @@ def convolution(call: Call) -> None:
     read = [labels for labels in read if labels is not None]
     made = _sides(call, weight, makes)
     columns = _sides(call, weight, reads)
-    if groups > 1:
-        _grouped(call, read, made, columns)
+    if groups > 1 and (given["transposed"] or not by_position(weight.shape, groups)):
+        _in_blocks(call, read, made, columns)
     else:
-        for labels in (*read, *columns):
-            call.ties.note_read(labels)
-        if not read or not columns:
-            for labels in (*read, *columns):
-                call.ties.bar(labels, f"{call.said} reads channels that no prunable layer makes")
-        for one in read:
-            for other in columns:
-                call.ties.tie(one, other)
+        _at_positions(call, read, made, columns)
     shape = call.results[0].shape
     passed = [_spread(item, shape) for item in apart]
     operands = [(shape, [*(along(labels, shape, 1) for labels in made), *passed])]
     if (bias := given["bias"]) is not None:
-        column = (len(bias), *(1,) * (len(shape) - 2))
-        operands.append((column, [field(f.labels.view(column)) for f in call.of(bias)]))
-    call.give(combine(call.ties, shape, operands, call.met))
+        operands.append(_column(call.of(bias), bias.shape[0], len(shape)))
+    call.give(call.combined(shape, operands))
 
 
 def _spread(item: Field, shape: Sequence[int]) -> Field:
@@ -179,6 +172,8 @@ def _lone(call: Call, item: Field, axis: int) -> Tensor | None:
     if item.axes and axis not in item.axes:
         call.mixes(item)
         return None
+    if len(item.axes) == 1 and item.line is not None:
+        return item.line
     labels = call.ties.level(item, item.axes - {axis}).labels.movedim(axis, -1)
     while labels.ndim > 1:
         labels = labels.select(0, 0)
@@ -198,7 +193,25 @@ def _sides(call: Call, weight: Tensor, axis: int) -> list[Tensor]:
     return found
 
 
-def _grouped(call: Call, read: list[Tensor], made: list[Tensor], columns: list[Tensor]) -> None:
+def _at_positions(
+    call: Call, read: list[Tensor], made: list[Tensor], columns: list[Tensor]
+) -> None:
+    """A column reads one channel of each block, and one row of each goes with the others."""
+    groups = call.given["groups"]
+    for labels in (*read, *columns):
+        call.ties.note_read(labels)
+    if not read or not columns:
+        for labels in (*read, *columns):
+            call.ties.bar(labels, f"{call.said} reads channels that no prunable layer makes")
+    for one in read:
+        for other in columns:
+            call.ties.tie(one.view(groups, -1), other)
+    for labels in made if groups > 1 else ():
+        rows = labels.view(groups, -1)
+        call.ties.tie(rows[:1], rows)
+
+
+def _in_blocks(call: Call, read: list[Tensor], made: list[Tensor], columns: list[Tensor]) -> None:
     """What one block of a grouped convolution reads and makes is one unit."""
     groups = call.given["groups"]
     for labels in columns:  # an axis within the blocks, which stays as it is
@@ -224,22 +237,35 @@ def batch_norm(call: Call) -> None:
     shape = call.input.shape
     operands, met = [call.operand(call.input)], []
     for tensor in call.tensors[1:]:
-        labels = [item.labels for item in call.of(tensor)]
-        if any(_same(labels, others) for others in met):  # as all vectors of one module are
+        fields = call.of(tensor)
+        if any(_same(fields, others) for others in met):  # as all vectors of one module are
             continue
-        met.append(labels)
-        column = (len(tensor), *(1,) * (len(shape) - 2))
-        operands.append((column, [field(each.view(column)) for each in labels]))
-    call.give(combine(call.ties, shape, operands, call.met))
+        met.append(fields)
+        operands.append(_column(fields, tensor.shape[0], len(shape)))
+    call.give(call.combined(shape, operands))
 
 
-def _same(labels: list[Tensor], others: list[Tensor]) -> bool:
-    """Whether these are the very same numbers in memory, so that to tie them says nothing."""
-    return len(labels) == len(others) and all(
+def _column(fields: Sequence[Field], size: int, ndim: int) -> Operand:
+    """Fields of a vector that is spread along axis 1."""
+    column = (size, *(1,) * (ndim - 2))
+    lines = [along(item.labels if item.line is None else item.line, column, 0) for item in fields]
+    return column, lines
+
+
+def _same(fields: Sequence[Field], others: Sequence[Field]) -> bool:
+    """Whether these are the very same numbers, so that to tie them says nothing."""
+    pairs = zip(fields, others, strict=False)
+    return len(fields) == len(others) and all(
+        one.line is other.line is not None or _same_memory(one.labels, other.labels)
+        for one, other in pairs
+    )
+
+
+def _same_memory(one: Tensor, other: Tensor) -> bool:
+    return (
         one.data_ptr() == other.data_ptr()
         and one.shape == other.shape
         and one.stride() == other.stride()
-        for one, other in zip(labels, others, strict=True)
     )
 
 
@@ -269,7 +295,7 @@ def layer_norm(call: Call) -> None:
 def _norm_of_module(call: Call, axis: int, channels: Tensor) -> None:
     shape = call.input.shape
     own = (shape, [along(channels, shape, axis)])
-    call.give(combine(call.ties, shape, [call.operand(call.input), own], call.met))
+    call.give(call.combined(shape, [call.operand(call.input), own]))
 
 
 def group_norm(call: Call) -> None:

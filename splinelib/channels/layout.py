@@ -16,11 +16,12 @@ class Member:
     module : str
         Name of the module.
     role : str
-        ``"out"``: rows of a convolution or linear layer (for a grouped convolution the
-        inputs of the same blocks go with them); ``"in"``: columns of the layer that reads
-        the units; ``"channel"``: the channels of a normalisation or PReLU; ``"scale:0"``: axis 0
-        of the module's parameter or buffer ``scale``, and so on for any other; ``"=num_heads"``: a
-        number of the module that counts the units.
+        ``"out"``: rows of a convolution or linear layer (where whole blocks of a grouped
+        convolution go, their inputs go with them); ``"in"``: columns of the layer that reads the
+        units (of a grouped convolution each reads one channel of every block); ``"channel"``: the
+        channels of a normalisation or PReLU; ``"scale:0"``: axis 0 of the module's parameter or
+        buffer ``scale``, and so on for any other; ``"=num_heads"``: a number of the module that
+        counts the units.
     indices : Tensor, shape (U, m), int64
         Row u: the channels of this module that unit u owns.
     judged : bool

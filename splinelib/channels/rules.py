@@ -31,7 +31,7 @@ def together(call: Call) -> None:
     for index, result in enumerate(call.results):
         operands = [call.operand(tensor) for tensor in call.tensors]
         if all(_fits(tensor.shape, result.shape) for tensor in call.tensors):
-            call.give(combine(call.ties, result.shape, operands, call.met), index)
+            call.give(call.combined(result.shape, operands), index)
         elif result.numel():
             unknown(call)
 
@@ -132,7 +132,7 @@ def reduce(call: Call) -> None:
     passed = []
     for item in call.of(call.input):
         mixed = item.axes & axes
-        if mixed and item.axes <= axes and call.name in {"sum", "nansum"}:
+        if mixed and item.axes <= axes and _adds_up(call):
             call.ties.note_read(item.labels)  # a silent unit adds 0, unless the trial shows more
         elif mixed and item.axes <= axes:
             call.mixes(item)
@@ -140,6 +140,13 @@ def reduce(call: Call) -> None:
             passed.append(call.ties.level(item, mixed))
     for index, result in enumerate(call.results):
         call.give([_shrunk(item, axes, result) for item in passed], index)
+
+
+def _adds_up(call: Call) -> bool:
+    """Whether it is a sum, be it of powers."""
+    if call.name == "linalg_vector_norm":
+        return call.given["ord"] >= 0
+    return call.name in {"sum", "nansum"}
 
 
 def _shrunk(item: Field, axes: set[int], result: Tensor) -> Field:
@@ -279,10 +286,7 @@ def _crossing(call: Call, shape: list[int], axis: int, operands: list[Operand]) 
         )
         for _, fields in operands
     ]
-    return [
-        Field(item.labels.expand(shape), item.axes)
-        for item in combine(call.ties, flat, crossing, call.met)
-    ]
+    return [Field(item.labels.expand(shape), item.axes) for item in call.combined(flat, crossing)]
 
 
 def _joined(axis: int, operands: list[Operand]) -> list[Field]:

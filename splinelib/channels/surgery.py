@@ -5,9 +5,10 @@ A `Layout` says which rows, columns and channels a unit owns. Masks become the c
 zero (`silenced`, `held`) or without them (`removed`, `cut_copy`).
 """
 
+import contextlib
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import FunctionType
 
 import numpy as np
@@ -17,32 +18,36 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import prune
 
 from ..errors import PruningError
+from ..network.lending import Lender
 from ..network.outputs import tensors_of
 from ..network.replica import Held, replica
 from .axes import side, tensors_of_role
 from .layout import Layout
-from .norms import MIXING, leave_out, plain_again, resize
+from .norms import MIXING, leave_out, plain_again
+from .sizes import resize_all
 
 # Where a module keeps its tensors and its parts, which are copied by then.
 _REGISTERED = ("_parameters", "_buffers", "_modules")
 # What is never copied, and what is copied by making another one where it is empty.
 _ATOMS = frozenset({type(None), bool, int, float, str, torch.dtype, torch.Size})
 _CONTAINERS = frozenset({dict, OrderedDict, list, set})
-# What modules call the number of channels that parameters of their own have.
-_WIDTHS = ("hidden_dim", "embed_dim", "dim")
 
 
 def dropped_channels(layout: Layout, masks: dict[str, Tensor]) -> dict[tuple[str, str], Tensor]:
     """(module, role) -> sorted indices of the channels that the masks take away."""
     # numpy takes a fraction of the time that torch takes to begin an operation
-    dropped: dict[tuple[str, str], list[np.ndarray]] = {}
+    dropped: dict[tuple[str, str], list[Tensor]] = {}
     for name, mask in masks.items():
         units = np.flatnonzero(~mask.cpu().numpy())
+        taken: dict[int, Tensor] = {}  # most members of a group number their channels alike
         for member in layout.groups[name].members if len(units) else ():
-            indices = member.indices.numpy()[units].ravel()
-            dropped.setdefault((member.module, member.role), []).append(indices)
+            key = id(member.indices)
+            if key not in taken:
+                taken[key] = torch.from_numpy(np.sort(member.indices.numpy()[units].ravel()))
+            dropped.setdefault((member.module, member.role), []).append(taken[key])
     return {
-        side: torch.from_numpy(np.sort(np.concatenate(parts))) for side, parts in dropped.items()
+        side: parts[0] if len(parts) == 1 else torch.cat(parts).sort().values
+        for side, parts in dropped.items()
     }
 
 
@@ -81,7 +86,7 @@ def _zeroed(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> dict[in
     """By the id of each tensor that holds some of these channels, one with zeros there."""
     modules, new = dict(model.named_modules()), {}
     for (name, role), indices in dropped.items():
-        for key, axis in _silencing(modules[name], role):
+        for key, axis in silencing(modules[name], role):
             old = getattr(modules[name], key)
             there, made = indices.to(old.device), new.get(id(old))
             if axis and isinstance(old, nn.Parameter):
@@ -93,7 +98,7 @@ def _zeroed(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> dict[in
             else:
                 values = made.detach().index_fill_(axis, there, 0)
             if made is None:
-                new[id(old)] = _like(old, values)
+                new[id(old)] = as_parameter(old, values)
     return new
 
 
@@ -114,7 +119,7 @@ def _leave_out(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> None
             leave_out(module, dropped[name, "channel"])
 
 
-def _silencing(module: nn.Module, role: str) -> list[tuple[str, int]]:
+def silencing(module: nn.Module, role: str) -> list[tuple[str, int]]:
     """The tensors whose entries are 0 for a silent unit."""
     if isinstance(module, nn.PReLU):  # it maps 0 to 0 as it is
         return []
@@ -130,7 +135,7 @@ def held(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Modul
     for (name, role), indices in dropped_channels(layout, masks).items():
         module = modules[name]
         affine = getattr(module, "weight", None) is not None
-        for key, axis in _silencing(module, role):
+        for key, axis in silencing(module, role):
             tensor = getattr(module, key)
             if isinstance(tensor, nn.Parameter):
                 mask = ones.setdefault((name, key), torch.ones_like(tensor))
@@ -155,25 +160,36 @@ def kept_channels(
 ) -> dict[str, dict[str, Tensor]]:
     """Module -> role -> indices of the channels that stay, for the modules that lose some."""
     modules, kept = dict(model.named_modules()), {}
+    alike: dict[tuple[int, int], Tensor] = {}
     for (name, role), indices in dropped.items():
-        stays = np.ones(side(modules[name], role), dtype=bool)
-        stays[indices.numpy()] = False
-        kept.setdefault(name, {})[role] = torch.from_numpy(np.flatnonzero(stays))
+        key = id(indices), side(modules[name], role)
+        if key not in alike:
+            stays = np.ones(key[1], dtype=bool)
+            stays[indices.numpy()] = False
+            alike[key] = torch.from_numpy(np.flatnonzero(stays))
+        kept.setdefault(name, {})[role] = alike[key]
     return kept
 
 
-def cut_copy(
-    model: nn.Module, kept: dict[str, dict[str, Tensor]], share: bool = False
-) -> nn.Module:
-    """A copy with only the given channels; what goes is not copied first.
-
-    ``share`` as for `silenced`.
-    """
+def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
+    """A copy with only the given channels; what goes is not copied first."""
     modules = dict(model.named_modules())
     before = _sides(modules, kept)
-    small = _with(model, _cut(modules, kept), share)
-    _resize_all(dict(small.named_modules()), kept, before)
+    small = duplicate(model, _cut(modules, kept))
+    resize_all(dict(small.named_modules()), kept, before)
     return small
+
+
+@contextlib.contextmanager
+def cut_for_a_while(
+    model: nn.Module, kept: dict[str, dict[str, Tensor]], lend: Lender
+) -> Iterator[nn.Module]:
+    """What `cut_copy` makes, of a model that is lent for a run."""
+    modules = dict(model.named_modules())
+    before = _sides(modules, kept)
+    with lend(_cut(modules, kept)) as small:
+        resize_all(modules if small is model else dict(small.named_modules()), kept, before)
+        yield small
 
 
 @torch.no_grad()
@@ -184,7 +200,7 @@ def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
     for name, sides in kept.items():
         for key, tensor in _selected(modules[name], sides):
             setattr(modules[name], key, tensor)
-    _resize_all(modules, kept, before)
+    resize_all(modules, kept, before)
 
 
 def _sides(
@@ -206,15 +222,6 @@ def _cut(modules: dict[str, nn.Module], kept: dict[str, dict[str, Tensor]]) -> d
     }
 
 
-def _resize_all(
-    modules: dict[str, nn.Module],
-    kept: dict[str, dict[str, Tensor]],
-    before: dict[str, dict[str, int]],
-) -> None:
-    for name, sides in kept.items():
-        _resize(modules[name], sides, before[name])
-
-
 @torch.no_grad()
 def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
     """A copy of the model; much faster than deepcopy, which goes by storages."""
@@ -222,11 +229,11 @@ def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
     for module in model.modules():
         for tensor in (*module._parameters.values(), *module._buffers.values()):
             if type(tensor) in (Tensor, nn.Parameter) and id(tensor) not in memo:
-                memo[id(tensor)] = _like(tensor, tensor.detach().clone())
+                memo[id(tensor)] = as_parameter(tensor, tensor.detach().clone())
     return _deepcopy(model, memo)
 
 
-def _like(old: Tensor, new: Tensor) -> Tensor:
+def as_parameter(old: Tensor, new: Tensor) -> Tensor:
     """New values as a parameter, if the old ones are one."""
     if not isinstance(old, nn.Parameter):
         return new
@@ -268,7 +275,7 @@ def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
         state = memo[id(module)].__dict__
         for key, value in module.__getstate__().items():
             kind = type(value)
-            if _is_atom(value):
+            if kind in _ATOMS or _is_atom(value):
                 state[key] = value
             elif kind in _CONTAINERS and not value:
                 state[key] = memo.setdefault(id(value), kind())
@@ -331,9 +338,9 @@ def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Te
     """The tensors that a module will have, by name."""
     tensors: dict[str, Tensor] = {}
     # rows first: fewer are left then of which to take columns
-    for role in sorted(sides, key=lambda role: role == "in"):
+    for role in sorted(sides, key=lambda role: role == "in") if len(sides) > 1 else sides:
         for key, axis in tensors_of_role(module, role):
-            old = tensors.get(key, getattr(module, key).detach())
+            old = tensors[key] if key in tensors else getattr(module, key).detach()
             tensors[key] = old.index_select(axis, sides[role].to(old.device))
     result = []
     for key, new in tensors.items():
@@ -342,40 +349,5 @@ def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Te
             continue
         if new.ndim == 4 and not old.is_contiguous():
             new = new.contiguous(memory_format=torch.channels_last)
-        result.append((key, _like(old, new)))
+        result.append((key, as_parameter(old, new)))
     return result
-
-
-def _resize(module: nn.Module, sides: dict[str, Tensor], before: dict[str, int]) -> None:
-    """Bring a module's own record of its size up to date; it had so many channels before."""
-    if isinstance(module, MIXING) and "channel" in sides:
-        resize(module, sides["channel"], before["channel"])
-        return
-    for role, indices in sides.items():
-        _resize_side(module, role, len(indices), before[role])
-
-
-def _resize_side(module: nn.Module, role: str, size: int, before: int) -> None:
-    if role[0] == "=":
-        setattr(module, role[1:], size)
-        return
-    if ":" in role:  # a parameter of its own: that a width so named means it, the trial shows
-        for key in _WIDTHS:
-            value = vars(module).get(key)
-            if type(value) is int and value == before:
-                setattr(module, key, size)
-        return
-    if isinstance(module, nn.Linear):
-        setattr(module, "in_features" if role == "in" else "out_features", size)
-    elif isinstance(module, nn.PReLU):
-        module.num_parameters = size
-    elif not isinstance(module, _ConvNd):
-        module.num_features = size
-    elif role == "in":
-        module.in_channels = size
-    elif module.groups == 1:
-        module.out_channels = size
-    else:  # whole blocks of a grouped convolution went, with their inputs
-        blocks = size // (module.out_channels // module.groups)
-        module.in_channels = module.in_channels // module.groups * blocks
-        module.out_channels, module.groups = size, blocks

@@ -4,9 +4,9 @@ The rules of `operations` say which units can go. What they cannot know (a size 
 code, a count that is read from a module) shows when a network runs without them. So half of the
 units of every group are masked in one copy and cut out of another, and what each layer says is
 compared, for two complementary halves: a fault shows where it arises, before a small branch or an
-average hides it. Where many channels are left, the second half is thinned out to as many in every
-group, which shows as well what happens where sizes agree by chance; only if something is wrong is
-it found out in steps what.
+average hides it. Where many channels are left, one masked network holds both halves
+(`side_by_side`), and the second is thinned out to as many in every group, which shows as well what
+happens where sizes agree by chance; only if something is wrong is it found out in steps what.
 """
 
 import functools
@@ -19,38 +19,36 @@ from torch import Tensor, nn
 
 from ..errors import PruningError
 from ..network.inputs import Inputs
+from ..network.lending import Lender
 from ..network.modes import evaluating
-from ..network.outputs import is_wrapped, tensors_of
 from ..network.overflow import holds_nan, overflow
-from .axes import is_layer
 from .layout import Group, Layout
-from .surgery import cut_copy, dropped_channels, duplicate, kept_channels, silenced_at
+from .saying import Lengths, Said, alike, differs, said_by, said_twice
+from .side_by_side import Dropped, side_by_side
+from .surgery import cut_for_a_while, dropped_channels, duplicate, kept_channels, silenced_at
 from .trial_masks import at_once, coincidences, equal, halves
-
-# How far a layer of a smaller network may lie from the masked one's, relative to what masking half
-# of the units changes there, and to the largest value: summation order alone gives about 1e-6.
-_OF_CHANGE, _OF_SCALE = 1e-3, 1e-5
-_POSITIONS = 64  # of each map, so that deep networks fit into memory
 
 
 def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | None:
     """None if both models give the same outputs on the example, else what is wrong."""
     inputs = Inputs((example,))
     with evaluating(masked), evaluating(small):
-        expected = _said(masked, inputs)[""]
+        expected = said_by(masked, inputs)[""]
         try:
-            found = _said(small, inputs)[""]
+            found = said_by(small, inputs)[""]
         except (RuntimeError, ValueError, IndexError) as error:
             return f"the smaller network fails ({str(error).splitlines()[0]})"
     if len(found) != len(expected):
         return f"it gives {len(found)} outputs instead of {len(expected)}"
     faults = (
-        _disagreement(a, b, torch.zeros_like(a), None) for a, b in zip(expected, found, strict=True)
+        differs(a, b, torch.zeros_like(a), None) for a, b in zip(expected, found, strict=True)
     )
     return next((fault for fault in faults if fault), None)
 
 
-def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
+def tried_out(
+    model: nn.Module, layout: Layout, inputs: Inputs, lend: Lender | None = None
+) -> Layout:
     """The layout without the groups whose removal does not do what masking does.
 
     Parameters
@@ -59,6 +57,8 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
         In the mode in which it should be tried. It is left as it is.
     layout : Layout
     inputs : Inputs
+    lend : Lender, optional
+        Of the model.
 
     Raises
     ------
@@ -67,12 +67,17 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
     ValueError
         If it gives NaN for these inputs; the module where that begins is named.
     """
-    trial = _Trial(model, layout, inputs)
-    if not layout.groups or trial.passes():
-        return layout
+    trial = _Trial(model, layout, inputs, lend)
     sound, fixed = dict(layout.groups), dict(layout.fixed)
-    while sound and (fault := trial.fault(sound)) is not None:
-        bad = trial.culprits(sound, fault)
+    while sound and not trial.passes(sound, fixed):
+        # what was found is often enough; else the halves of each group show it, or nothing does
+        fault = trial.seen or trial.fault(sound)
+        bad = trial.culprits(sound, fault) if fault else {}
+        if fault and trial.seen and not bad and not fault.only_outputs:
+            fault = trial.fault(sound)
+            bad = trial.culprits(sound, fault) if fault else {}
+        if fault is None:
+            return trial.withoutcoincidences(replace(layout, groups=sound, fixed=fixed))
         if not bad and fault.only_outputs:
             # every group alone gives the right outputs, and all layers say the same: only the
             # order of equals, which rounding decides, can differ
@@ -82,7 +87,7 @@ def tried_out(model: nn.Module, layout: Layout, inputs: Inputs) -> Layout:
         for name, what in bad.items():
             why = f"removing units does not do what masking them does: {what}"
             _stays(sound.pop(name), why, fixed)
-    return trial.withoutcoincidences(replace(layout, groups=sound, fixed=fixed))
+    return replace(layout, groups=sound, fixed=fixed) if len(sound) < len(layout.groups) else layout
 
 
 def _stays(group: Group, why: str, fixed: dict[str, str]) -> None:
@@ -94,10 +99,10 @@ def _stays(group: Group, why: str, fixed: dict[str, str]) -> None:
 
 def is_random(model: nn.Module, inputs: Inputs) -> bool:
     """Whether the same inputs give other outputs the second time, in the mode it is in."""
-    return _unlike(_said(model, inputs), _said(model, inputs)) is not None
+    return _unlike(said_by(model, inputs), said_by(model, inputs)) is not None
 
 
-def _unlike(said: dict[str, list[Tensor]], again: dict[str, list[Tensor]]) -> str | None:
+def _unlike(said: Said, again: Said) -> str | None:
     """The first layer that says other values in one of two runs; ``""`` for the outputs."""
     for name, tensors in said.items():
         for one, other in zip(tensors, again.get(name, []), strict=False):
@@ -116,23 +121,36 @@ class _Fault:
     fails: bool = False  # the smaller network does not run
 
 
+@dataclass(frozen=True)
+class _Smaller:
+    """What went, the rows of each layer that are left, and what the smaller network says."""
+
+    dropped: Dropped
+    rows: dict[str, Tensor | None]
+    said: Said
+    lengths: Lengths
+
+
 class _Trial:
-    def __init__(self, model: nn.Module, layout: Layout, inputs: Inputs):
+    def __init__(
+        self, model: nn.Module, layout: Layout, inputs: Inputs, lend: Lender | None = None
+    ):
         self.layout, self.inputs = layout, inputs
         self.model = _lively(model)
+        self.lend = lend if lend and self.model is model else Lender(self.model)
         self.jumping: set[str] = set()  # layers that are not compared
 
     @functools.cached_property
-    def dense(self) -> dict[str, list[Tensor]]:
+    def dense(self) -> Said:
         """What the layers say with all units, needed where something differs at all."""
-        said = _said(self.model, self.inputs)
+        said = said_by(self.model, self.inputs)
         if holds_nan(said[""]):
             raise ValueError(overflow(self.model, *self.inputs.args, **self.inputs.kwargs))
         return said
 
     def check_repeats(self) -> None:
         """Raise `PruningError` if the same inputs give other outputs the second time."""
-        name = _unlike(self.dense, _said(self.model, self.inputs))
+        name = _unlike(self.dense, said_by(self.model, self.inputs))
         if name is not None:
             where = f"{name!r} gives" if name else "it gives"
             raise PruningError(
@@ -141,10 +159,39 @@ class _Trial:
                 "training=self.training) does that"
             )
 
-    def passes(self) -> bool:
-        """Whether all groups pass together; if not, or if there are too few channels, find out."""
-        masks = at_once(self.layout.groups, self._sizes_that_stay(self.layout.fixed))
-        return masks is not None and all(self._fault(self.layout, m) is None for m in masks)
+    def passes(self, groups: dict[str, Group], fixed: dict[str, str]) -> bool:
+        """Whether these pass together, at equal sizes too; if not, or with few channels, find out.
+
+        What goes wrong where half of their units are removed is noted in ``seen``.
+        """
+        layout, self.seen = replace(self.layout, groups=groups, fixed={}), None
+        masks = at_once(groups, self._sizes_that_stay(fixed))
+        if masks is None:
+            return False
+        smaller: list[_Smaller] = []
+        for mask in masks:
+            tried = self._smaller(layout, mask)
+            if isinstance(tried, _Fault):
+                self.seen = None if smaller else tried
+                return False
+            smaller.append(tried)
+        if self._pass_side_by_side(*smaller[:2]):
+            return all(self._compared(each) is None for each in smaller[2:])
+        self.seen = self._compared(smaller[0])
+        return self.seen is None and all(self._compared(each) is None for each in smaller[1:])
+
+    def _pass_side_by_side(self, first: _Smaller, second: _Smaller) -> bool:
+        """Whether two halves agree with one masked network that holds both; if not, who knows."""
+        try:
+            given = self.model, first.dropped, second.dropped, first.lengths, self.lend
+            with side_by_side(*given) as both:
+                if both is None:
+                    return False
+                said = said_twice(both, self.inputs, first.lengths)
+        except Exception:  # whatever a forward raises at so many rows
+            return False
+        pairs = zip(said, (first, second), strict=True)
+        return all(alike(masked, small.said, small.rows) for masked, small in pairs)
 
     def _sizes_that_stay(self, fixed: dict[str, str]) -> set[int]:
         return {self.layout.sizes[name][0] for name in fixed if name in self.layout.sizes}
@@ -188,10 +235,17 @@ class _Trial:
         return replace(layout, groups=sound, fixed=fixed)
 
     def _distance(self, group: Group, place: str) -> float:
-        """How many layers before a place, or behind it, a group has its nearest part."""
+        """How many layers before a place, or behind it, a group has its nearest part.
+
+        That a layer made the wrong rows is more likely than that it read the wrong columns.
+        """
         position = {name: i for i, name in enumerate(self.layout.order)}
         here = position.get(place, len(position))
-        steps = [here - position[m.module] for m in group.members if m.module in position]
+        steps = [
+            here - position[m.module] + 0.25 * (m.role != "out")
+            for m in group.members
+            if m.module in position
+        ]
         return min((step if step >= 0 else 0.5 - step for step in steps), default=float("inf"))
 
     def fault(self, groups: dict[str, Group]) -> _Fault | None:
@@ -201,34 +255,42 @@ class _Trial:
         return next((fault for fault in faults if fault is not None), None)
 
     def _fault(self, layout: Layout, masks: dict[str, Tensor]) -> _Fault | None:
+        tried = self._smaller(layout, masks)
+        return tried if isinstance(tried, _Fault) else self._compared(tried)
+
+    def _smaller(self, layout: Layout, masks: dict[str, Tensor]) -> _Smaller | _Fault:
+        """What the smaller network says, or how it fails."""
         dropped = dropped_channels(layout, masks)
-        kept = kept_channels(self.model, dropped)
+        kept, lengths = kept_channels(self.model, dropped), {}
         try:
-            found = _said(cut_copy(self.model, kept, share=True), self.inputs)
+            with cut_for_a_while(self.model, kept, self.lend) as small:
+                found = said_by(small, self.inputs, lengths)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
             reached = getattr(error, "_reached", "")
             place = f" behind {reached!r}" if reached else ""
             what = f"the smaller network fails{place} ({str(error).splitlines()[0]})"
             return _Fault(what, reached, fails=True)
         rows = {name: sides.get("out") for name, sides in kept.items()}
-        silent = silenced_at(self.model, dropped, share=True)
-        masked = _said(silent, self.inputs)
-        differences = self._differences(masked, found, rows)
-        if next(differences, None) is None:
+        return _Smaller(dropped, rows, found, lengths)
+
+    def _compared(self, small: _Smaller) -> _Fault | None:
+        """Where a smaller network says something else than the masked one."""
+        silent = silenced_at(self.model, small.dropped, share=True)
+        masked = said_by(silent, self.inputs)
+        if alike(masked, small.said, small.rows, self.jumping):
+            return None
+        if next(self._differences(masked, small.said, small.rows), None) is None:
             return None
         self.check_repeats()
         self.jumping |= _jumping(silent, self.inputs, masked)
-        return next(self._differences(masked, found, rows), None)
+        return next(self._differences(masked, small.said, small.rows), None)
 
-    def _differences(
-        self, masked: dict[str, list[Tensor]], small: dict[str, list[Tensor]], rows: dict
-    ) -> Iterator[_Fault]:
+    def _differences(self, masked: Said, small: Said, rows: dict) -> Iterator[_Fault]:
         """Where a layer, or the network, says something else in the smaller network."""
         for name, tensors in masked.items():
             if name not in self.jumping:
                 found, out = small.get(name, []), rows.get(name)
-                pairs = zip(tensors, found, strict=False)
-                if len(found) == len(tensors) and all(_agree(*p, out) for p in pairs):
+                if alike({name: tensors}, small, rows):
                     continue
                 fault = _difference(name, tensors, found, self.dense.get(name, []), out)
                 if fault is not None:
@@ -246,12 +308,12 @@ def _difference(
         fewer = expected.ndim == found.ndim == 2 and len(expected) != len(found)
         if name and fewer:
             continue  # a layer that is applied to each channel for itself: fewer, as should be
-        if (why := _disagreement(expected, found, whole, rows)) is not None:
+        if (why := differs(expected, found, whole, rows)) is not None:
             return _Fault(f"{name!r}: {why}" if name else why, name, only_outputs=not name)
     return None
 
 
-def _jumping(model: nn.Module, inputs: Inputs, said: dict[str, list[Tensor]]) -> set[str]:
+def _jumping(model: nn.Module, inputs: Inputs, said: Said) -> set[str]:
     """Layers that say something else if the inputs change by as much as rounding does.
 
     Where a detector ranks its boxes, say, what comes behind cannot be compared.
@@ -265,17 +327,17 @@ def _jumping(model: nn.Module, inputs: Inputs, said: dict[str, list[Tensor]]) ->
             noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(4))
             return value + step * _largest(value) * noise.to(value)
 
-        again = _said(model, inputs.mapped(jogged))
+        again = said_by(model, inputs.mapped(jogged))
         for name, tensors in said.items():
             others = again.get(name, [])
-            alike = len(others) == len(tensors) and all(
+            same = len(others) == len(tensors) and all(
                 one.shape == other.shape
                 and (not one.numel() or torch.allclose(one, other, 1e-3, 1e-3 * _largest(one)))
                 for one, other in zip(tensors, others, strict=True)
             )
             # a layer might well change by ten times as much, the outputs of a network that jumps
             # change by more
-            if not alike and (not name or abs(step) < 1e-5):
+            if not same and (not name or abs(step) < 1e-5):
                 jumping.add(name)
     return jumping
 
@@ -321,80 +383,3 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in model.named_parameters():
         if tensor.is_floating_point() and tensor.numel() and not name.endswith("bias"):
             yield name, tensor
-
-
-def _said(model: nn.Module, inputs: Inputs) -> dict[str, list[Tensor]]:
-    """What each layer says in one run, at a sample of positions, and under ``""`` the outputs."""
-    said: dict[str, list[Tensor]] = {}
-    reached = [""]
-
-    def note(name):
-        def hook(module, _, output):
-            reached[0] = name
-            if isinstance(output, Tensor) and not is_wrapped(output):
-                said.setdefault(name, []).append(_sampled(module, output))
-
-        return hook
-
-    layers = [(name, module) for name, module in model.named_modules() if is_layer(module)]
-    handles = [module.register_forward_hook(note(name)) for name, module in layers if name]
-    try:
-        with torch.no_grad():
-            output = inputs.given_to(model)
-    except Exception as error:
-        error._reached = reached[0]
-        raise
-    finally:
-        for handle in handles:
-            handle.remove()
-    said[""] = [_real(tensor) for tensor in tensors_of(output)]
-    return said
-
-
-def _real(tensor: Tensor) -> Tensor:
-    """In float32; the two parts of complex numbers one behind the other."""
-    if tensor.is_complex():
-        tensor = torch.cat(torch.atleast_1d(tensor.real, tensor.imag))
-    return tensor.float()
-
-
-def _sampled(layer: nn.Module, output: Tensor) -> Tensor:
-    """What a layer says, rows last, at some of its positions."""
-    if not isinstance(layer, nn.Linear) and output.ndim > layer.weight.ndim - 2 + 1:
-        output = output.movedim(1, -1)
-    rows = output.reshape(-1, output.shape[-1])
-    step = max(1, len(rows) // _POSITIONS)
-    return _real(rows[::step]).clone()
-
-
-def _agree(expected: Tensor, found: Tensor, rows: Tensor | None) -> bool:
-    """Whether two tensors are the same but for rounding, whatever masking changes."""
-    if rows is not None and expected.ndim == 2:
-        expected = expected[:, rows.to(expected.device)]
-    if expected.shape != found.shape or not expected.numel():
-        return False
-    error, scale = (expected - found).abs().max().item(), expected.abs().max().item()
-    return error == 0 or error < _OF_SCALE * scale < float("inf")
-
-
-def _disagreement(
-    expected: Tensor, found: Tensor, dense: Tensor, rows: Tensor | None
-) -> str | None:
-    if rows is not None and expected.ndim == 2:
-        rows = rows.to(expected.device)
-        expected, dense = expected[:, rows], dense[:, rows]
-    if expected.shape != found.shape:
-        return f"outputs of shape {tuple(found.shape)} instead of {tuple(expected.shape)}"
-    if not expected.numel():
-        return None
-    finite = torch.isfinite(expected) & torch.isfinite(found)
-    if not torch.equal(torch.isfinite(expected), torch.isfinite(found)):
-        return "outputs are infinite in one and not in the other"
-    scale = expected[finite].abs().max().item() if finite.any() else 0.0
-    change = scale  # where masking sends other rows to a layer, they cannot be compared
-    if dense.shape == expected.shape:
-        change = (expected - dense)[finite].abs().max().item() if finite.any() else 0.0
-    error = (expected - found)[finite].abs().max().item() if finite.any() else 0.0
-    if error > _OF_CHANGE * change + _OF_SCALE * scale:
-        return f"outputs differ by {error:.3g} where masking changes them by {change:.3g}"
-    return None

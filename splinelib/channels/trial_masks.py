@@ -23,15 +23,15 @@ def halves(
     masks = {}
     for name, group in groups.items():
         share = 0.35 + 0.3 * torch.rand((), generator=generator)
-        order = torch.randperm(group.units, generator=generator)
+        order = torch.randperm(group.units, generator=generator).numpy()
         most = group.units - (spared[name] if spared else 1)
         keep = order < max(1, min(int(share * group.units), most))
         if group.units > 3:
             keep[0] = keep[-1] = bool(len(masks) % 2)
             keep[1] = not keep[0]
         masks[name] = keep
-    yield {name: keep if keep.any() else ~keep for name, keep in masks.items()}
-    yield {name: ~keep if not keep.all() else keep for name, keep in masks.items()}
+    for kept in (masks, {name: ~keep for name, keep in masks.items()}):
+        yield {n: torch.from_numpy(keep if keep.any() else ~keep) for n, keep in kept.items()}
 
 
 def equal(groups: dict[str, Group], sizes: Iterable[int]) -> Iterator[dict[str, Tensor]]:

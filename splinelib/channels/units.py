@@ -61,8 +61,9 @@ def groups_of(followed: Followed, modules: dict[str, nn.Module]) -> tuple[dict, 
     """
     usable: list[_Kind] = []
     fixed: dict[str, str] = {}
+    once = frozenset(followed.order)
     for kind in _kinds(followed):
-        why = kind.why or _unusable(kind.makers, followed)
+        why = kind.why or _unusable(kind.makers, followed, once)
         if why is None:
             usable.append(kind)
         else:
@@ -116,12 +117,15 @@ def _kinds(followed: Followed) -> list[_Kind]:
     order = np.argsort(label, kind="stable")  # the channels of one unit behind one another
     label, block, index = label[order], block[order], index[order]
     starts = np.flatnonzero(np.diff(label, prepend=-1))
-    ends = [*starts[1:].tolist(), len(label)]
+    units, raw, width = label[starts].tolist(), block.tobytes(), block.itemsize
+    sequence = np.argsort(order[starts]).tolist()
+    starts = [*starts.tolist(), len(label)]
+    read, heads = read.tolist(), heads.tolist()
     alike: dict[tuple, list[int]] = {}
-    for at in np.argsort(order[starts]).tolist():
-        start, unit = int(starts[at]), int(label[starts[at]])
+    for at in sequence:
+        start, end, unit = starts[at], starts[at + 1], units[at]
         why = reasons.get(unit) or (None if read[unit] else "no layer reads it")
-        key = block[start : ends[at]].tobytes(), why, bool(heads[unit])
+        key = raw[start * width : end * width], why, heads[unit]
         alike.setdefault(key, []).append(start)
     kinds = []
     for (key, why, attends), first in alike.items():
@@ -140,9 +144,9 @@ def _marked(component: np.ndarray, channels: list[np.ndarray]) -> np.ndarray:
     return marked
 
 
-def _unusable(makers: list[str], followed: Followed) -> str | None:
-    """Why a unit that might go cannot be judged."""
-    if any(name in followed.order for name in makers):
+def _unusable(makers: list[str], followed: Followed, once: frozenset[str]) -> str | None:
+    """Why a unit that might go cannot be judged, unless some that make it are called once."""
+    if any(name in once for name in makers):
         return None
     if any(name in followed.hidden for name in makers):
         return "it runs inside torch.func, where scores and fits cannot look"
@@ -155,31 +159,33 @@ def _unusable(makers: list[str], followed: Followed) -> str | None:
 def _ordered(kinds: list[_Kind], followed: Followed, modules: dict) -> list[Group]:
     """The groups, by the first layer that makes their units."""
     position = {name: i for i, name in enumerate(modules)}
-    position.update((name, i - len(followed.order)) for i, name in enumerate(followed.order))
+    called = followed.order
+    position.update((name, i - len(called)) for i, name in enumerate(called))
+    once = frozenset(called)
     groups = []
     for kind in kinds:
         name = min((n for n in kind.makers if n in position), key=position.__getitem__)
         order = np.argsort(kind.channels[name, "out"][:, 0])
-        members = [
-            Member(
-                *block,
-                torch.from_numpy(kind.channels[block][order]),
-                _judged(block, followed, modules),
-            )
-            for block in sorted(kind.channels, key=lambda block: (position[block[0]], block))
-        ]
+        alike: dict[tuple[bytes, int], torch.Tensor] = {}  # most members number channels alike
+        members = []
+        for block in sorted(kind.channels, key=lambda block: (position[block[0]], block)):
+            indices = kind.channels[block][order]
+            key = indices.tobytes(), len(indices)
+            if key not in alike:
+                alike[key] = torch.from_numpy(indices)
+            members.append(Member(*block, alike[key], _judged(block, once, modules)))
         groups.append(Group(name, len(order), tuple(members), kind.heads))
     groups.sort(key=lambda g: (position[g.name], g.producers[0].indices[0, 0].item()))
     return groups
 
 
-def _judged(block: Block, followed: Followed, modules: dict[str, nn.Module]) -> bool:
+def _judged(block: Block, once: frozenset[str], modules: dict[str, nn.Module]) -> bool:
     """Whether scores and fits can look at this side of a module."""
     name, role = block
     if role not in {"in", "out"}:
         return True
     turned = role == "in" and isinstance(modules[name], _ConvTransposeNd)
-    return name in followed.order and not turned
+    return name in once and not turned
 
 
 def _others(

@@ -42,9 +42,10 @@ def check_weights(model: nn.Module) -> None:
     if not floating:
         return
     # NaN and infinity survive sums, which are many times as fast; a sum that overflows asks twice.
-    device = floating[0][1].device
-    sums = torch.stack([tensor.detach().sum().to(device, torch.float32) for _, tensor in floating])
-    if torch.isfinite(sums.sum()):
+    sums = [tensor.detach().sum() for _, tensor in floating]
+    if len({(each.device, each.dtype) for each in sums}) > 1:
+        sums = [each.to(sums[0].device, torch.float32) for each in sums]
+    if torch.isfinite(torch.stack(sums).sum(dtype=torch.float32)):
         return
     for name, tensor in floating:
         if not torch.isfinite(tensor).all():

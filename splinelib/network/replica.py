@@ -26,6 +26,7 @@ _ATOMS = {
 }
 # Those of which nothing is copied.
 _PLAIN = frozenset(_ATOMS - {Tensor, nn.Parameter, np.ndarray})
+_DICTS = frozenset({dict, OrderedDict})
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 # How many attributes, and what they hold, are looked through for modules: more is no network.
@@ -79,21 +80,21 @@ def replica(model: nn.Module, changed: Callable[[Tensor], Tensor | None] = _unch
     slotted: dict[type, list[str]] = {}
     for module in modules:
         state = copies[id(module)].__dict__
-        for key, value in list(module.__dict__.items()):
+        state.update(module.__dict__)
+        for key, value in state.items():
             kind = type(value)
             if kind in _PLAIN:
-                pass
+                continue
+            if kind in _DICTS and not value:  # hooks, to which a run adds its own
+                state[key] = kind()
             elif key in ("_parameters", "_buffers"):
-                value = {n: tensors.get(id(t), t) for n, t in list(value.items())}
-            elif kind in (dict, OrderedDict) and not value:  # hooks, to which a run adds its own
-                value = kind()
+                state[key] = {n: tensors.get(id(t), t) for n, t in list(value.items())}
             elif kind is nn.Parameter:
-                value = tensors.get(id(value), value)
+                state[key] = tensors.get(id(value), value)
             elif (new := _simple(key, kind, value, copies)) is not None:
-                value = new
+                state[key] = new
             else:
                 waiting.append((state, key, value))
-            state[key] = value
         if "_compiled_call_impl" in state:  # which runs the module that was compiled
             state["_compiled_call_impl"] = None
         if type(module) not in slotted:
@@ -126,6 +127,12 @@ def _simple(key: str, kind: type, value, copies: dict):
             new = copies[id(value)] = {name: copies.get(id(part)) for name, part in parts}
             return new
     return None
+
+
+def is_constant(value) -> bool:
+    """Whether a run can change nothing in a value, and it leads to no module or tensor."""
+    kind = type(value)
+    return kind in _PLAIN or (kind is tuple and all(type(item) in _PLAIN for item in value))
 
 
 def _own(value, memo: dict[int, object]):
@@ -167,7 +174,7 @@ def _tensors(modules: list[nn.Module], changed: Callable) -> dict[int, Tensor]:
     """id of a tensor -> what takes its place in the copy."""
     tensors: dict[int, Tensor] = {}
     for module in modules:
-        written = getattr(module, "max_norm", None) is not None
+        written = written_by_runs(module)
         for tensor in _held_by(module._parameters) if module._parameters else ():
             if id(tensor) in tensors:
                 continue
@@ -183,6 +190,12 @@ def _tensors(modules: list[nn.Module], changed: Callable) -> dict[int, Tensor]:
                 new = changed(tensor)
                 tensors[id(tensor)] = tensor.detach().clone() if new is None else new
     return tensors
+
+
+def written_by_runs(module: nn.Module) -> bool:
+    """Whether a run writes a module's parameters, as of embeddings whose rows it shortens."""
+    own = module.__dict__.get("max_norm", getattr(type(module), "max_norm", None))
+    return own is not None
 
 
 def _held_by(registered: dict) -> list[Tensor]:

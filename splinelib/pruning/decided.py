@@ -10,6 +10,7 @@ from ..bounds.pair import FIRST
 from ..bounds.ranges import Range
 from ..bounds.state import State
 from ..calibration.layer_maps import is_plain
+from ..channels.axes import channels_read
 from ..channels.layout import Group, Layout
 from ..network.graph import Graph, Node, Value
 from ..network.layers import layers_of
@@ -112,9 +113,9 @@ def _pieces(state: State, node: Node) -> Pieces:
     return Pieces(known, slope[:, 0], intercept[:, 0])
 
 
-def silent_units(state: State, layout: Layout) -> dict[str, Tensor]:
+def silent_units(state: State, layout: Layout, model: nn.Module) -> dict[str, Tensor]:
     """By group, the units of which every layer reads zeros only, all over the box, bool (U,)."""
-    graph = state.pair.graphs[FIRST]
+    modules, graph = dict(model.named_modules()), state.pair.graphs[FIRST]
     found = {}
     for group in layout.groups.values():
         readers = [m for m in group.members if m.role == "in"]
@@ -125,7 +126,7 @@ def silent_units(state: State, layout: Layout) -> dict[str, Tensor]:
                 silent[:] = False
                 break
             zero = _zero_channels(state.ranges[FIRST][node.inputs[0]], node.name == "linear")
-            silent &= zero[member.indices].all(1)
+            silent &= zero[channels_read(modules[member.module], member.indices)].all(1)
         found[group.name] = silent
     return found
 

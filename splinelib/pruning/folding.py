@@ -14,6 +14,7 @@ from ..calibration.layer_maps import (
 )
 from ..calibration.observing import Call, RowSample, observe, rows_needed
 from ..calibration.regression import Regression, wide
+from ..channels.axes import channels_read
 from ..channels.layout import Layout
 from ..errors import warn
 from ..network.surroundings import undisturbed
@@ -64,8 +65,9 @@ class _Fold:
     """Rebuilds the dropped inputs of one layer from the kept ones.
 
     For a convolution the dropped channels are the targets, so that one combination serves
-    all kernel taps. For a linear layer, which may read many columns behind a flatten, the
-    targets are what the dropped columns contribute to its outputs.
+    all kernel taps; each block of a grouped one rebuilds its own. For a linear layer, which may
+    read many columns behind a flatten, the targets are what the dropped columns contribute to its
+    outputs.
     """
 
     def __init__(
@@ -78,22 +80,25 @@ class _Fold:
     ):
         self.small, self.norm = small, norm
         self.keep, self.out = kept["in"], kept.get("out")
-        self.images, self.seed, self.fit, self.unknown = images, seed, None, False
+        self.images, self.seed, self.unknown = images, seed, False
+        self.fits: list[Regression] = []  # one for each block
 
     def look(self, call: Call) -> None:
         """Add what a call of the dense layer reads to the fit."""
         if self.unknown or (found := self._found(call)) is None:
             return
-        if self.fit is None and not self._prepare(call, found):
+        if not self.fits and not self._prepare(call, found):
             self.unknown = True
             return
         shape = rows_shape(found.layer, found.inputs)
         rows = self.sample.next(shape, call.batch)
         if len(rows):
             read = wide(output_rows(found.layer, found.inputs, rows)).to(self.weight.dtype)
-            dropped = read[:, self.drop]
-            target = dropped if self.weight.ndim > 2 else dropped @ self.weight[:, self.drop].T
-            self.fit.add(read[:, self.keep], target)
+            for fit, part in zip(self.fits, read.chunk(len(self.fits), 1), strict=True):
+                target = part[:, self.drop]
+                if self.weight.ndim == 2:
+                    target = target @ self.weight[:, self.drop].T
+                fit.add(part[:, self.keep], target)
 
     def _found(self, call: Call) -> LayerMap | None:
         """Which map the dense layer is; None where it is unknown, or nothing arrives."""
@@ -108,32 +113,33 @@ class _Fold:
 
     def _prepare(self, call: Call, found: LayerMap) -> bool:
         layer = found.layer
-        columns = layer.weight.shape[1]
-        stays = torch.zeros(columns, dtype=torch.bool)
+        stays = torch.zeros(layer.weight.shape[1], dtype=torch.bool)
         stays[self.keep] = True
         self.drop = (~stays).nonzero().flatten().to(found.inputs.device)
         self.keep = self.keep.to(found.inputs.device)
-        self.change = Change(self.small, self._small_map(call, columns), self.norm)
+        self.change = Change(self.small, self._small_map(call, layer), self.norm)
         if not self.change.possible:
             return False
         self.sample = RowSample(self.images, rows_needed(layer), self.seed)
         positions = rows_shape(layer, found.inputs)[1:]
         available = self.images * torch.Size(positions).numel()
-        self.fit = Regression(len(self.keep), min(available, self.sample.needed))
+        rows = min(available, self.sample.needed)
+        blocks = getattr(layer, "groups", 1)
+        self.fits = [Regression(len(self.keep), rows) for _ in range(blocks)]
         self.weight = wide(layer.weight.detach())
         if self.out is not None:
             self.weight = self.weight[self.out.to(self.weight.device)]
         return True
 
-    def _small_map(self, call: Call, columns: int) -> LayerMap | None:
+    def _small_map(self, call: Call, layer: nn.Module) -> LayerMap | None:
         """Which map the layer is that reads the kept channels alone."""
         inputs = given_to(call.args, call.kwargs)
         if call.plain:
             return layer_map(self.small, (inputs,), {}, plain=True)
         dim = 1 if inputs.ndim == self.small.weight.ndim > 2 else -1
-        if inputs.shape[dim] != columns:
+        if inputs.shape[dim] != layer.weight.shape[1] * getattr(layer, "groups", 1):
             return None
-        some = inputs.index_select(dim, self.keep)
+        some = inputs.index_select(dim, channels_read(layer, self.keep).sort().values)
         args = tuple(some if value is inputs else value for value in call.args)
         kwargs = {k: some if value is inputs else value for k, value in call.kwargs.items()}
         with rounding_to(call.autocast, inputs.device.type):
@@ -141,26 +147,31 @@ class _Fold:
 
     def solve(self) -> bool:
         """Find the combinations; False if there is nothing to find them from."""
-        if self.unknown or self.fit is None or not self.fit.count:
+        if self.unknown or not self.fits or not self.fits[0].count:
             return False
-        error, without = self.fit.aside(FOLD_RIDGE)
+        error, without = map(sum, zip(*(fit.aside(FOLD_RIDGE) for fit in self.fits), strict=True))
         if error > without:  # so few rows that a combination does harm to others
             return False
-        step, constant = self.fit.solve(FOLD_RIDGE)
-        if self.weight.ndim == 2:
-            self.step, self.constant = step.T, constant
-        else:
-            dropped = self.weight[:, self.drop].double()
-            self.step = torch.einsum("kd,od...->ok...", step, dropped)
-            self.constant = dropped.flatten(2).sum(2) @ constant
+        rows = self.weight.chunk(len(self.fits))
+        found = [self._solved(fit, own) for fit, own in zip(self.fits, rows, strict=True)]
+        self.step, self.constant = (torch.cat(parts) for parts in zip(*found, strict=True))
         # What is missing of the outputs when the layer is cut, and when it is folded as well.
         cut, folded = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
         cut[:, self.drop] = folded[:, self.drop] = self.weight[:, self.drop]
         folded[:, self.keep] = -self.step.to(folded.dtype)
-        self.missing = torch.cat([cut, folded])
+        both = (part.chunk(len(self.fits)) for part in (cut, folded))
+        self.missing = torch.cat([row for pair in zip(*both, strict=True) for row in pair])
         self.rows, self.rest = 0, torch.zeros_like(self.constant)
         self.errors = torch.zeros(2, dtype=torch.float64, device=self.constant.device)
         return True
+
+    def _solved(self, fit: Regression, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """What to add to the kept columns of one block, and to its outputs."""
+        step, constant = fit.solve(FOLD_RIDGE)
+        if weight.ndim == 2:
+            return step.T, constant
+        dropped = weight[:, self.drop].double()
+        return torch.einsum("kd,od...->ok...", step, dropped), dropped.flatten(2).sum(2) @ constant
 
     def judge(self, call: Call) -> None:
         """Add up what of the layer's outputs is missing when it is cut, and when it is folded."""
@@ -168,7 +179,9 @@ class _Fold:
             return
         read = wide(found.inputs).to(self.missing.dtype)
         missing = channels_at_the_end(found.layer, applied(found.layer, read, self.missing))
-        cut, folded = missing.flatten(0, -2).chunk(2, 1)
+        missing = missing.flatten(0, -2)
+        cut, folded = missing.view(len(missing), len(self.fits), 2, -1).unbind(2)
+        cut, folded = cut.flatten(1), folded.flatten(1)
         folded = folded - self.constant.to(folded.dtype)
         self.rows += len(cut)
         self.rest += folded.sum(0, dtype=torch.float64)

@@ -12,7 +12,7 @@ from ..text import check_choice
 from .choices import SCOPES, check_needs, checked_request
 from .compensation import DATALESS, REFITTING
 from .masking import compensated
-from .merging import can_take_over, readers_of_units
+from .merging import readers_of_units
 from .scoring import Scores, context_for, group_scores, residual_scores
 from .selection import select
 
@@ -153,11 +153,8 @@ class Pruner:
     @functools.cached_property
     def _can_merge(self) -> bool:
         context = self._context
-        modules = dict(context.model.named_modules())
-        return any(
-            can_take_over(modules[name], name, context.implied_reads)
-            for name in readers_of_units(context.model, context.layout)
-        )
+        readers = readers_of_units(context.model, context.layout)
+        return any(name in context.implied_reads for name in readers)
 
     @undisturbed()
     def scores(self, criterion: str = "spline", scope: str = "global") -> Scores:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..channels.attention import opened
-from ..channels.groups import find_groups
+from ..channels.groups import find_groups, groups_of_own
 from ..channels.layout import Layout
 from ..errors import warn
 from ..network.inputs import check_dtype
@@ -91,7 +91,10 @@ def context_for(
     labels: Tensor | None,
     layout: Layout | None = None,
 ) -> Context:
-    """What criteria look at, from what a caller gave; all of it is checked."""
+    """What criteria look at, from what a caller gave; all of it is checked.
+
+    The model is a replica of the caller's.
+    """
     if data is None and example is None and layout is None:
         raise ValueError("pass data= (calibration inputs) or example= (one input of the model)")
     if data is not None:
@@ -101,7 +104,7 @@ def context_for(
         labels = _checked_labels(labels, data)
     model = opened(model)
     if layout is None:
-        layout = find_groups(model, data if example is None else example)
+        layout = groups_of_own(model, data if example is None else example)
     else:
         layout.check_model(model)
         check_weights(model)

@@ -160,7 +160,7 @@ def specialise(model: nn.Module, box: tuple[Tensor, Tensor], *, units: int = UNI
     layout = find_groups(model, _middle(model, box))
     pairs = linear_pairs(state, layout, model)
     passing = _passing(state, pairs, model, eps)
-    masks = _masks(state, layout, passing)
+    masks = _masks(state, layout, passing, model)
     dropped, places = dropped_channels(layout, masks), _places(passing, masks)
     small = _made(model, kept_channels(model, dropped), places, passing)
     affine = {pair.producer: int(passing.pieces[pair.group].linear.sum()) for pair in pairs}
@@ -201,9 +201,9 @@ def _map_of(layer: nn.Linear) -> Map:
     return weight, bias
 
 
-def _masks(state: State, layout: Layout, passing: Passing) -> dict[str, Tensor]:
+def _masks(state: State, layout: Layout, passing: Passing, model: nn.Module) -> dict[str, Tensor]:
     """By group, which units stay, or have their place taken by one that passes a number on."""
-    masks = {name: ~silent for name, silent in silent_units(state, layout).items()}
+    masks = {name: ~silent for name, silent in silent_units(state, layout, model).items()}
     for pair in passing.pairs:
         places = passing.places[pair.group]
         stays = torch.zeros_like(pair.pieces.known)

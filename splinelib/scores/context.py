@@ -88,6 +88,8 @@ class Context:
             indices = member.indices.to(self._device)
             normals.append(weight[indices].flatten(1))
             offsets.append(bias[indices].sum(1))
+        if len(normals) == 1:
+            return normals[0], offsets[0]
         return torch.cat(normals, 1), torch.stack(offsets).sum(0)
 
     def note(self, readers: bool = False, outputs: bool = False) -> None:

@@ -46,10 +46,15 @@ def canonical(normals: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
             "expected normals of shape (U, fan_in) and offsets of shape (U,), got "
             f"{tuple(normals.shape)} and {tuple(offsets.shape)}"
         )
-    normals, offsets = wide(normals), wide(offsets)
-    # A row with a NaN or an infinite value has such a norm: no second pass over the normals.
-    norm = torch.linalg.vector_norm(normals, dim=1)
-    if not (torch.isfinite(norm).all() and torch.isfinite(offsets).all()):
+    normals = wide(normals)
+    return _canonical(normals, wide(offsets), torch.linalg.vector_norm(normals, dim=1))
+
+
+def _canonical(normals: Tensor, offsets: Tensor, norm: Tensor) -> tuple[Tensor, Tensor]:
+    """`canonical`, of normals whose lengths are known."""
+    # A row with a NaN or an infinite value has such a norm, and they have such a sum.
+    sound = torch.isfinite(norm.sum() + offsets.sum())
+    if not sound and not (torch.isfinite(norm).all() and torch.isfinite(offsets).all()):
         raise ValueError(
             f"normals or offsets hold NaN or infinite values, or normals too long for {norm.dtype}"
         )
@@ -109,11 +114,11 @@ def check_rho(rho: float) -> None:
 def _distance_rows(unit: Tensor, offset: Tensor, units: Tensor, offsets: Tensor, rho: float):
     """Distances of some canonical hyperplanes (rows) to all of them (columns)."""
     cosine = unit @ units.T
-    same = (offset[:, None] - offsets).abs()
-    opposite = (offset[:, None] + offsets).abs()
+    same = (offset[:, None] - offsets).abs_()
+    opposite = (offset[:, None] + offsets).abs_()
     shift = torch.where(cosine > 0, same, opposite)
     shift = torch.where(cosine == 0, torch.minimum(same, opposite), shift)
-    distance = (1 - cosine.abs()).clamp_(min=0) + rho * shift
+    distance = (1 - cosine.abs_()).clamp_(min=0).add_(rho * shift)
     nothing = ~unit.any(dim=1)[:, None] | ~units.any(dim=1)
     return distance.masked_fill_(nothing, 0)
 
@@ -227,28 +232,26 @@ def redundancy_order(
     hyperplanes = canonical(normals.detach().cpu(), offsets.detach().cpu())
     left = (_AllPairs if count <= block else _Left)(*hyperplanes, rho)
     power = strength.detach().cpu().tolist()
-    gap, partner = left.nearest_of_all(block)
-    partner, gone = partner.tolist(), left.gone
-    closest = list(zip(gap.tolist(), range(count), strict=True))
+    gaps, partners = left.nearest_of_all(block)
+    partner, gone = partners.tolist(), left.gone
+    closest = list(zip(gaps.tolist(), range(count), strict=True))
     heapq.heapify(closest)
-    order, cost = [], np.zeros(count, dtype=gap.dtype)
-    while len(order) < count - 1:
-        distance, first = closest[0]
-        if gone[first]:  # as the partner of another
-            heapq.heappop(closest)
-            continue
+    order, costs = [], [0.0] * count
+    for _ in range(count - 1):
+        while gone[first := closest[0][1]] or gone[partner[first]]:
+            if gone[first]:  # as the partner of another
+                heapq.heappop(closest)
+            else:
+                # Its partner has gone. The gap to the next one can only be larger, so it is
+                # enough to look for it now that this gap has become the smallest.
+                gap, partner[first] = left.nearest_of(first)
+                heapq.heapreplace(closest, (gap, first))
         other = partner[first]
-        if gone[other]:
-            # Its partner has gone. The gap to the next one can only be larger, so it is
-            # enough to look for it now that this gap has become the smallest.
-            distance, partner[first] = left.nearest_of(first)
-            heapq.heapreplace(closest, (float(distance), first))
-            continue
         goes = first if (power[first], -first) < (power[other], -other) else other
-        cost[goes] = distance
+        costs[goes] = closest[0][0]
         order.append(goes)
         left.remove(goes)
-    last = gone.index(0)
+    last, cost = gone.index(0), np.array(costs, dtype=gaps.dtype)
     cost[last] = np.nextafter(cost[order[-1]] if order else cost[last], cost.dtype.type(np.inf))
     return Removal(torch.tensor([*order, last]), torch.from_numpy(cost).to(normals))
 
@@ -269,10 +272,11 @@ class _AllPairs:
         """Distance and number of the closest other hyperplane that is kept."""
         row = self.distance[unit]
         partner = int(row.argmin())
-        return row[partner], partner
+        return row.item(partner), partner
 
     def nearest_of_all(self, _) -> tuple[np.ndarray, np.ndarray]:
-        return self.distance.min(1), self.distance.argmin(1)
+        partner = self.distance.argmin(1)
+        return self.distance[np.arange(len(partner)), partner], partner
 
 
 class _Left:
@@ -301,7 +305,7 @@ class _Left:
 
     def nearest_of(self, unit: int) -> tuple[float, int]:
         value, partner = self._nearest(torch.tensor([unit]))
-        return value[0], int(partner[0])
+        return value.item(0), int(partner[0])
 
     def nearest_of_all(self, block: int) -> tuple[np.ndarray, np.ndarray]:
         parts = [self._nearest(rows) for rows in torch.arange(len(self.unit)).split(block)]
@@ -340,8 +344,9 @@ def merging_distance(
     normals: Tensor, offsets: Tensor, rho: float = RHO, components: int | float | None = None
 ) -> Tensor:
     """The score of `spline`, shape (U,), from normals (U, F) and offsets (U,)."""
-    strength = torch.linalg.vector_norm(wide(normals), dim=1)
-    unit, offset = canonical(normals, offsets)
+    normals, offsets = wide(normals), wide(offsets)
+    strength = torch.linalg.vector_norm(normals, dim=1)
+    unit, offset = _canonical(normals, offsets, strength)
     components = COMPONENTS if components is None else components
     if isinstance(components, float):
         components = directions_for(normals, components)
@@ -362,8 +367,8 @@ def _with_what_is_outside(unit: Tensor, reduced: Tensor) -> Tensor:
     by chance; left at nothing it would draw no line, and go first though no other unit is like it.
     """
     length = torch.linalg.vector_norm(reduced, dim=1)
-    unseen = (length <= _UNSEEN * torch.finfo(unit.dtype).eps) & unit.any(dim=1)
-    if not unseen.any():
+    unseen = length <= _UNSEEN * torch.finfo(unit.dtype).eps
+    if not unseen.any() or not (unseen := unseen & unit.any(dim=1)).any():
         return reduced
     parts = reduced.masked_fill(unseen[:, None], 0), unit.masked_fill(~unseen[:, None], 0)
     return torch.cat(parts, dim=1)

@@ -47,7 +47,8 @@ def implied_readers(
     Returns
     -------
     dict of str to list of Reader
-        An entry per group. Kernel taps are observations of a channel, and as much alike as
+        An entry per group. Each block of a grouped convolution is a reader of its own, whose energy
+        is that of the whole layer. Kernel taps are observations of a channel, and as much alike as
         neighbouring positions are (`calibration.neighbours`). Where a batch norm alone reads the
         output of a reader, its scale is folded into the weight. A reader that is not among
         ``reads`` sees units that have nothing in common, each as large as its incoming weights
@@ -61,32 +62,60 @@ def implied_readers(
         # A depthwise layer both reads and makes a unit: its outputs go along.
         members = [member for member in group.consumers if member.module not in makes]
         for member in members or group.consumers:
-            layer = modules[member.module]
-            read = reads.get(member.module)
-            if read is None or getattr(layer, "groups", 1) > 1:
-                read = _unrelated(modules, group, layer, member.indices)
+            layer, read = modules[member.module], reads.get(member.module)
             norm = modules.get(layout.batch_norms.get(member.module))
-            found[name].append(_implied_reader(layer, norm, member.indices, read))
+            found[name] += _implied_readers(modules, group, layer, norm, member.indices, read)
     return found
 
 
-def _implied_reader(
-    layer: nn.Module, norm: nn.Module | None, indices: Tensor, read: Implied
-) -> Reader:
-    weight = taps(layer.weight, read)
+def _implied_readers(
+    modules: Mapping[str, nn.Module],
+    group: Group,
+    layer: nn.Module,
+    norm: nn.Module | None,
+    indices: Tensor,
+    read: Implied | None,
+) -> list[Reader]:
+    """What each block of one layer does with the units."""
+    blocks = getattr(layer, "groups", 1)
+    if read is None:
+        reads = [_unrelated(modules, group, layer, indices)] * blocks
+    else:
+        reads = reads_of_blocks(read, blocks)
+    weight = taps(layer.weight, reads[0])
     if norm is not None and norm.running_var is not None:
         scale = torch.rsqrt(norm.running_var + norm.eps)
         scale = scale * norm.weight.abs() if norm.affine else scale
         weight = weight * scale.double()[:, None, None]
-    seen, moved = read.seen_through(weight), read.from_means(weight)
+    pairs = [*zip(reads, weight.chunk(blocks), strict=True)]
+    energy = sum(_energy(each, part) for each, part in pairs)
+    return [_implied_reader(part, indices, each, energy) for each, part in pairs]
+
+
+def _energy(read: Implied, weight: Tensor) -> float:
+    """Variance of all outputs of a weight (out, channels, k) over inputs and positions."""
+    moved = read.from_means(weight)
+    energy = output_variance(read.counted(weight), read.covariance).sum()
+    return (energy if moved is None else energy + moved.trace()).item()
+
+
+def reads_of_blocks(read: Implied, blocks: int) -> list[Implied]:
+    """What each block of a grouped convolution reads, of what the whole reads."""
+    width, parts = len(read.mean) // blocks, []
+    for start in range(0, len(read.mean), width):
+        own = slice(start, start + width)
+        parts.append(read._replace(mean=read.mean[own], covariance=read.covariance[own, own]))
+    return parts
+
+
+def _implied_reader(weight: Tensor, indices: Tensor, read: Implied, energy: float) -> Reader:
+    seen = read.seen_through(weight)
     weight = read.counted(weight)
-    energy = output_variance(weight, read.covariance).sum()
-    energy = energy if moved is None else energy + moved.trace()
     # Columns of one unit that hold one channel are places behind a flatten: observations of it.
     channels = read.channels(indices.to(weight.device))
     own = channels[:, :: read.repeat].flatten()
     rows = weight[:, own].transpose(1, 2).flatten(0, 1)
-    return Reader(seen.covariance[own][:, own], read.mean[own], rows.T @ rows, energy.item())
+    return Reader(seen.covariance[own][:, own], read.mean[own], rows.T @ rows, energy)
 
 
 def _unrelated(

@@ -28,7 +28,9 @@ MAX_COLUMNS = 1536
 
 
 class Reader(NamedTuple):
-    """What one layer that reads a group's units does with them, over calibration data.
+    """What a layer that reads a group's units does with them, over calibration data.
+
+    Of a grouped convolution it is one block.
 
     A unit may enter through several columns (kernel taps, a block of channels); they are
     consecutive.
@@ -42,7 +44,7 @@ class Reader(NamedTuple):
     outgoing : Tensor, shape (U * m, U * m), float64
         ``W^T W`` for the reader's weight W (out, U * m).
     energy : float
-        Variance of the reader's output, summed over its channels.
+        Variance of the layer's output, summed over its channels.
     """
 
     gram: Tensor
@@ -77,7 +79,8 @@ def readers(
     dict of str to list of Reader
         An entry per group. A layer that reads no row of the calibration inputs is left out, and so,
         with a warning, is one that does not compute its weight times what it reads: it says nothing
-        of the units. Where a layer reads more than `MAX_COLUMNS` columns of a group,
+        of the units. Each block of a grouped convolution is a reader of its own, whose energy is
+        that of the whole layer. Where a layer reads more than `MAX_COLUMNS` columns of a group,
         the columns of one unit are taken as repeated observations of it, which leaves
         correlations between kernel taps out; those of heads of attention are kept apart.
     """
@@ -97,9 +100,10 @@ def readers(
         warn(warn_text(unknown, "what they read is not looked at when units are judged"))
     return {
         name: [
-            watched[member.module].reader(name)
+            reader
             for member in group.consumers
             if watched[member.module].is_known
+            for reader in watched[member.module].readers(name)
         ]
         for name, group in layout.groups.items()
     }
@@ -110,9 +114,9 @@ class _Watch:
 
     def __init__(self, layer: nn.Module, images: int, seed: int):
         self.layer, self.sample = layer, RowSample(images, rows_needed(layer), seed)
-        self.channels: dict[str, Tensor] = {}
+        self.columns: dict[str, Tensor] = {}  # (U, m), within a block
         self.heads: set[str] = set()
-        self.moments: dict[str, Moments] = {}
+        self.moments: dict[str, list[Moments]] = {}  # one for each block
         self.output = Moments(products=False)
         self.map: LayerMap | None = None
         self.unknown = False
@@ -122,9 +126,13 @@ class _Watch:
         """Whether rows were seen, and the layer is a linear map of all of them."""
         return self.map is not None and not self.unknown
 
+    @property
+    def blocks(self) -> int:
+        return getattr(self.layer, "groups", 1)
+
     def follow(self, group: Group, indices: Tensor) -> None:
-        self.channels[group.name] = indices.to(self.layer.weight.device)
-        self.moments[group.name] = Moments()
+        self.columns[group.name] = indices.to(self.layer.weight.device)
+        self.moments[group.name] = [Moments() for _ in range(self.blocks)]
         if group.heads:
             self.heads.add(group.name)
 
@@ -136,26 +144,32 @@ class _Watch:
         if not len(rows) or self.unknown:
             return
         self.map = call.map()
-        if self.map is None:
+        if self.map is None or getattr(self.map.layer, "groups", 1) != self.blocks:
             self.unknown = True
             return
         layer, inputs = self.map.layer, self.map.inputs
         self.output.add(output_rows(layer, call.output, rows))
-        wide = [group for group in self.channels if self._is_wide(group)]
-        narrow = [group for group in self.channels if group not in wide]
+        wide = [group for group in self.columns if self._is_wide(group)]
+        narrow = [group for group in self.columns if group not in wide]
         if wide:
             values, counts = pixels(layer, inputs, rows)
             for group in wide:
-                columns = self.channels[group].T
+                columns = self.columns[group].T
                 size = max(1, CHUNK // columns.numel())
                 for part, count in zip(values.split(size), counts.split(size), strict=True):
-                    observations = part[:, columns].flatten(0, 1)  # (p * m, U)
                     count = count.repeat_interleave(len(columns))
-                    self.moments[group].add(observations, counts=count)
+                    for block, moments in zip(self._parts(part), self.moments[group], strict=True):
+                        observations = block[:, columns].flatten(0, 1)  # (p * m, U)
+                        moments.add(observations, counts=count)
         if narrow:
             for patch in patches(layer, inputs, rows):
                 for group in narrow:
-                    self.moments[group].add(self._columns(patch, group))
+                    for block, moments in zip(self._parts(patch), self.moments[group], strict=True):
+                        moments.add(self._picked(block, group))
+
+    def _parts(self, read: Tensor) -> tuple[Tensor, ...]:
+        """What each block reads, of values (..., channels)."""
+        return read.chunk(self.blocks, dim=-1)
 
     def _is_wide(self, group: str) -> bool:
         """Whether kernel taps and columns of one unit are taken as observations of it.
@@ -165,25 +179,33 @@ class _Watch:
         if group in self.heads:
             return False
         taps = self.layer.weight[0, 0].numel()
-        return self.channels[group].numel() * taps > MAX_COLUMNS
+        return self.columns[group].numel() * self.blocks * taps > MAX_COLUMNS
 
-    def _columns(self, patch: Tensor, group: str) -> Tensor:
-        """(r, k, channels) -> (r, k * U * m)."""
-        return patch[:, :, self.channels[group].flatten()].flatten(1)
+    def _picked(self, values: Tensor, group: str) -> Tensor:
+        """(r, k, channels of a block) -> (r, k * U * m)."""
+        return values[:, :, self.columns[group].flatten()].flatten(1)
 
-    def reader(self, group: str) -> Reader:
-        weight = taps_first(self.map.layer.weight.double())
-        units, width = self.channels[group].shape
-        gram, mean = self.moments[group].covariance(), self.moments[group].mean
+    def readers(self, group: str) -> list[Reader]:
+        """What each block does with the units."""
+        weights = taps_first(self.map.layer.weight.double()).chunk(self.blocks)
+        energy = self.output.variance().sum().item()
+        return [
+            self._reader(group, weight, moments, energy)
+            for weight, moments in zip(weights, self.moments[group], strict=True)
+        ]
+
+    def _reader(self, group: str, weight: Tensor, moments: Moments, energy: float) -> Reader:
+        units, width = self.columns[group].shape
+        gram, mean = moments.covariance(), moments.mean
         if self._is_wide(group):
-            weight = weight[:, :, self.channels[group].T].reshape(-1, units)
+            weight = weight[:, :, self.columns[group].T].reshape(-1, units)
         else:
             # The columns of one unit side by side.
             order = torch.arange(gram.shape[0]).view(-1, units, width).transpose(0, 1).flatten()
             order = order.to(gram.device)
-            weight = self._columns(weight, group)[:, order]
+            weight = self._picked(weight, group)[:, order]
             gram, mean = gram[order][:, order], mean[order]
-        return Reader(gram, mean, weight.T @ weight, self.output.variance().sum().item())
+        return Reader(gram, mean, weight.T @ weight, energy)
 
 
 def least_squares_order(readers: list[Reader], units: int, ridge: float = LSQ_RIDGE) -> Removal:

@@ -50,3 +50,6 @@ def test_fields_of_tensors_and_results():
     assert one.operand(x) == ((2, 3), [item])
     one.give([item])
     assert one.made == {0: [item]}
+    # of what no unit makes, axes along which it is expanded are as good as broadcast
+    assert one.operand(torch.ones(2, 1).expand(2, 3)) == ((2, 1), [])
+    assert one.operand(torch.ones(2, 3).to_sparse()) == ((2, 3), [])

@@ -22,6 +22,15 @@ def test_a_field_is_kept_small():
     assert along(torch.arange(1, 4), (2, 3, 5), 1).axes == {1}
 
 
+def test_a_field_of_one_axis_has_its_channels_in_a_line():
+    labels = torch.arange(1, 4)
+    for item in (along(labels, (2, 3, 5), 1), field(labels.view(3, 1).expand(2, 3, 5))):
+        assert item.axes == {1} and item.shape == (2, 3, 5) and item.line.tolist() == [1, 2, 3]
+        assert torch.equal(item.labels, labels.view(3, 1).expand(2, 3, 5))
+    assert along(labels[:1], (2, 1, 5), 1).line is None
+    assert field(torch.arange(6).view(2, 3)).line is None
+
+
 def test_units_that_meet_are_tied_and_those_that_meet_nothing_stay():
     ties = Ties()
     one, other = ties.new(3), ties.new(3)

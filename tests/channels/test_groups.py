@@ -6,12 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from networks import alive, convnet, dense_mlp, images, relative_error
+from networks import alive, convnet, dense_mlp, grouped, images, relative_error
 from strangers import FIXED, PRUNABLE, Auxiliary, lively
 from torch import nn
 
 import splinelib as sl
-from splinelib.channels.groups import find_groups
+from splinelib.channels.attention import opened
+from splinelib.channels.groups import find_groups, groups_of_own
 from splinelib.errors import PruningError
 from splinelib.models import resnet18
 
@@ -243,6 +244,27 @@ def test_blocks_of_a_grouped_convolution_are_units():
     assert relative_error(small(inputs), expected) < 1e-5
 
 
+def test_positions_of_wide_blocks_are_units_of_two_groups():
+    model = grouped(read=3, made=4, blocks=2)
+    layout = find_groups(model, images(2, 4))
+    members = {
+        name: {(m.module, m.role): m.indices.tolist() for m in layout.groups[name].members}
+        for name in ("0", "2")
+    }
+    assert members["0"] == {("0", "out"): [[0, 3], [1, 4], [2, 5]], ("2", "in"): [[0], [1], [2]]}
+    rows = [[0, 4], [1, 5], [2, 6], [3, 7]]
+    assert members["2"] == {("2", "out"): rows, ("4", "in"): rows}
+    masks = {"0": torch.tensor([True, False, True]), "2": torch.tensor([False, True, True, True])}
+    small = sl.shrink(model, masks, images(1, 4))
+    assert (small[2].groups, small[2].in_channels, small[2].out_channels) == (2, 4, 6)
+    kept = model[2].weight[[1, 2, 3, 5, 6, 7]][:, [0, 2]]
+    assert torch.equal(small[2].weight, kept)
+    assert torch.equal(small[0].weight, model[0].weight[[0, 2, 3, 5]])
+    inputs = images(3, 4)
+    expected = sl.apply_masks(model, masks, inputs)(inputs)
+    assert relative_error(small(inputs), expected) < 1e-5
+
+
 def test_partial_coupling_through_a_concatenation():
     class Net(nn.Module):
         def __init__(self):
@@ -365,3 +387,26 @@ def test_frozen_norms_of_torchvision_are_cut_along():
     model = torchvision.models.resnet18(weights=None, num_classes=5, norm_layer=norm).eval()
     assert find_groups(model, images(2, 64)).units == 2880
     assert sl.prune(model, 0.3, "magnitude", data=images(2, 64))(images(2, 64)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", [*PRUNABLE, *FIXED])
+def test_a_replica_of_ones_own_gives_the_same_groups_and_is_as_it_was(name):
+    make, x, *_ = (PRUNABLE | FIXED)[name]
+    model, own = lively(make), opened(lively(make))
+    before = {key: tensor.clone() for key, tensor in own.state_dict().items()}
+    kinds, modes = repr(own), [module.training for module in own.modules()]
+    try:
+        expected = find_groups(model, x)
+    except PruningError as error:
+        with pytest.raises(PruningError) as found:
+            groups_of_own(own, x)
+        assert str(found.value) == str(error)
+    else:
+        found = groups_of_own(own, x)
+        assert found.fixed == expected.fixed and found.batch_norms == expected.batch_norms
+        assert [(g.name, g.units, g.heads) for g in found.groups.values()] == [
+            (g.name, g.units, g.heads) for g in expected.groups.values()
+        ]
+    assert repr(own) == kinds and [module.training for module in own.modules()] == modes
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in own.modules())
+    assert all(torch.equal(before[key], t) for key, t in own.state_dict().items())

@@ -38,13 +38,61 @@ def test_convolutions_read_and_make(layer):
 
 
 @pytest.mark.parametrize(
-    ("groups", "out", "blocks"), [(12, 12, 12), (12, 24, 12), (4, 8, 4), (3, 12, 3)]
+    ("groups", "out", "found"),
+    [
+        (12, 12, {"0": 12}),  # depthwise
+        (12, 24, {"0": 12}),
+        (4, 8, {"0": 4}),  # blocks
+        (3, 6, {"0": 3}),
+        (3, 12, {"0": 4, "2": 4}),  # positions, of what is read and of what is made
+        (2, 8, {"0": 6, "2": 4}),
+    ],
 )
-def test_blocks_of_grouped_convolutions(groups, out, blocks):
+def test_units_of_grouped_convolutions(groups, out, found):
     middle = nn.Conv2d(12, out, 3, padding=1, groups=groups)
     rest = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(out, 3)]
     model = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.BatchNorm2d(12), middle, *rest)
-    assert units(model, maps()) == {"0": blocks}
+    assert units(model, maps()) == found
+
+
+def test_a_grouped_convolution_on_the_inputs_loses_positions_of_what_it_makes():
+    rest = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 3)]
+    model = nn.Sequential(nn.Conv2d(4, 12, 3, groups=2), *rest)
+    inputs = torch.randn(4, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    assert units(model, inputs) == {"0": 6}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        # position p of two halves of 6, and blocks of 2: three pairs of neighbours, a block of
+        # each half together
+        ((2, 12), (6, 12), {"0": 6, "2": 3}),
+        # positions of halves and of thirds: p, p + 6 and p, p + 4, so that 2 are left apart
+        ((2, 12), (3, 12), {"0": 6, "2": 2, "4": 4}),
+        ((2, 12), (12, 12), {"0": 6, "2": 6}),  # and depthwise
+    ],
+)
+def test_grouped_convolutions_behind_each_other(first, second, found):
+    layers = [nn.Conv2d(12, out, 3, padding=1, groups=groups) for groups, out in (first, second)]
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 12, 1), nn.ReLU(), layers[0], nn.ReLU(), layers[1], nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 3)),
+    )
+    assert units(model, maps()) == found
+
+
+class Scaled(nn.Conv2d):
+    """A grouped convolution whose weight is computed."""
+
+    def forward(self, x):
+        return F.conv2d(x, 0.5 * self.weight, self.bias, padding=1, groups=self.groups)
+
+
+def test_a_grouped_weight_that_is_scaled_is_read_and_makes_alike():
+    rest = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)]
+    model = nn.Sequential(nn.Conv2d(3, 12, 1), nn.ReLU(), Scaled(12, 8, 3, groups=2), *rest)
+    assert units(model, maps()) == {"0": 6, "2": 4}
 
 
 def test_a_grouped_transposed_convolution_stays_and_says_so():

@@ -71,7 +71,18 @@ ONE = {  # between linear layers: the units that can go
     "softmax": (lambda h: h.softmax(1), "'softmax' in '2' (Lambda) mixes"),
     "running sum": (lambda h: h.cumsum(1), "'cumsum' in '2' (Lambda) mixes"),
     "largest": (lambda h: h * (h == h.amax(1, keepdim=True)), "'amax' in '2' (Lambda)"),
-    "norm": (lambda h: h / h.norm(dim=1, keepdim=True), "'linalg_vector_norm' in '2' (Lambda)"),
+    "norm": (lambda h: h / (h.norm(dim=1, keepdim=True) + 0.1), 12),
+    "largest norm": (lambda h: h / (1 + h.norm(torch.inf, dim=1, keepdim=True)), 12),
+    "smallest norm": (
+        lambda h: h / (1 + h.norm(-torch.inf, dim=1, keepdim=True)),
+        "'linalg_vector_norm' in '2' (Lambda)",
+    ),
+    "a constant that is expanded to it": (lambda h: h + torch.ones(1).expand_as(h), 12),
+    "a constant that is expanded by number": (
+        lambda h: h * torch.full((1,), 2.0).expand(12),
+        "does not do what masking",
+    ),
+    "normalised": (lambda h: F.normalize(h, dim=1), 12),
     "best of units": (lambda h: h + h.topk(1, 1).values, "'topk' in '2' (Lambda) mixes"),
     "fixed parts": (
         lambda h: torch.cat(h.split([5, 7], 1)[::-1], 1),

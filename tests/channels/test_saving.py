@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from networks import alive, convnet, dense_mlp, images, parameters
+from networks import alive, convnet, dense_mlp, grouped, images, parameters
 from onnx.reference import ReferenceEvaluator
 from strangers import PRUNABLE, lively
 
@@ -24,6 +24,23 @@ def test_pruned_networks_save_and_load(tmp_path):
     assert not loaded.training
     assert torch.load(path, weights_only=True)["kept"]["0"]["out"].dtype == torch.int64
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("read", "made", "blocks"), [(3, 4, 2), (2, 2, 6)])
+def test_grouped_convolutions_save_and_load(tmp_path, read, made, blocks):
+    """Positions of blocks, and whole blocks."""
+    model, data = grouped(read, made, blocks), images(64)
+    small = sl.prune(model, 0.4, "magnitude", data=data, compensate=True)
+    assert parameters(small[2]) < parameters(model[2])
+    sl.save_pruned(small, tmp_path / "small.pt")
+    loaded = sl.load_pruned(lambda: grouped(read, made, blocks, seed=3), tmp_path / "small.pt")
+    with torch.no_grad():
+        assert torch.equal(loaded(data), small(data))
+    assert loaded[2].groups == (blocks if read > 2 else small[2].groups)
+    assert (loaded[2].in_channels, loaded[2].out_channels) == (
+        len(small[0].weight),
+        len(small[2].weight),
+    )
 
 
 def test_added_biases_are_saved(tmp_path):

@@ -12,6 +12,7 @@ import splinelib as sl
 from splinelib.channels import surgery
 from splinelib.channels.groups import find_groups
 from splinelib.models import mlp, preresnet, resnet18, vgg16
+from splinelib.network.lending import Lender
 from splinelib.network.outputs import tensors_of
 
 
@@ -74,6 +75,59 @@ def test_shrunk_equals_masked_on_our_networks(make):
     with torch.no_grad():
         expected = sl.apply_masks(model, masks)(inputs)
         assert relative_error(sl.shrink(model, masks, inputs)(inputs), expected) < 1e-5
+
+
+def regnet_like():
+    """Two blocks of a RegNet-Y: 2 and 3 blocks of 8 channels, squeezed and excited."""
+
+    def block(i, o):
+        kind = torchvision.models.regnet.ResBottleneckBlock
+        return kind(i, o, 1, nn.BatchNorm2d, nn.ReLU, group_width=8, se_ratio=0.25)
+
+    stem = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 5)]
+    return nn.Sequential(*stem, block(16, 16), block(16, 24), *head)
+
+
+def resnext_like():
+    """A bottleneck of 8 blocks of 2 channels, and one of 4 blocks of 4."""
+    kind = torchvision.models.resnet.Bottleneck
+    blocks = [kind(16, 4, groups=g, base_width=256 // g) for g in (8, 4)]
+    stem = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5)]
+    return nn.Sequential(*stem, *blocks, *head)
+
+
+@pytest.mark.parametrize(
+    ("make", "units", "layer", "left"),
+    [
+        # one of 3 blocks' 8 positions goes on one side, and two on the other
+        (regnet_like, {"4.f.a.0": 8, "4.f.b.0": 8}, "4.f.b.0", (3, 21, 18)),
+        # 8 blocks of 2: blocks go; 4 of 4: positions
+        (resnext_like, {"3.conv1": 8}, "3.conv2", (7, 14, 14)),
+        (resnext_like, {"4.conv1": 4, "4.conv2": 4}, "4.conv2", (4, 12, 8)),
+    ],
+)
+def test_grouped_convolutions_between_others_give_what_masks_give(make, units, layer, left):
+    torch.manual_seed(0)
+    model, inputs = alive(make()), images(4)
+    layout = find_groups(model, inputs)
+    assert {name: layout.groups[name].units for name in units} == units
+    few = {name: torch.arange(u) > at for at, (name, u) in enumerate(units.items())}
+    small = dict(sl.shrink(model, few, inputs).named_modules())[layer]
+    assert (small.groups, small.in_channels, small.out_channels) == left
+    for masks in (few, random_masks(layout.groups), random_masks(layout.groups, seed=1)):
+        with torch.no_grad():
+            expected = sl.apply_masks(model, masks, inputs)(inputs)
+            held, small = (f(model, masks, inputs) for f in (sl.attach_masks, sl.shrink))
+            assert relative_error(held(inputs), expected) < 1e-6
+            assert relative_error(small(inputs), expected) < 1e-5
+            assert relative_error(model(inputs), expected) > 1e-4
+            # once more, of what is left
+            again = find_groups(small, inputs)
+            masks = random_masks(again.groups, seed=2)
+            one, other = (f(small, masks, inputs) for f in (sl.apply_masks, sl.shrink))
+            assert relative_error(other(inputs), one(inputs)) < 1e-5
 
 
 def test_channels_last_stays():
@@ -218,11 +272,13 @@ def test_copies_that_share_parameters_leave_the_model_as_it_is():
     masks = random_masks(layout.groups)
     kept = surgery.kept_channels(model, surgery.dropped_channels(layout, masks))
     before, plain = repr(model), {key: t.clone() for key, t in model.state_dict().items()}
-    ways = {
-        surgery.cut_copy(model, kept, share=True): surgery.cut_copy(model, kept),
-        surgery.silenced(model, layout, masks, share=True): surgery.silenced(model, layout, masks),
-    }
-    with torch.no_grad():
+    with torch.no_grad(), surgery.cut_for_a_while(model, kept, Lender(model)) as lent:
+        ways = {
+            lent: surgery.cut_copy(model, kept),
+            surgery.silenced(model, layout, masks, share=True): surgery.silenced(
+                model, layout, masks
+            ),
+        }
         for shared, copied in ways.items():
             assert repr(shared) == repr(copied)
             assert torch.equal(shared(x), copied(x)) and shared.seen == copied.seen == [0, 6]

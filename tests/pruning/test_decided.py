@@ -1,7 +1,7 @@
 """What a box decides."""
 
 import torch
-from networks import network
+from networks import grouped, network
 from torch import nn
 
 import splinelib as sl
@@ -39,13 +39,25 @@ def test_a_channel_is_decided_if_it_is_so_at_all_positions():
 def test_silent_units_are_those_of_which_zeros_are_read():
     net = network([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])]).float()
     layout = sl.find_groups(net, torch.zeros(1, 1))
-    assert silent_units(state_of(net, [[0.5]], [[1.0]]), layout)["0"].tolist() == [False, True]
+    assert silent_units(state_of(net, [[0.5]], [[1.0]]), layout, net)["0"].tolist() == [False, True]
     # a batch norm behind the activation makes something of nothing
     shifted = nn.Sequential(net[0], nn.ReLU(), nn.BatchNorm1d(2), net[2]).eval()
     with torch.no_grad():
         shifted[2].bias.fill_(1.0)
     layout = sl.find_groups(shifted, torch.zeros(1, 1))
-    assert not silent_units(state_of(shifted, [[0.5]], [[1.0]]), layout)["0"].any()
+    assert not silent_units(state_of(shifted, [[0.5]], [[1.0]]), layout, shifted)["0"].any()
+
+
+def test_a_position_is_silent_if_all_blocks_of_a_grouped_convolution_read_zeros():
+    net = grouped(read=3, made=4, blocks=2)
+    with torch.no_grad():
+        net[0].weight.zero_()
+        # by position: off in one block, in both, in the other
+        net[0].bias.copy_(torch.tensor([-1.0, -1.0, 1.0, 1.0, -1.0, -1.0]))
+    low = torch.zeros(1, 3, 2, 2)
+    state = bounded(net, Box.checked((low, low + 1)), UNITS)
+    silent = silent_units(state, sl.find_groups(net, low), net)
+    assert silent["0"].tolist() == [False, True, False]
 
 
 def test_pairs_have_an_activation_between_them_and_nothing_else():

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import PadsInside, images, two_convolutions
+from networks import PadsInside, grouped, images, relative_error, two_convolutions, with_twins
 from torch import nn
 
 import splinelib as sl
@@ -80,3 +80,29 @@ def test_padding_inside_is_padding(how):
         # A fold takes its rows from what the convolution reads, which holds the padding then.
         limit = 1e-3 if how == "refit" else 0.05
         assert (one - two).abs().max() < limit * two.abs().max()
+
+
+@torch.no_grad()
+def test_each_block_of_a_grouped_convolution_folds_its_own_twins():
+    model, data = with_twins(grouped(read=3, made=4, blocks=2), factors=(2.0, 0.5)), images(64)
+    masks = {"0": torch.tensor([True, True, False])}
+    plain, small = (
+        sl.shrink(model, masks, data[:1], data=data, compensate=how) for how in (False, "fold")
+    )
+    assert relative_error(plain(data), model(data)) > 1e-3
+    assert relative_error(small(data), model(data)) < 1e-5
+    weight = model[2].weight[:, :2].clone()
+    weight[:4, 0] += 2.0 * model[2].weight[:4, 2]
+    weight[4:, 0] += 0.5 * model[2].weight[4:, 2]
+    torch.testing.assert_close(small[2].weight, weight, rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_rows_of_a_folded_grouped_convolution_may_go_as_well():
+    model, data = with_twins(grouped(read=3, made=4, blocks=2)), images(64)
+    masks = {"0": torch.tensor([True, True, False]), "2": torch.tensor([True, False, True, True])}
+    only = sl.apply_masks(model, {"2": masks["2"]}, data)
+    small = sl.shrink(model, masks, data[:1], data=data, compensate="fold")
+    rows = [0, 2, 3, 4, 6, 7]
+    expected, found = only[:3](data)[:, rows], small[:3](data)
+    assert relative_error(found, expected) < 1e-4

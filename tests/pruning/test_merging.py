@@ -5,7 +5,16 @@ import warnings
 
 import pytest
 import torch
-from networks import alive, convnet, gaussian, images, linear_net, relative_error
+from networks import (
+    alive,
+    convnet,
+    gaussian,
+    grouped,
+    images,
+    linear_net,
+    relative_error,
+    with_twins,
+)
 from torch import nn
 
 import splinelib as sl
@@ -241,6 +250,16 @@ def test_at_zero_padding_a_constant_costs_less_than_in_a_bias():
         bias[3].bias.copy_(model[3].bias + moved)
         truth, ours, other = (net[:4](images(size=2)) for net in (model, small, bias))
     assert (ours - truth).square().mean() < 0.5 * (other - truth).square().mean()
+
+
+def test_each_block_of_a_grouped_convolution_takes_over_its_own_twins():
+    model = with_twins(grouped(read=3, made=4, blocks=2), factors=(2.0, 0.5))
+    small = merged(model, {"0": [2]}, images(1))
+    assert distance(model, small, images(20)) < 1e-3
+    weight = model[2].weight.detach()[:, :2].clone()
+    weight[:4, 0] += 2.0 * model[2].weight.detach()[:4, 2]
+    weight[4:, 0] += 0.5 * model[2].weight.detach()[4:, 2]
+    torch.testing.assert_close(small[2].weight.detach(), weight, rtol=1e-3, atol=1e-4)
 
 
 def test_a_block_that_goes_takes_its_own_reader_along():

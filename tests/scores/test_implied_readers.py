@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from networks import convnet, gaussian, linear_net
+from networks import block_of, convnet, gaussian, grouped, linear_net
 from torch import nn
 
+from splinelib.calibration.implied_moments import Implied
 from splinelib.channels.groups import find_groups
 from splinelib.channels.layout import Layout
-from splinelib.scores.implied_readers import implied_readers, layout_reads
+from splinelib.scores.implied_readers import implied_readers, layout_reads, reads_of_blocks
 
 
 def readers_of(model, example):
@@ -89,6 +90,47 @@ def test_a_depthwise_layer_goes_with_its_units_and_does_not_read_them():
     (reader,) = readers
     weight = model[4].weight.detach().double().flatten(1)
     torch.testing.assert_close(reader.outgoing, weight.T @ weight)
+
+
+def test_blocks_of_a_grouped_convolution_are_readers_like_layers_of_their_own():
+    model, example = grouped(read=3, made=4, blocks=2), torch.zeros(1, 3, 4, 4)
+    found = readers_of(model, example)["0"]
+    alone = [
+        readers_of(nn.Sequential(*block_of(model, block), nn.Flatten()), example)["0"][0]
+        for block in (0, 1)
+    ]
+    for reader, other in zip(found, alone, strict=True):
+        for one, two in zip(reader[:3], other[:3], strict=True):
+            torch.testing.assert_close(one, two)
+        assert reader.energy == pytest.approx(sum(each.energy for each in alone))
+
+
+def test_a_grouped_convolution_that_reads_what_nobody_can_follow_sees_each_unit_for_itself():
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = grouped(read=2, made=2, blocks=2)[:3]
+
+        def forward(self, x):
+            h = self.net[0](x)
+            return self.net[2](h * h.sigmoid()).mean((2, 3))
+
+    model = Gated()
+    model.net[0].weight.data = torch.tensor([[3.0, 4, 0], [1, 0, 0], [0, 0, 2], [0, 1, 0]])[
+        ..., None, None
+    ]
+    one, other = readers_of(model, torch.zeros(1, 3, 4, 4))["net.0"]
+    # position 0 of both blocks: 9 + 16 + 4, position 1: 1 + 1
+    assert one.gram.tolist() == other.gram.tolist() == [[29.0, 0.0], [0.0, 2.0]]
+    assert not torch.equal(one.outgoing, other.outgoing)
+
+
+def test_reads_of_blocks_are_slices():
+    mean, covariance = torch.arange(4.0).double(), torch.arange(16.0).double().view(4, 4)
+    one, other = reads_of_blocks(Implied(mean, covariance, repeat=1), 2)
+    assert one.mean.tolist() == [0, 1] and other.mean.tolist() == [2, 3]
+    assert one.covariance.tolist() == [[0, 1], [4, 5]]
+    assert other.covariance.tolist() == [[10, 11], [14, 15]]
 
 
 def test_a_layout_made_by_hand_is_refused():

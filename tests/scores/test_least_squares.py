@@ -2,9 +2,11 @@
 
 import pytest
 import torch
-from networks import convnet, images
+from networks import block_of, convnet, grouped, images
 
 import splinelib as sl
+from splinelib.channels.groups import find_groups
+from splinelib.scores import least_squares
 from splinelib.scores.least_squares import Reader, least_squares_order, residual_along
 
 
@@ -84,3 +86,21 @@ def test_dead_units_cost_nothing():
     removal = least_squares_order([Reader(gram, reader.mean, weight.T @ weight, reader.energy)], 6)
     assert removal.order[0].item() == 2
     assert removal.cost[2].item() < 1e-9
+
+
+@pytest.mark.parametrize("columns", [1536, 0])
+def test_blocks_of_a_grouped_convolution_are_readers_like_layers_of_their_own(columns, monkeypatch):
+    monkeypatch.setattr(least_squares, "MAX_COLUMNS", columns)
+    model, data = grouped(read=3, made=4, blocks=2), images(40)
+
+    def readers(model):
+        return least_squares.readers(model, find_groups(model, data), data)["0"]
+
+    found = readers(model)
+    alone = [readers(torch.nn.Sequential(*block_of(model, b), torch.nn.Flatten())) for b in (0, 1)]
+    assert len(found) == 2
+    for reader, (other,) in zip(found, alone, strict=True):
+        assert reader.gram.shape == ((27, 27) if columns else (3, 3))
+        for one, two in zip(reader[:3], other[:3], strict=True):
+            torch.testing.assert_close(one, two)
+        assert reader.energy == pytest.approx(sum(r.energy for (r,) in alone))

@@ -1,0 +1,99 @@
+"""A model's own modules, run with other tensors for a while.
+
+A `replica` for each of many runs is safe whatever a forward does, and takes as long as the run of a
+deep network of thin layers. Of most networks all that a run can change is known: what stands in the
+dictionaries of their modules, and their buffers. Those are brought back instead.
+"""
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .replica import is_constant, replica, written_by_runs
+
+# Where a module keeps its tensors and its parts.
+_REGISTERED = ("_parameters", "_buffers", "_modules")
+_DICTS = (dict, OrderedDict)
+_CONTAINERS = frozenset({*_DICTS, set})
+
+
+class Lender:
+    """Runs a model with some of its tensors exchanged.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Between runs it should not be changed. Nobody else may use it during one.
+
+    Attributes
+    ----------
+    plain : bool
+        Whether the model itself is lent. If not it is a replica, since its modules keep something
+        through which a run could leave more than we see.
+    """
+
+    def __init__(self, model: nn.Module):
+        self._model = model
+        self.plain = _is_plain(model)
+        if self.plain:
+            self._states = [vars(module) for module in model.modules()]
+            values = (value for state in self._states for value in state.values())
+            self._empty = [v for v in values if type(v) in _CONTAINERS and not v]
+            self._buffers = list(model.buffers())
+            self._values = [tensor.clone() for tensor in self._buffers]
+
+    @contextlib.contextmanager
+    def __call__(self, new: Mapping[int, Tensor]) -> Iterator[nn.Module]:
+        """A model that holds these tensors in place of those with these ids.
+
+        It is the model itself, which afterwards is as it was, or a `replica`.
+        """
+        if not self.plain:
+            yield replica(self._model, lambda tensor: new.get(id(tensor)))
+            return
+        before = [
+            (state, state.copy(), *[state[key].copy() for key in _REGISTERED])
+            for state in self._states
+        ]
+        try:
+            for state, _, parameters, buffers, _ in before:
+                _exchange(state["_parameters"], parameters, new)
+                _exchange(state["_buffers"], buffers, new)
+            yield self._model
+        finally:
+            for state, saved, *registered in before:
+                state.clear()
+                state.update(saved)
+                for key, held in zip(_REGISTERED, registered, strict=True):
+                    state[key].clear()
+                    state[key].update(held)
+            for container in self._empty:  # of hooks, as a rule
+                if container:
+                    container.clear()
+            # also those of which torch counts no versions, as of statistics of a batch norm
+            if self._buffers:
+                with torch.no_grad():
+                    torch._foreach_copy_(self._buffers, self._values)
+
+
+def _exchange(held: dict, before: dict, new: Mapping[int, Tensor]) -> None:
+    for name, tensor in before.items():
+        if (other := new.get(id(tensor))) is not None:
+            held[name] = other
+
+
+def _is_plain(model: nn.Module) -> bool:
+    """Whether modules keep nothing but tensors, parts, and values that nobody can change."""
+    if any(hasattr(kind, "__slots__") for kind in set(map(type, model.modules()))):
+        return False
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule) or written_by_runs(module):
+            return False
+        for key, value in vars(module).items():
+            empty = type(value) in _CONTAINERS and not value
+            if not (empty or is_constant(value) or key in _REGISTERED):
+                return False
+    return True
