@@ -26,7 +26,8 @@ class Network:
 
     Attributes
     ----------
-    title : str
+    title, name : str
+        What it is called, with its width and data and without.
     names : list of str
         Of the records.
     groups : list of str
@@ -37,9 +38,12 @@ class Network:
     seeds : int
     """
 
-    def __init__(self, title: str, names: Sequence[str], by_seed: Sequence[Sequence[dict]]):
+    def __init__(
+        self, title: str, name: str, names: Sequence[str], by_seed: Sequence[Sequence[dict]]
+    ):
         first = by_seed[0]
-        self.title, self.names, self.seeds = title, list(names), len(by_seed)
+        self.title, self.name, self.names = title, name, list(names)
+        self.seeds = len(by_seed)
         self.groups = [entry["group"] for entry in first]
         self.units = np.array([entry["units"] for entry in first])
         self.streams = np.array([entry["stream"] for entry in first])
@@ -175,7 +179,7 @@ def of_records(group: Sequence[dict]) -> Network:
         raise ValueError(f"the networks of {', '.join(names)} have different groups, or none.")
     network, data = (wording.proper(settings[part]) for part in ("network", "data"))
     width = "" if settings["width"] == 1 else f" at width {settings['width']:g}"
-    return Network(f"{network}{width}, {data}", names, list(by_seed.values()))
+    return Network(f"{network}{width}, {data}", network, names, list(by_seed.values()))
 
 
 def figure(networks: Sequence[Network]):
@@ -211,7 +215,7 @@ def _panel(network: Network, criterion: str, limits: tuple[float, float]) -> Fig
 
     def draw(ax, palette: Palette) -> None:
         layers = palette.series(criterion, CRITERIA.index(criterion))
-        kinds = {False: ("o", layers, "layer"), True: ("s", palette.boundary, "stream")}
+        kinds = {False: ("o", layers, "layer"), True: ("s", palette.ink, "stream")}
         ax.axhline(100 * RATIO, color=palette.axis, linewidth=1, linestyle="--")
         for x, y, units, stream in zip(worth, share, network.units, network.streams, strict=True):
             marker, colour, _ = kinds[bool(stream)]
@@ -266,7 +270,7 @@ def table(networks: Sequence[Network]) -> Table:
         if network.streams.any():
             beyond = plotting.over_seeds(network.beyond(criterion, STREAM), "{:+.2f}")
             stream = Cell(beyond, "record", origins=read)
-        return [f"{network.title}: {criterion}", *cells, stream]
+        return [f"{network.name}, {criterion}", *cells, stream]
 
     return wording.table(
         [row(network, criterion) for network in networks for criterion in CRITERIA],

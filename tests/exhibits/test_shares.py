@@ -119,7 +119,7 @@ def test_the_table_has_a_row_for_each_criterion():
     made = shares.table([one(lambda _, group: kept[group], seeds=2)])
     head, *found = rows(made)
     assert len(found) == len(shares.CRITERIA) and head[1] == "points a unit"
-    assert found[1][0].endswith(": bend") and found[1][1] == "+0.80"
+    assert found[1][0] == "VGG-16, bend" and found[1][1] == "+0.80"
     assert "shares-run" in made._repr_html_()  # the record where it lies
 
 
