@@ -13,6 +13,7 @@ from splinelib.experiments import (
     order_records,
     pitch_records,
     rival_records,
+    share_records,
     slice_records,
     transformer_records,
     transformers,
@@ -480,6 +481,45 @@ def orders_record(
             }
             for seed in range(seeds)
             for criterion, scope, ratio, draw, renewed in kinds
+        ],
+    }
+
+
+# Groups of a network: name, units, whether it is a stream.
+GROUPS = (("first", 8, False), ("stream", 16, True), ("middle", 32, False), ("last", 64, False))
+
+
+def shares_record(lost=None, kept=None, seeds: int = 1, name: str = "run", **settings) -> dict:
+    """A record of groups of units that were cut alone, as `experiments.shares` makes them.
+
+    Parameters
+    ----------
+    lost : callable, optional
+        ``lost(group)`` when it is cut alone, in [0, 0.9]; a tenth more when it is cut by lot.
+    kept : callable, optional
+        ``kept(criterion, group)``: units that the group keeps.
+    seeds : int
+    name : str
+    **settings
+        Of the record.
+    """
+    units = {group: count for group, count, _ in GROUPS}
+    lost = lost or (lambda group: 0.4 / units[group])
+    kept = kept or (lambda criterion, group: units[group] // 2)
+    known = {"data": "cifar10", "network": "vgg16", "width": 0.25, "epochs": 8}
+    known |= {"calibration": 1000, "judged_on": "2,500 test images"}
+    return {
+        **{"schema": 1, "kind": "shares", "name": name, "settings": known | settings},
+        **{"command": "python -m splinelib shares", "seconds": 60.0, "provenance": PROVENANCE},
+        "entries": [
+            {
+                **{"seed": seed, "group": group, "units": count, "stream": stream, "dense": 0.9},
+                "alone": 0.9 - lost(group),
+                "by_lot": [0.9 * (0.9 - lost(group)) for _ in range(3)],
+                "kept": {name: kept(name, group) for name in share_records.CRITERIA},
+            }
+            for seed in range(seeds)
+            for group, count, stream in GROUPS
         ],
     }
 

@@ -8,11 +8,11 @@ package is on top of the library: it may use everything, and no other package im
 
 Which records: `choosing`; how they are written: `wording`. Early birds: `pace`, `settling`,
 `draws`, `moments`, `watching`. Pruning without training: `one_shot`, `cuts`, `units`, `savings`, by
-other people `others`. Tickets: `bargains`, `tickets`, `costs`, `rivals`, `streams`, `claims`,
-`printed`. Ways to a small network: `starts`, `start_lines`, of a maximum of lines `fits`. After a
-PCA: `pca`. One of several networks for each input: `routes`. Of transformers: `attention`,
-`transformers`. Slices: `slices`, `galleries`. Networks of others: `networks`. The front page:
-`verdicts`. How they were made: `runs`, `sheets`.
+other people `others`, which layers give `shares`. Tickets: `bargains`, `tickets`, `costs`,
+`rivals`, `streams`, `claims`, `printed`. Ways to a small network: `starts`, `start_lines`, of a
+maximum of lines `fits`. After a PCA: `pca`. One of several networks for each input: `routes`. Of
+transformers: `attention`, `transformers`. Slices: `slices`, `galleries`. Networks of others:
+`networks`. The front page: `verdicts`. How they were made: `runs`, `sheets`.
 """
 
 from . import (

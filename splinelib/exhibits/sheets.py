@@ -15,6 +15,7 @@ from ..experiments import (
     published_tables,
     rival_records,
     route_records,
+    share_records,
     slice_records,
     start_records,
     transformer_records,
@@ -179,6 +180,22 @@ def of_orders(record: dict) -> Sheet:
     return _sheet(record, "orders", facts, [record["provenance"]])
 
 
+def of_shares(record: dict) -> Sheet:
+    """The sheet of groups of units that were cut alone.
+
+    Parameters
+    ----------
+    record : dict
+        As `share_records.records` gives them.
+    """
+    networks = len({entry["seed"] for entry in record["entries"]})
+    facts = {
+        "compared": f"{len(record['entries'])} groups of units of {networks} dense networks, each "
+        f"cut alone, in {record['seconds'] / 60:.0f} minutes"
+    }
+    return _sheet(record, "shares", facts, [record["provenance"]])
+
+
 def of_pitch(record: dict) -> Sheet:
     """The sheet of a pitch estimator that was pruned.
 
@@ -203,6 +220,7 @@ _STUDIES = {
     "slices": (slice_records, of_slices),
     "rivals": (rival_records, of_rivals),
     "orders": (order_records, of_orders),
+    "shares": (share_records, of_shares),
     "pitch": (pitch_records, of_pitch),
 }
 
@@ -279,7 +297,7 @@ def download(record: dict, kind: str = "record") -> str:
     ----------
     record : dict
     kind : {"record", "oneshot", "starts", "pca", "routes", "vit", "slices", "rivals",
-        "orders", "pitch"}
+        "orders", "shares", "pitch"}
         As for `wording.anchor`.
     """
     name = f"{record['name']}.json"

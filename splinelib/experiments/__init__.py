@@ -10,10 +10,10 @@ ways (`start_ways`; of images `start_images`), which `start_records` keep. `trun
 networks whose units were compared after a PCA (`truncated_orders`), for `truncation_records`.
 `routes` cuts small networks for clusters of inputs, which `route_records` keep. `rivals` prunes
 without training as others do and as we do, for `rival_records` (`subjects` are what they prune),
-`orders` compensates nothing, for `order_records`, and `pitch` prunes a network that others trained,
-for `pitch_records`. `studies` are these as the command line knows them, `study_records`
-what their records share. This package uses everything but `plotting` and `exhibits`: it runs where
-nothing can be drawn.
+`orders` compensates nothing, for `order_records`, `shares` cuts each group of units alone, for
+`share_records`, and `pitch` prunes a network that others trained, for `pitch_records`. `studies`
+are these as the command line knows them, `study_records` what their records share. This package
+uses everything but `plotting` and `exhibits`: it runs where nothing can be drawn.
 """
 
 from ..files import checkout

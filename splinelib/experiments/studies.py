@@ -18,6 +18,8 @@ from . import (
     rivals,
     route_records,
     routes,
+    share_records,
+    shares,
     slice_records,
     slices,
     start_images,
@@ -143,6 +145,11 @@ def _orders(options: argparse.Namespace) -> dict:
     return orders.compare(options.network, options.run, **told)
 
 
+def _shares(options: argparse.Namespace) -> dict:
+    told = {part: getattr(options, part) for part in ("seeds", "name", "folder")}
+    return shares.compare(options.network, options.run, **told)
+
+
 def _rivals(options: argparse.Namespace) -> dict:
     told = {part: getattr(options, part) for part in ("seeds", "name", "folder")}
     return rivals.compare(options.network, options.run, **told)
@@ -228,6 +235,15 @@ STUDIES = (
         _arguments_of_subjects,
         _orders,
         order_records,
+    ),
+    Study(
+        "shares",
+        "which layers and streams give up units, and what each is worth when it is cut alone",
+        "Cut each group of units of networks trained on digits, or of that of a recorded run, by "
+        "itself, and record beside it how many units each criterion leaves it at one threshold.",
+        _arguments_of_subjects,
+        _shares,
+        share_records,
     ),
     Study(
         "pitch",

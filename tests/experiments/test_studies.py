@@ -9,6 +9,7 @@ from recorded import (
     pitch_record,
     rivals_record,
     routes_record,
+    shares_record,
     slices_record,
     starts_record,
     vit_record,
@@ -25,6 +26,7 @@ MADE = {
     "slices": slices_record,
     "rivals": rivals_record,
     "orders": orders_record,
+    "shares": shares_record,
     "pitch": pitch_record,
 }
 

@@ -8,6 +8,7 @@ from recorded import (
     pitch_record,
     rivals_record,
     routes_record,
+    shares_record,
     slices_record,
     starts_record,
     vit_record,
@@ -20,6 +21,7 @@ from splinelib.experiments import (
     pitch_records,
     rival_records,
     route_records,
+    share_records,
     slice_records,
     start_records,
     transformer_records,
@@ -34,6 +36,7 @@ MADE = {
     slice_records: slices_record,
     rival_records: rivals_record,
     order_records: orders_record,
+    share_records: shares_record,
     pitch_records: pitch_record,
     transformer_records: vit_record,
 }

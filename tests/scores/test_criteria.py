@@ -241,6 +241,26 @@ def test_bend_knows_a_twin_from_a_mirror_image():
     torch.testing.assert_close(*(scores.min() for scores in spline), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("criterion", ["spline", "bend", "lsq"])
+def test_a_layer_whose_units_stand_twice_keeps_no_more(criterion):
+    """The wider layer draws the same lines: with one threshold its copies go before anything."""
+    narrow, data = dense_mlp(), gaussian(200, 6).float()
+    first, _, second = (narrow[index] for index in (0, 1, 2))
+    wide = copy.deepcopy(narrow)
+    wide[0] = nn.Linear(first.in_features, 2 * first.out_features)
+    wide[2] = nn.Linear(2 * second.in_features, second.out_features)
+    with torch.no_grad():
+        wide[0].weight.copy_(torch.cat([first.weight] * 2))
+        wide[0].bias.copy_(torch.cat([first.bias] * 2))
+        wide[2].weight.copy_(torch.cat([second.weight / 2] * 2, 1))
+        wide[2].bias.copy_(second.bias)
+    torch.testing.assert_close(wide(data), narrow(data))
+    scores, twice = (sl.score(model, criterion, data=data) for model in (narrow, wide))
+    units, more = (sum(map(len, found.values())) for found in (scores, twice))
+    kept, still = sl.select(scores, 0.5), sl.select(twice, 1 - 0.5 * units / more)
+    assert abs(int(kept["0"].sum()) - int(still["0"].sum())) <= 1
+
+
 def test_bend_looks_at_no_value_of_the_example():
     model = convnet()
     here, there = (sl.score(model, "bend", example=x) for x in (images(1), 100 * images(3, seed=1)))
