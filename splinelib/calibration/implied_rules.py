@@ -9,7 +9,7 @@ from ..network.activations import SMOOTH, Activation, argument
 from ..network.graph import ROWS, Graph, Node
 from .gaussian import after_activation, after_smooth, correlation
 from .implied_moments import Implied, taps
-from .neighbours import UNTOLD, activation_slopes, taps_alike, told_by_statistics
+from .neighbours import MOST_TAPS, UNTOLD, activation_slopes, taps_alike, told_by_statistics
 from .padding import each_axis, own, padded, taps_inside
 
 _SAME = {
@@ -107,7 +107,7 @@ def read_by(graph: Graph, node: Node, value: Implied) -> Implied:
     inside = taps_inside(masks, kernel, stride, padding, dilation)
     always = bool((inside == 1).all())
     read = value._replace(masks=None, inside=None if always else inside.to(weight.device))
-    if kernel.numel() == 1:
+    if not 1 < kernel.numel() <= MOST_TAPS:
         return read
     full = _full(taps(weight, read), groups)
     neighbours = UNTOLD

@@ -8,7 +8,7 @@ from torch import nn
 from splinelib.calibration.gaussian import after_activation
 from splinelib.calibration.implied import implied_reads
 from splinelib.calibration.implied_moments import taps
-from splinelib.calibration.neighbours import UNTOLD
+from splinelib.calibration.neighbours import MOST_TAPS, UNTOLD
 
 
 def test_zero_padding_is_no_observation():
@@ -252,3 +252,11 @@ def test_what_a_batch_norm_recorded_says_how_alike_neighbours_are():
         norm.reset_running_stats()
         assert implied_reads(model, torch.zeros(1, 1, 9))["0"].alike[0, 1].item() == UNTOLD
     assert implied_reads(conv, torch.zeros(1, 1, 9))[""].alike[0, 1].item() == UNTOLD
+
+
+def test_of_kernels_that_are_very_long_taps_are_taken_as_independent():
+    norm, long = nn.BatchNorm1d(1), nn.Conv1d(1, 2, MOST_TAPS + 1, bias=False)
+    short = nn.Conv1d(1, 2, 5, bias=False)
+    for conv, independent in ((long, True), (short, False)):
+        read = implied_reads(nn.Sequential(norm, conv).eval(), torch.zeros(1, 1, 2000))["1"]
+        assert (read.alike is None) == independent
