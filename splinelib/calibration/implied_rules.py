@@ -110,26 +110,24 @@ def read_by(graph: Graph, node: Node, value: Implied) -> Implied:
     if not 1 < kernel.numel() <= MOST_TAPS:
         return read
     full = _full(taps(weight, read), groups)
+    recorded, between = _recorded_behind(graph, node)
     neighbours = UNTOLD
-    for recorded, activation in _recorded_behind(graph, node):
-        neighbours = told_by_statistics(read, full, bias, kernel, apart, recorded, activation)
+    if recorded is not None:
+        neighbours = told_by_statistics(read, full, bias, kernel, apart, recorded, between)
     return read._replace(alike=taps_alike(kernel, apart, neighbours).to(weight.device))
 
 
-def _recorded_behind(graph: Graph, node: Node) -> list[tuple[Tensor, Activation | None]]:
-    """Variances that a batch norm behind a layer has recorded, and what lies between; or none."""
+def _recorded_behind(graph: Graph, node: Node) -> tuple[Tensor | None, Activation | None]:
+    """Variances that a batch norm behind a layer has recorded, if any, and what lies between."""
     readers = graph.readers(node.outputs[0])
     between = None
     if len(readers) == 1 and (found := readers[0].activation) is not None:
         if found.pool is not None or not found.slopes:
-            return []
+            return None, None
         between, readers = found, graph.readers(readers[0].outputs[0])
-    variances = [
-        argument(reader.args, reader.kwargs, 2, "running_var")
-        for reader in readers
-        if reader.name == "batch_norm"
-    ]
-    return [(variance, between) for variance in variances[:1] if variance is not None]
+    norm = next((reader for reader in readers if reader.name == "batch_norm"), None)
+    variance = None if norm is None else argument(norm.args, norm.kwargs, 2, "running_var")
+    return variance, between
 
 
 def _padded(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:

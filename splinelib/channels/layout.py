@@ -67,6 +67,11 @@ class Group:
         """The layers that read the units, as far as scores look at them."""
         return tuple(m for m in self.members if m.role == "in" and m.judged)
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether several layers make the units, and several read them: a residual stream."""
+        return len(self.producers) > 1 and len(self.consumers) > 1
+
 
 @dataclass(frozen=True)
 class Layout:

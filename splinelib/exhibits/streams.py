@@ -42,8 +42,8 @@ def streams_and_blocks(record: dict) -> tuple[list[Group], list[Group]]:
         width=settings["width"],
     )
     found = find_groups(model, torch.zeros(1, *images["shape"])).groups.values()
-    shared = [group for group in found if len(group.producers) > 1]
-    return shared, [group for group in found if len(group.producers) == 1]
+    shared = [group for group in found if group.is_stream]
+    return shared, [group for group in found if not group.is_stream]
 
 
 def left(ticket: dict, groups: Sequence[Group]) -> int:

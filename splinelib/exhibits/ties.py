@@ -5,16 +5,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from .. import plotting
-from ..channels.layout import Group, Layout
+from ..channels.layout import Layout
 from ..plotting import widgets
 from ..plotting.palette import Palette
 from ..plotting.svg import Figure
 from ..pruning import select
-
-
-def is_stream(group: Group) -> bool:
-    """Whether several layers make the channels, and several read them: a residual stream."""
-    return len(group.producers) > 1 and len(group.consumers) > 1
 
 
 def lines(layout: Layout) -> Figure:
@@ -31,7 +26,7 @@ def lines(layout: Layout) -> Figure:
         for row, group in enumerate(layout.groups.values()):
             made = [place[member.module] for member in group.producers]
             read = [place[member.module] for member in group.consumers]
-            colour = palette.pruned if is_stream(group) else palette.kept
+            colour = palette.pruned if group.is_stream else palette.kept
             ax.plot([min(made), max(read)], [row, row], color=colour, linewidth=1.4)
             for at, fill in ((made, "full"), (read, "none")):
                 how = {"color": colour, "markersize": 5, "fillstyle": fill}
@@ -44,7 +39,7 @@ def lines(layout: Layout) -> Figure:
         ax.invert_yaxis()
         plotting.legend(ax)
 
-    streams = sum(is_stream(group) for group in layout.groups.values())
+    streams = sum(group.is_stream for group in layout.groups.values())
     return plotting.figure(
         draw,
         alt=f"A line for each of {len(layout.groups)} groups from the layers that make its "

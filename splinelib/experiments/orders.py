@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..pruning.pruner import Pruner
 from ..rivals import renewed_statistics
@@ -36,7 +35,6 @@ def networks(subject: Subject) -> Iterator[tuple[str, str, float, int, nn.Module
 
 def entries(subject: Subject) -> list[dict]:
     """What is recorded of one dense network."""
-    normed = any(isinstance(module, _BatchNorm) for module in subject.model.modules())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of layers that would have gone, and keep one unit
         found = []
@@ -44,7 +42,7 @@ def entries(subject: Subject) -> list[dict]:
             about = {"seed": subject.seed, "criterion": criterion, "scope": scope, "ratio": ratio}
             about |= {"draw": draw}
             found.append(about | {"renewed": False, "accuracy": subject.judge(small)})
-            if normed and criterion != records.DENSE:
+            if subject.normed and criterion != records.DENSE:
                 right = subject.judge(renewed_statistics(small, subject.data))
                 found.append(about | {"renewed": True, "accuracy": right})
         return found

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..cost.footprint import measure
 from ..pruning.masking import shrink
@@ -27,7 +26,6 @@ def networks(subject: Subject) -> Iterator[tuple[str, bool, float, nn.Module]]:
     model, data, example = subject.model, subject.data, subject.data[:1]
     seeing = Pruner(model, data, seed=subject.seed)
     blind = Pruner(model, example=example, seed=subject.seed)
-    normed = any(isinstance(module, _BatchNorm) for module in model.modules())
     yield records.DENSE, False, 0.0, model
     for ratio in RATIOS:
         masks = select(blind.scores("magnitude"), ratio, "layerwise")
@@ -49,12 +47,12 @@ def networks(subject: Subject) -> Iterator[tuple[str, bool, float, nn.Module]]:
             "default without data": lambda ratio=ratio: blind.prune(ratio),
             "default with data": lambda ratio=ratio: seeing.prune(ratio),
         }
-        if not normed:  # the formula is of batch norms
+        if not subject.normed:  # the formula is of batch norms
             del made["neuron merging as coded"]
         for way, make in made.items():
             small = make()
             yield way, False, ratio, small
-            if normed and way in records.RENEWED:
+            if subject.normed and way in records.RENEWED:
                 yield way, True, ratio, renewed_statistics(small, data)
 
 

@@ -11,7 +11,6 @@ import warnings
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..pruning.masking import shrink
 from ..pruning.pruner import Pruner
@@ -43,8 +42,7 @@ def without(subject: Subject, pruner: Pruner, group: str, scores: Tensor) -> nn.
     """
     mask = select({group: scores}, RATIO)[group]
     small = shrink(subject.model, Masks({group: mask}, pruner.layout))
-    normed = any(isinstance(module, _BatchNorm) for module in small.modules())
-    return renewed_statistics(small, subject.data) if normed else small
+    return renewed_statistics(small, subject.data) if subject.normed else small
 
 
 def kept(pruner: Pruner, criterion: str) -> dict[str, int]:
@@ -77,7 +75,7 @@ def entries(subject: Subject) -> list[dict]:
             found.append(
                 {
                     **{"seed": subject.seed, "group": name, "units": group.units},
-                    **{"stream": len(group.producers) > 1, "dense": dense},
+                    **{"stream": group.is_stream, "dense": dense},
                     **{"alone": alone, "by_lot": by_lot},
                     "kept": {criterion: left[name] for criterion, left in shares.items()},
                 }

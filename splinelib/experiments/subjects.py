@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..data import load
 from ..models import build
@@ -40,6 +41,11 @@ class Subject:
     data: Tensor
     judge: Callable[[nn.Module], float]
     seed: int
+
+    @property
+    def normed(self) -> bool:
+        """Whether the model has batch norms, whose statistics can be renewed."""
+        return any(isinstance(module, _BatchNorm) for module in self.model.modules())
 
 
 def trained(network: str, seed: int, width: float, epochs: int) -> Subject:

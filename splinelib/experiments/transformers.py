@@ -54,7 +54,7 @@ def part_of(group: Group) -> str:
     """
     if group.heads:
         return "heads"
-    return "units" if len(group.producers) == 1 else "stream"
+    return "stream" if group.is_stream else "units"
 
 
 class Trained:

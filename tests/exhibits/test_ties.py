@@ -15,7 +15,7 @@ def layout():
 
 
 def test_a_stream_is_made_and_read_by_several_layers(layout):
-    streams = [group.units for group in layout.groups.values() if ties.is_stream(group)]
+    streams = [group.units for group in layout.groups.values() if group.is_stream]
     assert streams == [16, 32, 64]  # one for each stage
 
 

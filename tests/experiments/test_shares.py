@@ -59,7 +59,7 @@ def test_streams_are_told_apart_and_draws_differ():
     found = shares.entries(subject)
     groups = sl.find_groups(model, images(1)).groups
     assert [e["group"] for e in found] == list(groups)
-    assert [e["stream"] for e in found] == [len(g.producers) > 1 for g in groups.values()]
+    assert [e["stream"] for e in found] == [g.is_stream for g in groups.values()]
     assert {e["stream"] for e in found} == {False, True}
     assert {e["dense"] for e in found} == {subject.judge(model)}
     assert all(len(set(e["by_lot"])) == shares.DRAWS for e in found if e["units"] > 8)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from networks import convnet, dense_mlp, images
 from runs import CURVES
 
 import splinelib as sl
@@ -64,3 +65,8 @@ def test_wrong_requests_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             study(folder=tmp_path, **told)
+
+
+def test_whether_statistics_can_be_renewed():
+    for model, normed in ((convnet(), True), (dense_mlp(), False)):
+        assert subjects.Subject(model, images(2), lambda _: 1.0, 0).normed == normed
