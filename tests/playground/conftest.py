@@ -70,6 +70,11 @@ def shown(browser, tmp_path):
         page.on("console", lambda m: m.type == "error" and errors.append(m.text))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((tmp_path / "page.html").as_uri())
+        if options.get("java_script_enabled", True):
+            # Figures are drawn in the next frame, which a busy machine may leave for later.
+            page.evaluate(
+                "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
+            )
         return page
 
     yield visit
