@@ -34,7 +34,7 @@ from torch import nn
 
 import splinelib as sl
 from benchmarks.measuring import forget_peak, memory, show
-from splinelib.scores.hyperplanes import merging_distance
+from splinelib.scores.merging import merging_distance
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "VGG-16": sl.models.vgg16,

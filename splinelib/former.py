@@ -18,7 +18,7 @@ HOMES = {
     "affine": ["network.affine"],
     "comparison": ["geometry.difference"],
     "compensation": ["pruning.compensation", "pruning.distillation", "scores.context"],
-    "criteria": ["scores.criteria", "scores.context", "scores.hyperplanes"],
+    "criteria": ["scores.criteria", "scores.context", "scores.hyperplanes", "scores.merging"],
     "early_bird": ["codes.early_bird", "data.probes"],
     "energy": ["cost.energy"],
     "extraction": ["codes.extraction"],
@@ -49,6 +49,7 @@ HOMES = {
     "redundancy": [
         "scores.hyperplanes",
         "scores.least_squares",
+        "scores.merging",
         "scores.removal",
         "scores.context",
         "scores.truncation",

@@ -19,6 +19,8 @@ from .hyperplanes import folded
 from .implied_readers import implied_readers, layout_reads
 from .least_squares import Reader
 from .least_squares import readers as group_readers
+from .merging import merging_distances
+from .truncation import chosen_components
 
 
 class Context:
@@ -50,6 +52,7 @@ class Context:
         self._readers: dict[str, list[Reader]] | None = None
         self._outputs: dict[str, Outputs] | None = None
         self._answers: Answers | None = None
+        self._merging: dict[tuple, dict[str, Tensor]] = {}
         self.generator = generator_of(seed)
         self.modules = dict(model.named_modules())
 
@@ -91,6 +94,20 @@ class Context:
         if len(normals) == 1:
             return normals[0], offsets[0]
         return torch.cat(normals, 1), torch.stack(offsets).sum(0)
+
+    def merging_distance(
+        self, group: Group, rho: float, components: int | float | None, accuracy: float | None
+    ) -> Tensor:
+        """The score of `spline`, (U,), which is computed for all groups at once."""
+        known = self._merging.setdefault((rho, components, accuracy), {})
+        if group.name not in known:
+            others = [] if known else [g for g in self.layout.groups.values() if not g.heads]
+            groups = list({each.name: each for each in (*others, group)}.values())
+            layers = [self.hyperplanes(each) for each in groups]
+            kept = [chosen_components(normals, components, accuracy) for normals, _ in layers]
+            costs = merging_distances(layers, rho, kept)
+            known.update(zip([each.name for each in groups], costs, strict=True))
+        return known[group.name]
 
     def note(self, readers: bool = False, outputs: bool = False) -> None:
         """Run the dense network over the calibration inputs, once for all that is asked for here.

@@ -16,10 +16,9 @@ from torch import Tensor
 from ..channels.layout import Group
 from ..text import check_choice
 from .context import Context
-from .hyperplanes import RHO, merging_distance, redundancy_order
+from .hyperplanes import RHO, redundancy_order
 from .least_squares import least_damage_order, least_squares_order
 from .removal import prices
-from .truncation import chosen_components
 
 Criterion = Callable[[Context, Group], Tensor | None]
 
@@ -186,9 +185,7 @@ def spline(
     >>> sl.CRITERIA["spline, 90 % of the spectrum"] = half
     >>> del sl.CRITERIA["spline, 90 % of the spectrum"]
     """
-    normals, offsets = context.hyperplanes(group)
-    components = chosen_components(normals, components, accuracy)
-    return merging_distance(normals, offsets, rho, components)
+    return context.merging_distance(group, rho, components, accuracy)
 
 
 @register("codes", looks_at=["incoming", "images"], source="ours", compares_lines=True)

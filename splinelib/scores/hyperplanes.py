@@ -6,6 +6,7 @@ one line two can go, never all three.
 """
 
 import heapq
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from .removal import Removal
 RHO = 0.1
 # Sides of a matrix up to which PCA decomposes it whole.
 MAX_EIGEN = 1024
+_ALL_EIGEN = 64  # and up to which all of its eigenvectors take less time than a few
 _BLOCK = 128  # rows whose products with all before them are taken at a time
 
 
@@ -47,11 +49,11 @@ def canonical(normals: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
             f"{tuple(normals.shape)} and {tuple(offsets.shape)}"
         )
     normals = wide(normals)
-    return _canonical(normals, wide(offsets), torch.linalg.vector_norm(normals, dim=1))
+    return canonical_of(normals, wide(offsets), torch.linalg.vector_norm(normals, dim=1))
 
 
-def _canonical(normals: Tensor, offsets: Tensor, norm: Tensor) -> tuple[Tensor, Tensor]:
-    """`canonical`, of normals whose lengths are known."""
+def canonical_of(normals: Tensor, offsets: Tensor, norm: Tensor) -> tuple[Tensor, Tensor]:
+    """`canonical`, of normals (..., U, fan_in) whose lengths are known."""
     # A row with a NaN or an infinite value has such a norm, and they have such a sum.
     sound = torch.isfinite(norm.sum() + offsets.sum())
     if not sound and not (torch.isfinite(norm).all() and torch.isfinite(offsets).all()):
@@ -59,7 +61,7 @@ def _canonical(normals: Tensor, offsets: Tensor, norm: Tensor) -> tuple[Tensor, 
             f"normals or offsets hold NaN or infinite values, or normals too long for {norm.dtype}"
         )
     scale = torch.where(norm > 0, norm.reciprocal(), 0)
-    return normals * scale[:, None], offsets * scale
+    return normals * scale[..., None], offsets * scale
 
 
 def hyperplane_distance(normals: Tensor, offsets: Tensor, rho: float = RHO) -> Tensor:
@@ -101,7 +103,7 @@ def hyperplane_distance(normals: Tensor, offsets: Tensor, rho: float = RHO) -> T
     """
     check_rho(rho)
     unit, offset = canonical(normals, offsets)
-    distance = _distance_rows(unit, offset, unit, offset, rho)
+    distance = distance_rows(unit, offset, unit, offset, rho)
     return distance.fill_diagonal_(0)
 
 
@@ -111,15 +113,15 @@ def check_rho(rho: float) -> None:
         raise ValueError(f"rho should be a finite number of at least 0, not {rho}")
 
 
-def _distance_rows(unit: Tensor, offset: Tensor, units: Tensor, offsets: Tensor, rho: float):
-    """Distances of some canonical hyperplanes (rows) to all of them (columns)."""
-    cosine = unit @ units.T
-    same = (offset[:, None] - offsets).abs_()
-    opposite = (offset[:, None] + offsets).abs_()
+def distance_rows(unit: Tensor, offset: Tensor, units: Tensor, offsets: Tensor, rho: float):
+    """Distances of some canonical hyperplanes (rows) to all of them (columns), layer by layer."""
+    cosine = unit @ units.mT
+    same = (offset[..., None] - offsets[..., None, :]).abs_()
+    opposite = (offset[..., None] + offsets[..., None, :]).abs_()
     shift = torch.where(cosine > 0, same, opposite)
     shift = torch.where(cosine == 0, torch.minimum(same, opposite), shift)
     distance = (1 - cosine.abs_()).clamp_(min=0).add_(rho * shift)
-    nothing = ~unit.any(dim=1)[:, None] | ~units.any(dim=1)
+    nothing = ~unit.any(dim=-1)[..., None] | ~units.any(dim=-1)[..., None, :]
     return distance.masked_fill_(nothing, 0)
 
 
@@ -154,29 +156,56 @@ def pca(normals: Tensor, components: int) -> Tensor:
 
 
 def principal_directions(unit: Tensor, components: int) -> Tensor:
-    """The leading directions, as columns (fan_in, components), of unit normals; see `pca`."""
+    """The leading directions, as columns, of the unit normals of one layer or a stack; see `pca`.
+
+    Parameters
+    ----------
+    unit : Tensor, shape (..., U, fan_in)
+    components : int
+
+    Returns
+    -------
+    Tensor, shape (..., fan_in, min(components, U, fan_in))
+    """
     if components < 1:
         raise ValueError(f"PCA needs at least 1 component, got {components}")
-    shorter = min(unit.shape)
-    if shorter > MAX_EIGEN and shorter > 8 * components:
-        return _iterated_directions(unit, components)
-    if unit.shape[0] > unit.shape[1]:  # decompose whichever second moment is smaller
-        return _leading(_products(unit.T), components)
-    return torch.linalg.qr(unit.T @ _leading(_products(unit), components)).Q
+    units, fan_in = unit.shape[-2:]
+    if min(units, fan_in) > max(MAX_EIGEN, 8 * components):
+        return _of_each(unit, _iterated_directions, components)
+    if units > fan_in:  # decompose whichever second moment is smaller
+        return _leading(_products(unit.mT), components)
+    return torch.linalg.qr(unit.mT @ _leading(_products(unit), components)).Q
+
+
+def _of_each(stack: Tensor, function: Callable, components: int) -> Tensor:
+    """What a function of one matrix gives for each of a stack."""
+    if stack.ndim == 2:
+        return function(stack, components)
+    return torch.stack([function(matrix, components) for matrix in stack])
 
 
 def _products(rows: Tensor) -> Tensor:
     """Inner products of rows, on and below the diagonal; what is above it nobody reads."""
-    products = rows.new_zeros(len(rows), len(rows))
-    for start in range(0, len(rows), _BLOCK):
+    count = rows.shape[-2]
+    if count <= _BLOCK:
+        return rows @ rows.mT
+    products = rows.new_zeros(*rows.shape[:-1], count)
+    for start in range(0, count, _BLOCK):
         stop = start + _BLOCK
-        products[start:stop, :stop] = rows[start:stop] @ rows[:stop].T
+        products[..., start:stop, :stop] = rows[..., start:stop, :] @ rows[..., :stop, :].mT
     return products
 
 
 def _leading(moment: Tensor, components: int) -> Tensor:
     """Eigenvectors of the largest eigenvalues, as columns; the lower triangle is read."""
-    from scipy.linalg import eigh  # gives a few of them in less than half the time of all
+    if moment.shape[-1] <= _ALL_EIGEN:
+        return torch.linalg.eigh(moment).eigenvectors[..., -components:].flip(-1)
+    return _of_each(moment, _few_leading, components)
+
+
+def _few_leading(moment: Tensor, components: int) -> Tensor:
+    """The same, in less than half the time where they are a few of many."""
+    from scipy.linalg import eigh
 
     size = len(moment)
     which = max(0, size - components), size - 1
@@ -260,7 +289,7 @@ class _AllPairs:
     """The hyperplanes that are still kept, with all their distances."""
 
     def __init__(self, unit: Tensor, offset: Tensor, rho: float):
-        self.distance = _distance_rows(unit, offset, unit, offset, rho).numpy()
+        self.distance = distance_rows(unit, offset, unit, offset, rho).numpy()
         np.fill_diagonal(self.distance, np.inf)
         self.gone = bytearray(len(unit))  # quicker to look into than an array
 
@@ -313,18 +342,11 @@ class _Left:
 
     def _nearest(self, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
         unit, offset = self.unit[rows], self.offset[rows]
-        distance = _distance_rows(unit, offset, self.units, self.offsets, self.rho)
+        distance = distance_rows(unit, offset, self.units, self.offsets, self.rho)
         distance += self.barrier
         distance[torch.arange(len(rows)), torch.searchsorted(self.index, rows)] = torch.inf
         value, position = distance.min(dim=1)
         return value.numpy(), self.index[position].numpy()
-
-
-# PCA directions of the spline criterion. With a global cut and a refit, a quarter-width VGG-16
-# on CIFAR-10 prefers 16 to 32, and loses ten points without PCA; the digits MLP prefers 8.
-COMPONENTS = 16
-# Length within the kept directions, in roundings of 1, up to which a unit normal has none there.
-_UNSEEN = 64
 
 
 def folded(layer: nn.Module, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
@@ -338,40 +360,6 @@ def folded(layer: nn.Module, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
     if norm.affine:
         scale, shift = scale * wide(norm.weight.detach()), wide(norm.bias.detach())
     return rows * scale[:, None], (offset - wide(norm.running_mean)) * scale + shift
-
-
-def merging_distance(
-    normals: Tensor, offsets: Tensor, rho: float = RHO, components: int | float | None = None
-) -> Tensor:
-    """The score of `spline`, shape (U,), from normals (U, F) and offsets (U,)."""
-    normals, offsets = wide(normals), wide(offsets)
-    strength = torch.linalg.vector_norm(normals, dim=1)
-    unit, offset = _canonical(normals, offsets, strength)
-    components = COMPONENTS if components is None else components
-    if isinstance(components, float):
-        components = directions_for(normals, components)
-    reduced = unit  # as many directions as there are only turn the coordinates
-    if components < min(unit.shape):
-        reduced = _with_what_is_outside(unit, unit @ principal_directions(unit, components))
-    spread = offset.square().mean().sqrt()
-    scaled = offset / spread if spread > 0 else offset
-    # `redundancy_order` divides offsets by the norm of the normals; these are scaled already.
-    length = torch.linalg.vector_norm(reduced, dim=1)
-    return redundancy_order(reduced, scaled * length, rho=rho, strength=strength).cost
-
-
-def _with_what_is_outside(unit: Tensor, reduced: Tensor) -> Tensor:
-    """Coordinates in which units that no kept direction sees are compared by their whole normals.
-
-    What is left of such a unit is nothing, or rounding. Brought to length 1 it would be a direction
-    by chance; left at nothing it would draw no line, and go first though no other unit is like it.
-    """
-    length = torch.linalg.vector_norm(reduced, dim=1)
-    unseen = length <= _UNSEEN * torch.finfo(unit.dtype).eps
-    if not unseen.any() or not (unseen := unseen & unit.any(dim=1)).any():
-        return reduced
-    parts = reduced.masked_fill(unseen[:, None], 0), unit.masked_fill(~unseen[:, None], 0)
-    return torch.cat(parts, dim=1)
 
 
 def spectrum(normals: Tensor) -> Tensor:

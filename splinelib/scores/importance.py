@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from .hyperplanes import RHO, folded, merging_distance
+from .hyperplanes import RHO, folded
+from .merging import merging_distance
 from .truncation import chosen_components
 
 _PRODUCES = {

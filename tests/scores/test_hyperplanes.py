@@ -10,7 +10,6 @@ from splinelib.scores import hyperplanes as hyperplanes_module
 from splinelib.scores.hyperplanes import (
     directions_for,
     hyperplane_distance,
-    merging_distance,
     pca,
     redundancy_order,
     spectrum,
@@ -178,14 +177,14 @@ def test_two_of_three_duplicates_go_never_all():
 
 def test_a_layer_of_8192_units_needs_little_memory(monkeypatch):
     held = []
-    rows_of = hyperplanes_module._distance_rows
+    rows_of = hyperplanes_module.distance_rows
 
     def noting(*arguments):
         distance = rows_of(*arguments)
         held.append(distance.numel())
         return distance
 
-    monkeypatch.setattr(hyperplanes_module, "_distance_rows", noting)
+    monkeypatch.setattr(hyperplanes_module, "distance_rows", noting)
     normals = torch.randn(8192, 8, generator=torch.Generator().manual_seed(5))
     removal = redundancy_order(normals, torch.zeros(8192), block=64)
     assert sorted(removal.order.tolist()) == list(range(8192))
@@ -197,30 +196,9 @@ def test_geometry_of_halves_is_that_of_the_same_numbers(dtype):
     generator = torch.Generator().manual_seed(0)
     normals = torch.randn(20, 9, generator=generator).to(dtype)
     offsets = torch.randn(20, generator=generator).to(dtype)
-    for function in (hyperplane_distance, merging_distance):
+    for function in (hyperplane_distance,):
         found = function(normals, offsets)
         torch.testing.assert_close(found, function(normals.float(), offsets.float()))
     torch.testing.assert_close(spectrum(normals), spectrum(normals.float()))
     order = redundancy_order(normals, offsets).order
     assert torch.equal(order, redundancy_order(normals.float(), offsets.float()).order)
-
-
-def test_a_unit_outside_of_the_kept_directions_is_compared_as_it_is():
-    """Two clusters span the two kept directions; a seventh unit is orthogonal to them.
-
-    Of the seventh no kept direction says anything. No unit is like it, so it is no more redundant
-    than the last of each cluster; of two of its kind that coincide one goes at no cost.
-    """
-    near = [row for x in (0, 0.1, -0.1) for row in ([1, x, 0], [x, 1, 0])]
-    near = torch.tensor([*near, [0, 0, 1]], dtype=torch.float32)
-    score = merging_distance(near, torch.zeros(7), components=2)
-    assert score[6] > 0.99 and (score[:6] < 0.1).sum() == 4
-    twins = torch.cat([near, torch.tensor([[0, 0, 0.5]])])
-    score = merging_distance(twins, torch.zeros(8), components=2)
-    assert score.argmin() == 7 and score[7] == 0 and score[6] > 0.99
-
-
-def test_orthogonal_units_are_all_as_far_apart_as_can_be():
-    """An orthogonal start: 2 of 6 directions are kept, and 4 units lie outside of them."""
-    score = merging_distance(torch.eye(6), torch.zeros(6), components=2)
-    assert torch.allclose(score, torch.ones(6))
