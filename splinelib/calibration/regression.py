@@ -5,7 +5,7 @@ What a regression holds grows with the square of its columns. Where that would b
 the rows in each step and hold four matrices of the size of the result.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -135,15 +135,23 @@ class Regression:
         if self.moments is None or self.few:
             self.chunks.append((rows, targets))
 
-    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
+    def spread(self) -> Tensor:
+        """Mean variance of the columns, float64."""
+        if self.moments is not None:
+            return self.moments.variance().mean()
+        return torch.cat([rows for rows, _ in self.chunks]).double().var(0, correction=0).mean()
+
+    def solve(self, ridge: float, spread: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Coefficients (p, q) and constants (q,), float64.
 
-        ``ridge`` is added to the covariance of the columns, as a share of its mean diagonal.
+        ``ridge`` is added to the covariance of the columns, as a share of a mean variance: that of
+        these columns, unless a ``spread`` is given.
         """
         tiny = torch.finfo(torch.float64).tiny
         if self.moments is not None:
             covariance = self.moments.lower_covariance()
-            covariance.diagonal().add_((ridge * covariance.diagonal().mean()).clamp(min=tiny))
+            spread = covariance.diagonal().mean() if spread is None else spread
+            covariance.diagonal().add_((ridge * spread).clamp(min=tiny))
             step = _solve_positive(covariance, self.moments.cross_covariance())
             return step, self.moments.target_mean - self.moments.mean @ step
         rows = torch.cat([r for r, _ in self.chunks]).double()
@@ -151,12 +159,22 @@ class Regression:
         mean, target_mean = rows.mean(0), targets.mean(0)
         rows, targets = rows - mean, targets - target_mean
         inner = rows @ rows.T
-        # The mean diagonal of the covariance is trace / (rows * columns).
-        inner.diagonal().add_((ridge * inner.trace() / rows.shape[1]).clamp(min=tiny))
+        if spread is None:
+            spread = inner.trace() / rows.numel()
+        inner.diagonal().add_((ridge * spread * len(rows)).clamp(min=tiny))
         step = rows.T @ _solve_positive(inner, targets)
         return step, target_mean - mean @ step
 
-    def aside(self, ridge: float) -> tuple[float, float]:
+    def constant(self) -> tuple[Tensor, Tensor]:
+        """As `solve`, of a fit that does not look at the rows: the mean of the targets."""
+        if self.moments is not None:
+            mean, columns = self.moments.target_mean, len(self.moments.total)
+        else:
+            columns = self.chunks[0][0].shape[1]
+            mean = torch.cat([targets for _, targets in self.chunks]).double().mean(0)
+        return mean.new_zeros(columns, len(mean)), mean
+
+    def aside(self, ridge: float, spread: Tensor | None = None) -> tuple[float, float, float]:
         """Whether there is something in the fit that other rows have as well.
 
         Where there are few rows for the columns, a fit on three of four is tried on the others.
@@ -164,20 +182,21 @@ class Regression:
 
         Returns
         -------
-        error, without : float
-            Sums of the squared errors there with the fit, and without any; zeros where there are
-            rows enough, and where there are less than four.
+        error, shifted, without : float
+            Sums of the squared errors there with the fit, with its `constant` and without any;
+            zeros where there are rows enough, and where there are less than four.
         """
         if not self.few or self.count < 4:
-            return 0.0, 0.0
+            return 0.0, 0.0, 0.0
         rows = wide(torch.cat([r for r, _ in self.chunks])).double()
         targets = wide(torch.cat([t for _, t in self.chunks])).double()
         tried = _tried(len(rows), len(rows)).to(rows.device)
         fit = Regression(rows.shape[1], int((~tried).sum()))
         fit.add(rows[~tried], targets[~tried])
-        step, constant = fit.solve(ridge)
-        rest = targets[tried] - rows[tried] @ step - constant
-        return float(rest.square().sum()), float(targets[tried].square().sum())
+        step, constant = fit.solve(ridge, spread)
+        without = targets[tried]
+        shifted, rest = without - fit.constant()[1], without - rows[tried] @ step - constant
+        return tuple(float(each.square().sum()) for each in (rest, shifted, without))
 
 
 class StreamedRegression:
@@ -204,23 +223,41 @@ class StreamedRegression:
         self.pairs, self.columns, self.count, self.products = pairs, columns, rows, products
         self.few = rows < _FEW * columns
 
-    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
+    def spread(self) -> Tensor:
+        """As `Regression.spread`."""
+        moments = Moments(products=False)
+        for rows, _ in self.pairs():
+            moments.add(rows)
+        return moments.variance().mean()
+
+    def solve(self, ridge: float, spread: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As `Regression.solve`: the same to about 1e-5 of what the rows say.
 
         The normal equations are solved to a millionth of their right-hand side.
         """
-        return self._solved(ridge, None)
+        return self._solved(ridge, spread, None)
 
-    def aside(self, ridge: float) -> tuple[float, float]:
+    def constant(self) -> tuple[Tensor, Tensor]:
+        """As `Regression.constant`."""
+        return self._constant(None)
+
+    def _constant(self, tried: bool | None) -> tuple[Tensor, Tensor]:
+        parts = [(len(each), each.sum(0, dtype=torch.float64)) for _, each in self._part(tried)]
+        mean = sum(total for _, total in parts) / sum(count for count, _ in parts)
+        return mean.new_zeros(self.columns, len(mean)), mean
+
+    def aside(self, ridge: float, spread: Tensor | None = None) -> tuple[float, float, float]:
         """As `Regression.aside`."""
         if not self.few or self.count < 4:
-            return 0.0, 0.0
-        step, constant = self._solved(ridge, False)
-        error = without = 0.0
+            return 0.0, 0.0, 0.0
+        step, constant = self._solved(ridge, spread, False)
+        _, mean = self._constant(False)
+        error = shifted = without = 0.0
         for rows, targets in self._part(True):
             error += float((targets - rows.double() @ step - constant).square().sum())
+            shifted += float((targets - mean).square().sum())
             without += float(targets.double().square().sum())
-        return error, without
+        return error, shifted, without
 
     def _part(self, tried: bool | None) -> Iterator[tuple[Tensor, Tensor]]:
         """The chunks of all rows, or of those that a fit is tried on, or of the others."""
@@ -246,7 +283,9 @@ class StreamedRegression:
             made += (rows.T @ (rows @ values.to(rows))).double()
         return made
 
-    def _solved(self, ridge: float, tried: bool | None) -> tuple[Tensor, Tensor]:
+    def _solved(
+        self, ridge: float, spread: Tensor | None, tried: bool | None
+    ) -> tuple[Tensor, Tensor]:
         """Conjugate gradients on the normal equations, all targets side by side."""
         moments, total, cross = Moments(products=False), 0.0, 0.0
         for rows, targets in self._part(tried):
@@ -256,8 +295,8 @@ class StreamedRegression:
             cross = cross + ((rows - moments.origin).T @ targets.to(rows)).double()
         mean, target_mean, count = moments.mean, total / moments.count, moments.count
         right = cross / count - torch.outer(moments.total / count, target_mean)
-        variance = moments.variance().mean()
-        weight = (ridge * variance).clamp(min=torch.finfo(torch.float64).tiny)
+        spread = moments.variance().mean() if spread is None else spread
+        weight = (ridge * spread).clamp(min=torch.finfo(torch.float64).tiny)
         step = torch.zeros_like(right)
         left, way, square = right.clone(), right.clone(), right.square().sum(0)
         enough = _LEFT**2 * square
@@ -271,6 +310,29 @@ class StreamedRegression:
             before, square = square, left.square().sum(0)
             way = left + way * torch.where(before > 0, square / before, 0)
         return step, target_mean - mean @ step
+
+
+def solved(
+    fits: Sequence[Regression | StreamedRegression], ridge: float
+) -> list[tuple[Tensor, Tensor]] | None:
+    """What the fits of a layer's blocks find: coefficients (p, q) and constants (q,) of each.
+
+    Where rows are so few that a fit does harm to those that it has not seen, it is the constants
+    alone, without coefficients; and None where these do harm as well.
+
+    ``ridge`` is a share of the mean variance of the columns of all blocks. A block may hardly vary
+    on the inputs that it is fitted on, as a channel whose unit is off on all of them: as a share of
+    its own variance the ridge would hold back nothing, and on inputs that switch the unit on its
+    coefficients would be of any size.
+    """
+    spread = None
+    if len(fits) > 1:
+        spread = torch.stack([fit.spread() for fit in fits]).mean()
+    asides = zip(*(fit.aside(ridge, spread) for fit in fits), strict=True)
+    error, shifted, without = map(sum, asides)
+    if min(error, shifted) > without:
+        return None
+    return [fit.solve(ridge, spread) if error <= shifted else fit.constant() for fit in fits]
 
 
 def held(columns: int, rows: int) -> int:

@@ -39,7 +39,7 @@ from ..calibration.layer_maps import (
     warn_text,
 )
 from ..calibration.observing import Outputs, channels_last, observe
-from ..calibration.regression import HELD, Regression, StreamedRegression, held, wide
+from ..calibration.regression import HELD, Regression, StreamedRegression, held, solved, wide
 from ..channels.layout import Layout
 from ..errors import warn
 from ..network.modes import evaluating
@@ -50,8 +50,8 @@ from .folding import FOLD_RIDGE as FOLD_RIDGE
 from .folding import fold
 from .merging import merge
 
-# Ridge as a share of the mean variance of the columns. It pulls towards the weights that
-# the layer has already, so that where nothing was dropped nothing changes.
+# Ridge as a share of the mean variance of the columns, of all blocks of a layer. It pulls towards
+# the weights that the layer has already, so that where nothing was dropped nothing changes.
 RIDGE = 1e-3
 
 
@@ -84,7 +84,7 @@ def refit(
     times what it reads (`layer_maps`), or if other rows reach it than in the dense network;
     silently, if no row does, if its outputs on these inputs would be farther from the dense
     layer's than before, or if there are so few rows that a fit on three of four does harm to the
-    rest.
+    rest. If there the mean of what is missing does better than the fit, that is what is added.
 
     Parameters
     ----------
@@ -303,10 +303,11 @@ def distil(
     return [*added, name] if change.added else added
 
 
-def _solve(found: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tensor, float] | None:
+def _solve(said: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tensor, float] | None:
     """Ridge least squares of what a layer shall say on what it reads.
 
-    None where there are so few rows that a fit does harm to those that it has not seen.
+    None where there are so few rows that it does harm to those that it has not seen
+    (`regression.solved`).
 
     Returns
     -------
@@ -317,19 +318,19 @@ def _solve(found: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tens
     without : float
         Sum of the squared errors of the outputs as they are.
     """
-    layer = found.layer
+    layer = said.layer
     blocks = getattr(layer, "groups", 1)
     kernel = wide(layer.weight.detach())
     weight = taps_first(kernel)
     outputs, taps, channels = weight.shape
     weight = weight.reshape(blocks, outputs // blocks, taps * channels)
     rows, values = target.rows, target.values
-    bias = 0 if found.shift is None else wide(found.shift)
+    bias = 0 if said.shift is None else wide(said.shift)
 
     def pairs() -> Iterator[list[tuple[Tensor, Tensor]]]:
         """What each block reads and what is missing of what it shall say, some rows at a time."""
         done = 0
-        for patch in patches(layer, found.inputs, rows):
+        for patch in patches(layer, said.inputs, rows):
             patch = patch.to(weight.dtype)
             wanted = values[done : done + len(patch)].to(weight.dtype) - bias
             wanted = wanted.reshape(len(patch), blocks, -1)
@@ -340,7 +341,7 @@ def _solve(found: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tens
     size = taps * channels, len(rows)
     streamed = blocks * held(*size) > HELD
     if streamed:
-        products = fourier_products(layer, found.inputs, rows)
+        products = fourier_products(layer, said.inputs, rows)
         fits = [
             StreamedRegression(lambda b=b: (parts[b] for parts in pairs()), *size, product)
             for b, product in enumerate(products)
@@ -353,10 +354,9 @@ def _solve(found: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tens
             without += float(rest.square().sum(dtype=torch.float64))
             if not streamed:
                 fit.add(read, rest)
-    aside = torch.tensor([fit.aside(ridge) for fit in fits]).sum(0)
-    if aside[0] > aside[1]:
+    if (found := solved(fits, ridge)) is None:
         return None
-    steps, constants = zip(*(fit.solve(ridge) for fit in fits), strict=True)
+    steps, constants = zip(*found, strict=True)
     step = torch.cat([step.T for step in steps]).view(outputs, taps, channels)
     return step.transpose(1, 2).reshape(kernel.shape), torch.cat(constants), without
 

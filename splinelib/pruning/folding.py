@@ -13,7 +13,7 @@ from ..calibration.layer_maps import (
     warn_text,
 )
 from ..calibration.observing import Call, RowSample, observe, rows_needed
-from ..calibration.regression import Regression, wide
+from ..calibration.regression import Regression, solved, wide
 from ..channels.axes import channels_read
 from ..channels.layout import Layout
 from ..errors import warn
@@ -149,11 +149,10 @@ class _Fold:
         """Find the combinations; False if there is nothing to find them from."""
         if self.unknown or not self.fits or not self.fits[0].count:
             return False
-        error, without = map(sum, zip(*(fit.aside(FOLD_RIDGE) for fit in self.fits), strict=True))
-        if error > without:  # so few rows that a combination does harm to others
+        if (fits := solved(self.fits, FOLD_RIDGE)) is None:
             return False
         rows = self.weight.chunk(len(self.fits))
-        found = [self._solved(fit, own) for fit, own in zip(self.fits, rows, strict=True)]
+        found = [self._added(*fit, own) for fit, own in zip(fits, rows, strict=True)]
         self.step, self.constant = (torch.cat(parts) for parts in zip(*found, strict=True))
         # What is missing of the outputs when the layer is cut, and when it is folded as well.
         cut, folded = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
@@ -165,9 +164,8 @@ class _Fold:
         self.errors = torch.zeros(2, dtype=torch.float64, device=self.constant.device)
         return True
 
-    def _solved(self, fit: Regression, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def _added(self, step: Tensor, constant: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """What to add to the kept columns of one block, and to its outputs."""
-        step, constant = fit.solve(FOLD_RIDGE)
         if weight.ndim == 2:
             return step.T, constant
         dropped = weight[:, self.drop].double()

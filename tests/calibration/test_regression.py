@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from splinelib.calibration import Moments, Regression
-from splinelib.calibration.regression import HELD, StreamedRegression, held
+from splinelib.calibration.regression import HELD, StreamedRegression, held, solved
 
 
 def test_moments_of_counted_rows_are_those_of_repeated_rows():
@@ -68,10 +68,48 @@ def test_a_fit_on_few_rows_is_tried_on_others():
         fit = Regression(columns, 100)
         for part, wanted in zip(rows[:, :columns].split(30), targets.split(30), strict=True):
             fit.add(part, wanted)
-        error, without = fit.aside(1e-3)
-        assert (error <= without) == helps
-        assert (error, without) == (0, 0) or columns == 90  # with rows enough nothing is tried
+        error, shifted, without = fit.aside(1e-3)
+        assert (error <= min(shifted, without)) == helps
+        # with rows enough nothing is tried
+        assert (error, shifted, without) == (0, 0, 0) or columns == 90
         assert fit.count == 100
+
+
+@pytest.mark.parametrize("columns", [90, 120])  # fewer than rows, and more
+def test_where_only_a_mean_is_found_it_is_all_that_is_added(columns):
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(100, columns, generator=generator)
+    noise = torch.randn(100, 2, generator=generator)
+    fits = []
+    for shift in (3.0, 0.0):
+        fit = Regression(columns, 100)
+        fit.add(rows, noise + shift)
+        fits.append(fit)
+    ((step, constant),) = solved(fits[:1], 1e-3)
+    assert not step.any() and step.shape == (columns, 2)
+    torch.testing.assert_close(constant, (noise.double() + 3).mean(0))
+    streamed = StreamedRegression(lambda: iter([(rows, noise + 3)]), columns, 100)
+    ((_, other),) = solved([streamed], 1e-3)
+    torch.testing.assert_close(other, constant)
+
+
+def test_a_block_that_hardly_varies_is_held_back_as_the_others_are():
+    """A unit that is off on all inputs: of its own variance any share holds back nothing."""
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randn(200, 2, generator=generator)
+    for make in (
+        lambda rows: Regression(3, 200),
+        lambda rows: StreamedRegression(lambda: iter([(rows, targets)]), 3, 200),
+    ):
+        fits = []
+        for scale in (1.0, 1e-12):
+            rows = scale * torch.randn(200, 3, generator=generator)
+            fits.append(make(rows))
+            if isinstance(fits[-1], Regression):
+                fits[-1].add(rows, targets)
+        (step, _), (silent, _) = solved(fits, 1e-3)
+        torch.testing.assert_close(step, fits[0].solve(1e-3)[0], rtol=1e-2, atol=1e-3)
+        assert silent.abs().max() < 1e-6 < 1e6 < fits[1].solve(1e-3)[0].abs().max()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
