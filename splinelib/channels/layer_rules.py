@@ -139,6 +139,8 @@ def embedding(call: Call) -> None:
 
 def convolution(call: Call) -> None:
     """A convolution reads the channels of axis 1 and makes those of its rows."""
+    if _in_line(call):
+        return
     given = call.given
     inputs, weight, groups = given["input"], given["weight"], given["groups"]
     reads, makes = (0, 1) if given["transposed"] else (1, 0)
@@ -157,6 +159,28 @@ def convolution(call: Call) -> None:
     if (bias := given["bias"]) is not None:
         operands.append(_column(call.of(bias), bias.shape[0], len(shape)))
     call.give(call.combined(shape, operands))
+
+
+def _in_line(call: Call) -> bool:
+    """A convolution as most are, of one block, and of one field: the same in less time."""
+    given = call.given
+    inputs, weight, bias = given["input"], given["weight"], given["bias"]
+    if given["groups"] > 1 or given["transposed"]:
+        return False
+    read, sides = call.of(inputs), {item.axes: item for item in call.of(weight)}
+    made, columns = (sides.get(frozenset((axis,))) for axis in (0, 1))
+    if len(read) != 1 or read[0].axes != {1} or None in (made, columns) or len(sides) != 2:
+        return False
+    if len(call.of(weight)) != 2 or any(item.line is None for item in (*read, made, columns)):
+        return False
+    added = [] if bias is None else call.of(bias)
+    if bias is not None and (len(added) != 1 or added[0].line is not made.line):
+        return False
+    for item in (read[0], columns):
+        call.ties.note_read(item.line)
+    call.ties.tie(read[0].line, columns.line)
+    call.give([Field.of_line(made.line, call.results[0].shape, 1)])
+    return True
 
 
 def _spread(item: Field, shape: Sequence[int]) -> Field:
@@ -234,7 +258,15 @@ def _in_blocks(call: Call, read: list[Tensor], made: list[Tensor], columns: list
 
 def batch_norm(call: Call) -> None:
     """Statistics, scale and shift of each channel for itself."""
-    shape = call.input.shape
+    fields, shape = call.of(call.input), call.input.shape
+    vectors = [call.of(tensor) for tensor in call.tensors[1:]]
+    lines = {id(own[0].line) if len(own) == 1 else 0 for own in vectors}
+    if len(fields) == 1 and fields[0].axes == {1} and len(lines) == 1 and 0 not in lines:
+        line, own = fields[0].line, vectors[0][0].line
+        if line is not None and own is not None:  # as most are
+            call.ties.tie(line, own)
+            call.give(fields)
+            return
     operands, met = [call.operand(call.input)], []
     for tensor in call.tensors[1:]:
         fields = call.of(tensor)

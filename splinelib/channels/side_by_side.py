@@ -1,10 +1,10 @@
 """Two smaller networks in one masked one, side by side.
 
 Two halves of the units have no unit in common. So one network of the full size holds both: what
-makes a unit of one half reads nothing of the other, and a unit of neither half is silent. Its rows
-of a half have the very weights that they have where all but this half is masked. They say the same,
-unless some operation lets them feel the other half, which is loud here and would be silent there:
-what a smaller network, that has no other half at all, then says is not the same either.
+makes a unit of one half reads nothing of the other, and nobody reads a unit of neither half. Its
+rows of a half have the very weights that they have where all but this half is masked. They say the
+same, unless some operation lets them feel the other units, which are loud here and would be silent
+there: what a smaller network, that has no other units at all, then says is not the same either.
 
 A layer that reads units and makes none (the last one) belongs to both. What it is given is doubled
 along axis 0: first as the one half would give it, then as the other.
@@ -22,7 +22,7 @@ from ..network.lending import Lender
 from .axes import side, tensors_of_role
 from .norms import MIXING
 from .saying import Lengths
-from .surgery import as_parameter, silencing
+from .surgery import as_parameter
 
 _BOTH, _FIRST, _SECOND, _NEITHER = range(4)  # whose a channel is
 # By whose a row is, the columns that it reads.
@@ -91,18 +91,12 @@ def _halved(
             if (rows == _BOTH).any():
                 return None
             new[id(whole)] = as_parameter(whole, _apart(module, rows, sides["in"]))
-        for role, owners in sides.items():
-            gone = np.flatnonzero(owners == _NEITHER)
-            for key, axis in silencing(module, role):
+        for role in sides:
+            for key, _ in tensors_of_role(module, role):
                 tensor = getattr(module, key)
-                if tensor is whole:
-                    continue
-                if id(tensor) in seen:
+                if tensor is not whole and id(tensor) in seen:
                     return None
                 seen.add(id(tensor))
-                if len(gone):
-                    there = torch.from_numpy(gone).to(tensor.device)
-                    new[id(tensor)] = as_parameter(tensor, tensor.index_fill(axis, there, 0))
     return new, split
 
 

@@ -15,7 +15,8 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     modes = [(module, module.training) for module in model.modules()]
     try:
         try:
-            model.eval()
+            if any(mode for _, mode in modes):
+                model.eval()
         except NotImplementedError as error:  # what torch.export makes
             raise TypeError(
                 f"the model cannot be put into evaluation mode ({error}): it was made by "
@@ -24,35 +25,48 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
         yield model
     finally:
         for module, mode in modes:
-            module.training = mode
+            if module.training != mode:  # a module looks long at what is set on it
+                module.training = mode
 
 
 def check_weights(model: nn.Module) -> None:
     """Raise `ValueError` naming the first parameter or buffer with NaN or infinity."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
-    meta = next((name for name, tensor in model.named_parameters() if tensor.is_meta), None)
-    if meta is not None:
+    parameters, buffers = list(model.parameters()), list(model.buffers())
+    if any(tensor.is_meta for tensor in parameters):
+        meta = next(name for name, tensor in model.named_parameters() if tensor.is_meta)
         raise ValueError(
             f"{meta!r} is on the meta device and holds no numbers: give it some "
             "(model.to_empty(device='cpu'), then load_state_dict)"
         )
-    everything = [*model.named_parameters(), *model.named_buffers()]
-    floating = [(name, tensor) for name, tensor in everything if tensor.is_floating_point()]
+    floating = [t.detach() for t in (*parameters, *buffers) if t.is_floating_point()]
     if not floating:
         return
     # NaN and infinity survive sums, which are many times as fast; a sum that overflows asks twice.
-    sums = [tensor.detach().sum() for _, tensor in floating]
+    sums = [each.sum() for each in _joined(floating)]
     if len({(each.device, each.dtype) for each in sums}) > 1:
         sums = [each.to(sums[0].device, torch.float32) for each in sums]
     if torch.isfinite(torch.stack(sums).sum(dtype=torch.float32)):
         return
-    for name, tensor in floating:
-        if not torch.isfinite(tensor).all():
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(
                 f"{name!r} holds NaN or infinite values: the model has diverged or was damaged; "
                 "load a sound checkpoint"
             )
+
+
+def _joined(tensors: list[Tensor]) -> list[Tensor]:
+    """The same values in fewer tensors: to begin a sum takes longer than to sum a short vector."""
+    vectors: dict[tuple, list[Tensor]] = {}
+    result = []
+    for tensor in tensors:
+        if tensor.ndim == 1 and tensor.layout == torch.strided:
+            vectors.setdefault((tensor.device, tensor.dtype), []).append(tensor)
+        else:
+            result.append(tensor)
+    return [*result, *(torch.cat(parts) for parts in vectors.values())]
 
 
 def device_of(model: nn.Module) -> torch.device:
