@@ -13,10 +13,10 @@ upon whom it would fall is chance.
 
 Torch-pruning draws a graph of the run and stops there. Ours runs the network while each channel is
 followed, and then tries the groups out: two smaller networks, and a masked one that holds both, are
-made and run. Of PreResNet-101 the trial takes a third of the time, the following a sixth, and the
-comparing of units a quarter. All of this takes time by the module and not by the weight. So a deep
-network of thin layers takes longer in ours, and one of wide layers, where comparing the units takes
-most, does not.
+made and run. Of PreResNet-101 the trial takes more than a third of the time, the following a fifth,
+and the comparing of units a sixth. Trial and following take time by the module and not by the
+weight. So a deep network of thin layers takes longer in ours, and one of wide layers, where
+comparing the units takes most, does not.
 
 Then one layer alone, as wide as 16,384 units: the greedy order, its time and its memory.
 """
