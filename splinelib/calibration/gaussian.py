@@ -21,6 +21,8 @@ _TINY = 1e-24
 _FAR = 30.0
 # Places at which the functions that are smooth are looked at.
 _PLACES = 96
+# Numbers that are worked on at a time, which fit into the cache of a processor: 512 kB.
+_CACHED = 65_536
 
 
 def correlation(covariance: Tensor) -> Tensor:
@@ -90,12 +92,21 @@ def _hermite(t: Tensor) -> Iterator[Tensor]:
 def _through(coefficients: Tensor, covariance: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Covariance behind a function of Hermite coefficients (k, C), whose diagonal is known."""
     share = correlation(covariance)
-    result, power = torch.zeros_like(share), torch.ones_like(share)
-    for k in range(1, _TERMS + 1):
-        power = power * share
-        result += torch.outer(coefficients[k], coefficients[k]) * power
-    rest = (second - first.square() - result.diagonal()).clamp(min=0).sqrt()
-    return result + torch.outer(rest, rest) * power * share
+    powers = share.diagonal() ** torch.arange(1, _TERMS + 1).to(share)[:, None]
+    known = (coefficients[1:].square() * powers).sum(0)
+    rest = (second - first.square() - known).clamp(min=0).sqrt()
+    terms = torch.cat([coefficients[1:], rest[None]])  # the rest as the term after the last
+    # Horner's scheme, on some rows at a time, which stay in the cache, up to the diagonal
+    step = max(1, _CACHED // max(1, len(share)))
+    for start in range(0, len(share), step):
+        stop = start + step
+        rows = share[start:stop, :stop]
+        made = torch.zeros_like(rows)
+        for term in terms.flip(0):
+            made.addr_(term[start:stop], term[:stop]).mul_(rows)
+        share[start:stop, :stop] = made
+    lower = share.tril()
+    return lower + lower.tril(-1).T
 
 
 def _density(t: Tensor) -> Tensor:

@@ -87,6 +87,16 @@ class Implied(NamedTuple):
         """Of a weight (out, channels, k), what its taps add to a constant, (out, channels)."""
         return weight.sum(2) if self.inside is None else weight @ self.inside.diagonal()
 
+    def constant(self, weight: Tensor) -> Tensor:
+        """What the means add to the outputs of a weight, (out,).
+
+        The weight is (out, channels of a block, k), here and below: with fewer channels than there
+        are it is that of a grouped convolution.
+        """
+        total = self.total(weight)
+        blocks = len(self.mean) // weight.shape[1]
+        return (total.unflatten(0, (blocks, -1)) @ self.mean.view(blocks, -1, 1)).flatten()
+
     def from_means(self, weight: Tensor) -> Tensor | None:
         """Covariance over positions of what means add to the outputs of a weight, (out, out).
 
@@ -94,7 +104,10 @@ class Implied(NamedTuple):
         """
         if self.inside is None:
             return None
-        means = torch.einsum("oct,c->ot", weight, self.mean)
+        blocks = len(self.mean) // weight.shape[1]
+        means = torch.einsum(
+            "gowt,gw->got", weight.unflatten(0, (blocks, -1)), self.mean.view(blocks, -1)
+        ).flatten(0, 1)
         return means @ self._comes_and_goes() @ means.T
 
     def _in_common(self, taps: int) -> Tensor | None:
@@ -118,6 +131,30 @@ def taps(layer_weight: Tensor, read: Implied) -> Tensor:
             return weight.reshape(len(weight), read.repeat, len(read.mean)).transpose(1, 2)
         return weight.reshape(len(weight), len(read.mean), read.repeat)
     return weight.reshape(*weight.shape[:2], -1)
+
+
+def output_covariance(weight: Tensor, covariance: Tensor) -> Tensor:
+    """Covariance of the outputs of a weight on independent taps, shape (out, out).
+
+    Parameters
+    ----------
+    weight : Tensor, shape (out, channels of a block, k)
+    covariance : Tensor, shape (channels, channels)
+    """
+    outputs, width, taps = weight.shape
+    blocks = len(covariance) // width
+    if blocks == 1:
+        read = torch.einsum("oct,cd->odt", weight, covariance)
+        return read.flatten(1) @ weight.flatten(1).T
+    if width == 1 and outputs == blocks:  # each channel for itself
+        return covariance * (weight[:, 0] @ weight[:, 0].T)
+    result = weight.new_zeros(outputs, outputs)
+    for tap in range(taps):
+        rows = weight[:, :, tap].view(blocks, -1, width)
+        read = (rows @ covariance.view(blocks, width, -1)).flatten(0, 1)
+        read = read.view(outputs, blocks, width).transpose(0, 1) @ rows.mT
+        result += read.transpose(0, 1).flatten(1)
+    return result
 
 
 def output_variance(weight: Tensor, covariance: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..network.activations import SMOOTH, Activation, argument
 from ..network.graph import ROWS, Graph, Node
 from .gaussian import after_activation, after_smooth, correlation
-from .implied_moments import Implied, taps
+from .implied_moments import Implied, output_covariance, taps
 from .neighbours import MOST_TAPS, UNTOLD, activation_slopes, taps_alike, told_by_statistics
 from .padding import each_axis, own, padded, taps_inside
 
@@ -70,11 +70,9 @@ def _layer(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
     if not reads_channels(graph, node, read):
         return None
     bias = argument(node.args, node.kwargs, 2, "bias")
-    groups = 1 if node.name == "linear" else argument(node.args, node.kwargs, 6, "groups", 1)
-    weight = _full(taps(argument(node.args, node.kwargs, 1, "weight"), read), groups)
-    mean = read.total(weight) @ read.mean
-    each = read.counted(weight)
-    covariance = torch.einsum("oct,cd->odt", each, read.covariance).flatten(1) @ each.flatten(1).T
+    weight = taps(argument(node.args, node.kwargs, 1, "weight"), read)
+    mean = read.constant(weight)
+    covariance = output_covariance(read.counted(weight), read.covariance)
     moved = read.from_means(weight)
     covariance = covariance if moved is None else covariance + moved
     return Implied(mean if bias is None else mean + bias.detach(), covariance, dim=read.dim)
@@ -94,11 +92,11 @@ def read_by(graph: Graph, node: Node, value: Implied) -> Implied:
     """
     if node.name == "linear":
         return value
-    weight, bias, stride, padding, dilation, groups = (
+    weight, bias, stride, padding, dilation = (
         argument(node.args, node.kwargs, at, name, default)
         for at, name, default in (
             *((1, "weight", None), (2, "bias", None), (3, "stride", 1)),
-            *((4, "padding", 0), (5, "dilation", 1), (6, "groups", 1)),
+            *((4, "padding", 0), (5, "dilation", 1)),
         )
     )
     kernel = weight.shape[2:]
@@ -109,11 +107,11 @@ def read_by(graph: Graph, node: Node, value: Implied) -> Implied:
     read = value._replace(masks=None, inside=None if always else inside.to(weight.device))
     if not 1 < kernel.numel() <= MOST_TAPS:
         return read
-    full = _full(taps(weight, read), groups)
     recorded, between = _recorded_behind(graph, node)
     neighbours = UNTOLD
     if recorded is not None:
-        neighbours = told_by_statistics(read, full, bias, kernel, apart, recorded, between)
+        given = read, taps(weight, read), bias, kernel, apart
+        neighbours = told_by_statistics(*given, recorded, between)
     return read._replace(alike=taps_alike(kernel, apart, neighbours).to(weight.device))
 
 
@@ -146,14 +144,6 @@ def _padded(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:
         return None
     masks = padded(value.masks or own(positions), widths[: 2 * len(positions)])
     return value._replace(masks=masks)
-
-
-def _full(weight: Tensor, groups: int) -> Tensor:
-    """The weight of a grouped convolution with zeros for the channels that it does not read."""
-    if groups == 1:
-        return weight
-    blocks = [torch.block_diag(*tap.chunk(groups)) for tap in weight.unbind(2)]
-    return torch.stack(blocks, 2)
 
 
 def _batch_norm(graph: Graph, node: Node, inputs: list[Implied]) -> Implied | None:

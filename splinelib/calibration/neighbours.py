@@ -81,7 +81,7 @@ def told_by_statistics(
     ----------
     read : Implied
         What the layer reads.
-    weight : Tensor, shape (out, channels, k), float64
+    weight : Tensor, shape (out, channels of a block, k), float64
     bias : Tensor, shape (out,), or None
     kernel, dilation : sequence of int
         Of the layer, along each axis.
@@ -101,7 +101,7 @@ def told_by_statistics(
         return UNTOLD
     variances = _variances(read, weight, [taps_alike(kernel, dilation, r) for r in _TRIED])
     if activation is not None:
-        mean = read.total(weight) @ read.mean + (0 if bias is None else bias.detach().double())
+        mean = read.constant(weight) + (0 if bias is None else bias.detach().double())
         slopes = activation_slopes(activation)
         for variance in variances:
             first, second = function_moments(
@@ -130,10 +130,13 @@ def activation_slopes(activation: Activation) -> list[float | Tensor]:
 
 def _variances(read: Implied, weight: Tensor, alike: Sequence[Tensor]) -> Tensor:
     """Variance of each output, for each way in which taps may be alike: (ways, out)."""
-    taps = weight.shape[2]
+    width, taps = weight.shape[1:]
+    blocks = len(read.mean) // width
     inside = torch.ones(taps, taps).to(weight) if read.inside is None else read.inside
     ways = torch.stack([each.to(weight.device) * inside for each in alike]).flatten(1)
-    through = torch.einsum("oct,cd->odt", weight, read.covariance)
+    # blocks of a grouped convolution have no input in common
+    own = read.covariance.view(blocks, width, blocks, width).diagonal(dim1=0, dim2=2)
+    through = torch.einsum("gowt,wvg->govt", weight.unflatten(0, (blocks, -1)), own).flatten(0, 1)
     rows = max(1, _HELD // taps**2)
     found = torch.cat(
         [

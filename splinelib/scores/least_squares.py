@@ -18,6 +18,7 @@ from ..calibration.observing import Call, Outputs, RowSample, observe, rows_need
 from ..calibration.regression import Moments
 from ..channels.layout import Group, Layout
 from ..errors import warn
+from .downdate import Downdate
 from .removal import Removal
 
 # Ridge of the greedy removal, as a share of the variance of each column. On the digits
@@ -233,7 +234,7 @@ def least_squares_order(readers: list[Reader], units: int, ridge: float = LSQ_RI
         ``cost`` is the cumulative squared error of all removals so far as a share of the
         readers' energy, so that layers can be compared; see `prices`.
     """
-    state = [_Downdate(reader, units, ridge) for reader in readers]
+    state = [Downdate(r.gram, r.outgoing, r.energy, units, ridge) for r in readers]
     alive = torch.ones(units, dtype=torch.bool)
     cost, order, total = torch.zeros(units, dtype=torch.float64), [], 0.0
     for _ in range(units):
@@ -254,7 +255,7 @@ def residual_along(readers: list[Reader], order: Tensor, ridge: float = LSQ_RIDG
     The same measure as `least_squares_order`'s cost, for an order that some other criterion
     has chosen: with `prices` it makes the layers of any criterion comparable.
     """
-    state = [_Downdate(reader, len(order), ridge) for reader in readers]
+    state = [Downdate(r.gram, r.outgoing, r.energy, len(order), ridge) for r in readers]
     cost, total = torch.zeros(len(order), dtype=torch.float64), 0.0
     for unit in order.tolist():
         total += max(sum(float(s.residuals()[unit]) for s in state), 0.0)
@@ -306,47 +307,3 @@ def least_damage_order(readers: list[Reader], units: int) -> Removal:
         alive[goes] = False
         adds += 2 * pairs[goes]
     return Removal(torch.tensor(order), cost)
-
-
-class _Downdate:
-    """Inverse Gram and outgoing weights of one reader while units are taken out."""
-
-    def __init__(self, reader: Reader, units: int, ridge: float):
-        self.width = len(reader.gram) // units
-        self.energy = reader.energy
-        # In proportion to each column's own variance, so that the scale of a unit does not
-        # matter; a column that is always 0 gets next to nothing, and costs next to nothing.
-        variance = reader.gram.diagonal()
-        floor = 1e-12 * variance.max().clamp(min=1)
-        gram = reader.gram + torch.diag((ridge * variance).clamp(min=floor))
-        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        self.outgoing = reader.outgoing.clone()
-
-    def _blocks(self, matrix: Tensor) -> Tensor:
-        """The diagonal (m, m) blocks, shape (U, m, m)."""
-        units = len(matrix) // self.width
-        grid = matrix.view(units, self.width, units, self.width)
-        return grid.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
-
-    def residuals(self) -> Tensor:
-        """Squared error of removing each unit, as a share of the energy, on the CPU."""
-        inverse, outgoing = self._blocks(self.inverse), self._blocks(self.outgoing)
-        if self.width == 1:
-            error = outgoing.flatten() / inverse.flatten()
-        else:
-            error = torch.linalg.solve(inverse, outgoing).diagonal(dim1=1, dim2=2).sum(1)
-        return (error / self.energy if self.energy > 0 else error * 0).cpu()
-
-    def remove(self, unit: int) -> None:
-        """Take a unit out: its columns become unreachable, the others' weights take over."""
-        cut = slice(unit * self.width, (unit + 1) * self.width)
-        inverse, outgoing = self.inverse[cut].clone(), self.outgoing[cut].clone()
-        step = torch.linalg.solve(inverse[:, cut], inverse).T  # (U m, m)
-        # W <- W - W_j step^T, so that W^T W loses step K + K^T step^T.
-        half = outgoing - outgoing[:, cut] @ step.T / 2
-        left, right = torch.cat([step, half.T], 1), torch.cat([half, step.T])
-        self.outgoing.addmm_(left, right, alpha=-1)
-        self.inverse.addmm_(step, inverse, alpha=-1)
-        self.outgoing[cut], self.outgoing[:, cut] = 0, 0
-        self.inverse[cut], self.inverse[:, cut] = 0, 0
-        self.inverse[cut, cut].fill_diagonal_(1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from splinelib.calibration import gaussian
 from splinelib.calibration.gaussian import after_activation, after_smooth
 
 RHOS = [-1.0, -0.999, -0.7, 0.0, 0.3, 0.9, 0.9999, 1.0]
@@ -55,6 +56,22 @@ def test_moments_are_those_of_quadrature(breakpoints, slopes, function, rho):
     assert mean.tolist() == pytest.approx([first, second], abs=1e-4)
     assert covariance.diagonal().tolist() == pytest.approx(list(spread), rel=1e-3)
     assert covariance[0, 1].item() == pytest.approx(common, abs=2e-3 * math.sqrt(np.prod(spread)))
+
+
+@pytest.mark.parametrize("cached", [1, 10, 10**6])  # one row at a time, a few, all
+def test_many_channels_pass_as_every_two_of_them_do(cached, monkeypatch):
+    monkeypatch.setattr(gaussian, "_CACHED", cached)
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(7, 5, generator=generator).double()
+    root[2], root[4] = 0, root[3]
+    mean, covariance = torch.randn(7, generator=generator).double(), root @ root.T
+    found = after_activation(mean, covariance, *RELU)[1]
+    assert torch.equal(found, found.T)
+    for one in range(7):
+        for other in range(one):
+            both = [one, other]
+            expected = after_activation(mean[both], covariance[both][:, both], *RELU)[1]
+            torch.testing.assert_close(found[both][:, both], expected)
 
 
 @pytest.mark.parametrize("mean", [1.0, 1e9, -1e9])

@@ -5,7 +5,14 @@ import torch
 from torch import nn
 
 from splinelib.calibration.implied import implied_reads
-from splinelib.calibration.implied_moments import Implied, output_variance, taps
+from splinelib.calibration.implied_moments import (
+    Implied,
+    output_covariance,
+    output_variance,
+    taps,
+)
+from splinelib.calibration.neighbours import taps_alike, told_by_statistics
+from splinelib.calibration.padding import own, taps_inside
 
 
 def test_the_error_of_a_rebuilt_channel_counts_where_taps_fall():
@@ -67,6 +74,32 @@ def test_two_taps_that_read_nearly_the_same_add_up_or_cancel():
     found = output_variance(read.counted(weight), read.covariance)
     torch.testing.assert_close(found, torch.tensor([3.5, 0.5]).double())
     assert read.from_means(weight) is None
+
+
+@pytest.mark.parametrize(("blocks", "made"), [(6, 6), (6, 12), (3, 6), (2, 4)])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_a_grouped_layer_is_one_with_zeros_elsewhere(blocks, made, padding):
+    torch.manual_seed(0)
+    root = torch.randn(6, 8).double()
+    inside = taps_inside(own((4, 4)), (3, 3), 1, padding, 1).double() if padding else None
+    read = Implied(torch.rand(6).double(), root @ root.T, inside=inside)
+    read = read._replace(alike=taps_alike((3, 3), (1, 1), 0.6))
+    weight = torch.randn(made, 6 // blocks, 9).double()
+    whole = torch.stack([torch.block_diag(*tap.chunk(blocks)) for tap in weight.unbind(2)], 2)
+    each = read.counted(whole)
+    covariance = torch.einsum("oct,cd,pdt->op", each, read.covariance, each)
+    for form in (weight, whole):
+        torch.testing.assert_close(read.constant(form), read.total(whole) @ read.mean)
+        found = output_covariance(read.counted(form), read.covariance)
+        torch.testing.assert_close(found, covariance)
+    moved = [read.from_means(form) for form in (weight, whole)]
+    if padding:
+        torch.testing.assert_close(*moved)
+    else:
+        assert moved == [None, None]
+    variance = covariance.diagonal() + (moved[1].diagonal() if padding else 0)
+    for form in (weight, whole):
+        assert told_by_statistics(read, form, None, (3, 3), (1, 1), variance) == 0.6
 
 
 def test_moments_that_become_others_forget_where_taps_fell():

@@ -6,7 +6,7 @@ from networks import block_of, convnet, grouped, images
 
 import splinelib as sl
 from splinelib.channels.groups import find_groups
-from splinelib.scores import least_squares
+from splinelib.scores import downdate, least_squares
 from splinelib.scores.least_squares import Reader, least_squares_order, residual_along
 
 
@@ -36,8 +36,10 @@ def regression_problem(units, width, seed=0):
     )
 
 
+@pytest.mark.parametrize("waiting", [1, 8, 64])  # each step at once, two or eight, all at the end
 @pytest.mark.parametrize("width", [1, 4])
-def test_least_squares_cost_is_the_residual_of_a_refit(width):
+def test_least_squares_cost_is_the_residual_of_a_refit(width, waiting, monkeypatch):
+    monkeypatch.setattr(downdate, "_WAITING", waiting)
     units = 10
     x, weight, reader = regression_problem(units, width)
     removal = least_squares_order([reader], units, ridge=1e-12)
@@ -72,7 +74,10 @@ def residual_of(readers, gone, units):
     return residual_along(readers, torch.tensor(gone + rest), ridge=1e-10)[gone[-1]].item()
 
 
-def test_residual_along_the_greedy_order_is_its_cost():
+@pytest.mark.parametrize("waiting", [1, 6, 64])
+def test_residual_along_the_greedy_order_is_its_cost(waiting, monkeypatch):
+    """Of two readers of which one makes its steps more often than the other."""
+    monkeypatch.setattr(downdate, "_WAITING", waiting)
     _, _, one = regression_problem(8, 1, seed=3)
     _, _, other = regression_problem(8, 2, seed=4)
     removal = least_squares_order([one, other], 8)
