@@ -35,6 +35,12 @@ def _defaults(func: Callable) -> dict[str, object]:
     return {argument.name: argument.default_value for argument in func._schema.arguments}
 
 
+def arguments_of(func: Callable, args: tuple, kwargs: dict) -> dict[str, object]:
+    """What an operation is given, by the names that ATen gives them, in order; with defaults."""
+    defaults = _defaults(func)
+    return defaults | dict(zip(defaults, args, strict=False)) | kwargs
+
+
 @dataclass
 class Call:
     """One operation: what it was given, by name, and what it made.
@@ -76,8 +82,7 @@ class Call:
 
     @functools.cached_property
     def given(self) -> dict[str, object]:
-        defaults = _defaults(self.func)
-        return defaults | dict(zip(defaults, self.args, strict=False)) | self.kwargs
+        return arguments_of(self.func, self.args, self.kwargs)
 
     @property
     def input(self) -> Tensor:

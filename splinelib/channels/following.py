@@ -23,6 +23,7 @@ from . import rules
 from .attention import original_kind
 from .axes import is_layer, roles_of
 from .calls import Call, tensors_among
+from .choices import RANKING
 from .fields import Field, Ties, along
 from .norms import MIXING, channels_of
 from .operations import name_of, rule_of
@@ -51,6 +52,8 @@ class Followed:
         Whether an operation had no rows to work on, as an expert to which none is sent.
     heads : bool
         Whether there are layers that run in training only.
+    ranks : bool
+        Whether an operation ranks numbers, as a detector does its boxes.
     """
 
     ties: Ties = field(default_factory=Ties)
@@ -60,6 +63,7 @@ class Followed:
     hidden: set[str] = field(default_factory=set)
     emptied: bool = False
     heads: bool = False
+    ranks: bool = False
 
     @property
     def order(self) -> list[str]:
@@ -110,6 +114,7 @@ class _Follower(TorchDispatchMode):
         inputs = tensors_among((*args, *kwargs.values()))
         self.note_readers(inputs, self.stack[-1][0] if self.stack else "")
         name = name_of(func)
+        self.followed.ranks |= name in RANKING
         strides = inputs[0].stride() if name == "as_strided" else ()
         result = func(*args, **kwargs)
         results = tensors_among(result if isinstance(result, list | tuple) else (result,))

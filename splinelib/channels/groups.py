@@ -129,7 +129,7 @@ def _found(model: nn.Module, example: Tensor | tuple, lend: Lender | None) -> La
             sizes={name: tuple(modules[name].weight.shape) for name in followed.order},
             example=_blank(example),
         )
-        layout = tried_out(scratch, layout, inputs, lend)
+        layout = tried_out(scratch, layout, inputs, lend, followed.ranks)
         if followed.heads:
             layout = _tried_in_training(scratch, layout, inputs, lend)
     if not layout.groups:

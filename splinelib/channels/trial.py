@@ -22,6 +22,8 @@ from ..network.inputs import Inputs
 from ..network.lending import Lender
 from ..network.modes import evaluating
 from ..network.overflow import holds_nan, overflow
+from .choices import Choices, Key, says
+from .jumps import jumping
 from .layout import Group, Layout
 from .saying import Lengths, Said, alike, differs, said_by, said_twice
 from .side_by_side import Dropped, side_by_side
@@ -47,7 +49,11 @@ def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | 
 
 
 def tried_out(
-    model: nn.Module, layout: Layout, inputs: Inputs, lend: Lender | None = None
+    model: nn.Module,
+    layout: Layout,
+    inputs: Inputs,
+    lend: Lender | None = None,
+    ranks: bool = False,
 ) -> Layout:
     """The layout without the groups whose removal does not do what masking does.
 
@@ -59,6 +65,8 @@ def tried_out(
     inputs : Inputs
     lend : Lender, optional
         Of the model.
+    ranks : bool
+        Whether the model ranks numbers. Every network then makes the `choices` of the whole one.
 
     Raises
     ------
@@ -67,7 +75,7 @@ def tried_out(
     ValueError
         If it gives NaN for these inputs; the module where that begins is named.
     """
-    trial = _Trial(model, layout, inputs, lend)
+    trial = _Trial(model, layout, inputs, lend, ranks)
     sound, fixed = dict(layout.groups), dict(layout.fixed)
     while sound and not trial.passes(sound, fixed):
         # what was found is often enough; else the halves of each group show it, or nothing does
@@ -81,7 +89,7 @@ def tried_out(
         if not bad and fault.only_outputs:
             # every group alone gives the right outputs, and all layers say the same: only the
             # order of equals, which rounding decides, can differ
-            trial.jumping.add("")
+            trial.jumping |= {"", *trial.choices.said}
         elif not bad:
             raise PruningError(f"the groups of this network depend on each other: {fault.what}")
         for name, what in bad.items():
@@ -129,24 +137,39 @@ class _Smaller:
     rows: dict[str, Tensor | None]
     said: Said
     lengths: Lengths
+    taken: set[Key]  # the choices of the whole network that it made
 
 
 class _Trial:
     def __init__(
-        self, model: nn.Module, layout: Layout, inputs: Inputs, lend: Lender | None = None
+        self,
+        model: nn.Module,
+        layout: Layout,
+        inputs: Inputs,
+        lend: Lender | None = None,
+        ranks: bool = False,
     ):
-        self.layout, self.inputs = layout, inputs
+        self.layout, self.inputs, self.ranks = layout, inputs, ranks
         self.model = _lively(model)
         self.lend = lend if lend and self.model is model else Lender(self.model)
         self.jumping: set[str] = set()  # layers that are not compared
 
     @functools.cached_property
+    def choices(self) -> Choices:
+        """What the whole network chooses."""
+        return Choices()
+
+    @functools.cached_property
     def dense(self) -> Said:
         """What the layers say with all units, needed where something differs at all."""
-        said = said_by(self.model, self.inputs)
+        said = says(self.model, self.inputs, self.choices if self.ranks else None)
         if holds_nan(said[""]):
             raise ValueError(overflow(self.model, *self.inputs.args, **self.inputs.kwargs))
         return said
+
+    def _again(self, taken: set[Key] | None = None) -> Choices | None:
+        """To make the choices of the whole network again; with ``taken``, only those."""
+        return Choices(self.choices, taken) if self.ranks and self.dense else None
 
     def check_repeats(self) -> None:
         """Raise `PruningError` if the same inputs give other outputs the second time."""
@@ -261,28 +284,28 @@ class _Trial:
     def _smaller(self, layout: Layout, masks: dict[str, Tensor]) -> _Smaller | _Fault:
         """What the smaller network says, or how it fails."""
         dropped = dropped_channels(layout, masks)
-        kept, lengths = kept_channels(self.model, dropped), {}
+        kept, lengths, again = kept_channels(self.model, dropped), {}, self._again()
         try:
             with cut_for_a_while(self.model, kept, self.lend) as small:
-                found = said_by(small, self.inputs, lengths)
+                found = says(small, self.inputs, again, lengths)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
             reached = getattr(error, "_reached", "")
             place = f" behind {reached!r}" if reached else ""
             what = f"the smaller network fails{place} ({str(error).splitlines()[0]})"
             return _Fault(what, reached, fails=True)
         rows = {name: sides.get("out") for name, sides in kept.items()}
-        return _Smaller(dropped, rows, found, lengths)
+        return _Smaller(dropped, rows, found, lengths, again.taken if again else set())
 
     def _compared(self, small: _Smaller) -> _Fault | None:
         """Where a smaller network says something else than the masked one."""
         silent = silenced_at(self.model, small.dropped, share=True)
-        masked = said_by(silent, self.inputs)
+        masked = says(silent, self.inputs, self._again(small.taken))
         if alike(masked, small.said, small.rows, self.jumping):
             return None
         if next(self._differences(masked, small.said, small.rows), None) is None:
             return None
         self.check_repeats()
-        self.jumping |= _jumping(silent, self.inputs, masked)
+        self.jumping |= jumping(silent, self.inputs, masked, lambda: self._again(small.taken))
         return next(self._differences(masked, small.said, small.rows), None)
 
     def _differences(self, masked: Said, small: Said, rows: dict) -> Iterator[_Fault]:
@@ -294,7 +317,7 @@ class _Trial:
                     continue
                 fault = _difference(name, tensors, found, self.dense.get(name, []), out)
                 if fault is not None:
-                    yield fault
+                    yield replace(fault, only_outputs=not name or name in self.choices.said)
 
 
 def _difference(
@@ -309,41 +332,8 @@ def _difference(
         if name and fewer:
             continue  # a layer that is applied to each channel for itself: fewer, as should be
         if (why := differs(expected, found, whole, rows)) is not None:
-            return _Fault(f"{name!r}: {why}" if name else why, name, only_outputs=not name)
+            return _Fault(f"{name!r}: {why}" if name else why, name)
     return None
-
-
-def _jumping(model: nn.Module, inputs: Inputs, said: Said) -> set[str]:
-    """Layers that say something else if the inputs change by as much as rounding does.
-
-    Where a detector ranks its boxes, say, what comes behind cannot be compared.
-    """
-    jumping = set()
-    for step in (1e-6, -1e-6, 1e-5, -1e-5, 1e-4, -1e-4):
-
-        def jogged(value, step=step):
-            if not value.is_floating_point():
-                return value
-            noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(4))
-            return value + step * _largest(value) * noise.to(value)
-
-        again = said_by(model, inputs.mapped(jogged))
-        for name, tensors in said.items():
-            others = again.get(name, [])
-            same = len(others) == len(tensors) and all(
-                one.shape == other.shape
-                and (not one.numel() or torch.allclose(one, other, 1e-3, 1e-3 * _largest(one)))
-                for one, other in zip(tensors, others, strict=True)
-            )
-            # a layer might well change by ten times as much, the outputs of a network that jumps
-            # change by more
-            if not same and (not name or abs(step) < 1e-5):
-                jumping.add(name)
-    return jumping
-
-
-def _largest(tensor: Tensor) -> float:
-    return tensor[torch.isfinite(tensor)].abs().max().item() if tensor.numel() else 0.0
 
 
 def _likes(groups: dict[str, Group], bad: str, why: str) -> dict[str, str]:

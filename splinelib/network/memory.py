@@ -6,7 +6,6 @@ from the memory that it reads to the memory that it writes: a tensor of marked m
 saw being made is caught where it is used.
 """
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -81,60 +80,6 @@ class Marks(TorchDispatchMode):
 def _names_one(func) -> bool:
     """Whether what an operation changes is among its results: ``add_``, ``add.out``."""
     return len(func._schema.returns) > 0
-
-
-def positions(tensor: Tensor) -> Tensor | None:
-    """The place of every element in the tensor's memory, int64, of the tensor's shape."""
-    storage = storage_of(tensor)
-    if storage is None:
-        return None
-    places = torch.arange(storage.nbytes() // tensor.element_size(), device=tensor.device)
-    return places.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())
-
-
-def renewal(old: Tensor, changed: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Which elements of a tensor were changed through another tensor of the same memory.
-
-    Parameters
-    ----------
-    old, changed : Tensor, shapes (N, ...)
-        Each row of `changed` may lie in the same row of `old` only.
-
-    Returns
-    -------
-    mask : Tensor of bool, shape (old.numel() / N,)
-        The elements of a row that were changed.
-    source : Tensor of int64, of that shape
-        Which element of a row of `changed` each of them is; 0 for the others.
-        None instead of both where rows cannot be told apart.
-    """
-    if old.dtype != changed.dtype or not old.dim() or not changed.dim():
-        return None
-    if len(old) != len(changed):
-        return None
-    there, here = positions(old), positions(changed)
-    if there is None or here is None:
-        return None
-    there, here = there.reshape(len(old), -1), here.reshape(len(old), -1)
-    mask, source = [], []
-    for row, places in enumerate(there):
-        order = here[row].argsort()
-        at = torch.searchsorted(here[row][order], places).clamp(max=here.shape[1] - 1)
-        hit = here[row][order][at] == places
-        foreign = torch.isin(places, torch.cat([here[:row], here[row + 1 :]]))
-        if foreign.any():
-            return None
-        mask.append(hit)
-        source.append(torch.where(hit, order[at], 0))
-    if any((m != mask[0]).any() for m in mask) or any((s != source[0]).any() for s in source):
-        return None
-    return mask[0], source[0]
-
-
-def renewed(old: Tensor, changed: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """A tensor of which some elements were changed through another one; see `renewal`."""
-    new, rows = changed.reshape(len(changed), -1), old.reshape(len(old), -1)
-    return torch.where(mask, new[:, source], rows).reshape(old.shape)
 
 
 def assigned(x: Tensor, index, value) -> Tensor:

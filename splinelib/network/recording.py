@@ -17,7 +17,8 @@ from . import operations
 from .activations import ACTIVATIONS, SMOOTH, argument, canonical, parse_any
 from .graph import ROWS, Graph, Node, Value
 from .handwritten import Handwritten
-from .memory import Marks, assigned, assigned_to_constant, key_of, renewal, renewed, version_of
+from .memory import Marks, assigned, assigned_to_constant, key_of, version_of
+from .renewals import renewal, renewed
 
 # A constant operand of these with a row per input, zeros_like(h) say, has equal rows; one is kept.
 _ROWWISE = {
@@ -120,12 +121,12 @@ class Recorder(TorchFunctionMode):
             if plan is None:
                 self._place(tensor, "overwritten", operations.overwritten(self._module))
                 continue
-            if not plan[0].any():
+            if not plan.changes:
                 continue
             before = self._values[id(tensor)]
             discrete = {before, value} & self.graph.discrete
             index = self.follow(tensor, bool(discrete))
-            args = (Value(before), Value(value), *plan)
+            args = (Value(before), Value(value), plan)
             problem = operations.discrete_use("in place", self._module) if discrete else ""
             self._add(self._node(renewed, args, {}, "renewed", (before, value), (index,), problem))
 

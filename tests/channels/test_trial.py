@@ -8,7 +8,7 @@ from strangers import Lambda, dense, rows
 from torch import nn
 
 import splinelib as sl
-from splinelib.channels import rules
+from splinelib.channels import following, rules
 from splinelib.channels.groups import find_groups
 from splinelib.channels.layout import Group, Layout, Member
 from splinelib.channels.trial import disagreement, tried_out
@@ -191,3 +191,56 @@ def test_what_fails_in_one_block_is_taken_to_fail_in_the_others():
     reasons = [layout.fixed[f"{block}.up"] for block in range(4)]
     assert sum("as '" in why and "the same place of another block" in why for why in reasons) == 3
     assert all("the smaller network fails behind" in why for why in reasons)
+
+
+class Ranked(nn.Module):
+    """It ranks rows, and goes on with the better half."""
+
+    def __init__(self, ranks=None, after=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.score = nn.Linear(8, 40), nn.Linear(40, 48), nn.Linear(40, 1)
+        self.c, self.d = nn.Linear(48, 40), nn.Linear(40, 3)
+        self.ranks = ranks or (lambda h, score: score.topk(len(h) // 2, 0)[1])
+        self.after = after or (lambda h, out: out)
+
+    def forward(self, x):
+        h = F.relu(self.a(x.flatten(0, 1)))
+        best = self.ranks(h, self.score(h)[:, 0])
+        return self.after(h, self.d(F.relu(self.c(F.relu(self.b(h))[best]))))
+
+
+def test_rows_that_rounding_ranks_are_those_of_the_whole_network(monkeypatch):
+    """Nothing is held against the groups, and nothing is searched."""
+    net, x = Ranked().eval(), rows(10_000, 8, n=2)  # so many that some are nearly as good
+    seen = []
+    net.register_forward_hook(lambda *_: seen.append(1))
+    assert list(find_groups(net, x).groups) == ["a", "b", "c"]
+    # one is followed, and one makes the choices; then two halves, as many as the score has, and as
+    # the head has, each removed and masked: twice as many rows in one cannot be chosen so, and fail
+    assert len(seen) == 1 + 1 + 2 * 4
+    seen.clear()
+    monkeypatch.setattr(following, "RANKING", frozenset())
+    find_groups(net, x)
+    assert len(seen) > 15
+
+
+@pytest.mark.parametrize(
+    "ranks",
+    [
+        lambda h, score: score.topk(len(h) * h.shape[1] // 80, 0)[1],  # how many
+        lambda h, score: (score if h.shape[1] == 40 else -score).argsort(),
+        lambda h, score: (score > score.mean() + 0.1 * (40 - h.shape[1])).nonzero()[:, 0].sort()[0],
+    ],
+)
+def test_a_choice_that_depends_on_the_number_of_channels_is_found(ranks):
+    layout = find_groups(Ranked(ranks).eval(), rows(40, 8, n=2))
+    assert list(layout.groups) == ["b", "c"]
+    assert "does not do what masking" in layout.fixed["a"]
+
+
+def test_what_is_wrong_behind_a_choice_and_in_the_outputs_only_is_found():
+    wrong = Ranked(after=lambda h, out: out * (40 / h.shape[1])).eval()
+    layout = find_groups(wrong, rows(40, 8, n=2))
+    assert list(layout.groups) == ["b", "c"]
+    assert "does not do what masking" in layout.fixed["a"]

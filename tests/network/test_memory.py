@@ -7,9 +7,6 @@ from splinelib.network.memory import (
     assigned,
     assigned_to_constant,
     key_of,
-    positions,
-    renewal,
-    renewed,
     storage_of,
     version_of,
 )
@@ -25,35 +22,6 @@ def test_views_share_their_memory_and_their_version():
     assert version_of(x) == version_of(view) != before
     with torch.inference_mode():
         assert version_of(torch.zeros(1)) == -1
-
-
-def test_the_place_of_every_element_is_known():
-    x = torch.zeros(2, 3)
-    assert positions(x.T[1:]).tolist() == [[1, 4], [2, 5]]
-
-
-def test_a_view_renews_what_it_has_in_common_with_another():
-    x = torch.arange(24.0).view(3, 8)
-    for view, other in (
-        (x[:, ::2], x[:, 1:5]),
-        (x[:, 2:4], x),
-        (x.view(3, 2, 4).transpose(1, 2)[:, 1:3], x),
-        (x, x.view(3, 4, 2)[:, 1]),
-    ):
-        old, before = other.clone(), view.clone()
-        mask, source = renewal(other, view)
-        view.mul_(-1)
-        torch.testing.assert_close(renewed(old, view.clone(), mask, source), other)
-        view.copy_(before)
-
-
-def test_rows_that_do_not_lie_in_rows_are_told():
-    x = torch.zeros(4, 4)
-    assert renewal(x, x.T) is None
-    assert renewal(x, x[:2]) is None
-    assert renewal(x, x.view(torch.int32)) is None
-    mask, _ = renewal(x[:, :2], x[:, 2:])
-    assert not mask.any()
 
 
 def test_an_assignment_gives_a_copy():
