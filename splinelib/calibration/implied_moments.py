@@ -7,6 +7,11 @@ from torch import Tensor
 
 from .padding import Masks
 
+# Of more columns, such as a linear layer behind a flatten reads, products are taken in float32.
+_DOUBLE = 8192
+# Rows of a product that are taken at a time where it is symmetric.
+_ROWS = 512
+
 
 class Implied(NamedTuple):
     """Moments of the channels of a value.
@@ -144,8 +149,10 @@ def output_covariance(weight: Tensor, covariance: Tensor) -> Tensor:
     outputs, width, taps = weight.shape
     blocks = len(covariance) // width
     if blocks == 1:
-        read = torch.einsum("oct,cd->odt", weight, covariance)
-        return read.flatten(1) @ weight.flatten(1).T
+        precision = torch.float64 if width * taps <= _DOUBLE else torch.float32
+        weight = weight.to(precision)
+        read = torch.einsum("oct,cd->odt", weight, covariance.to(precision))
+        return _symmetric(read.flatten(1), weight.flatten(1)).double()
     if width == 1 and outputs == blocks:  # each channel for itself
         return covariance * (weight[:, 0] @ weight[:, 0].T)
     result = weight.new_zeros(outputs, outputs)
@@ -155,6 +162,18 @@ def output_covariance(weight: Tensor, covariance: Tensor) -> Tensor:
         read = read.view(outputs, blocks, width).transpose(0, 1) @ rows.mT
         result += read.transpose(0, 1).flatten(1)
     return result
+
+
+def _symmetric(one: Tensor, other: Tensor) -> Tensor:
+    """``one @ other.T`` where that is symmetric: on and below the diagonal, and mirrored."""
+    if len(one) <= _ROWS:
+        return one @ other.T
+    product = one.new_zeros(len(one), len(one))
+    for start in range(0, len(one), _ROWS):
+        stop = start + _ROWS
+        product[start:stop, :stop] = one[start:stop] @ other[:stop].T
+    lower = product.tril()
+    return lower + lower.tril(-1).T
 
 
 def output_variance(weight: Tensor, covariance: Tensor) -> Tensor:

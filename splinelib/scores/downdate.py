@@ -23,7 +23,8 @@ class Downdate:
     -----
     A unit that goes changes both by a step of low rank. To choose the next one their diagonal
     blocks are enough, and to take it out its own rows. So steps wait until they are many, and are
-    then made at once, as one product of matrices; what has gone is left out of them from there on.
+    then made at once, as one product of matrices. What has gone is left out of these each time that
+    it is an eighth.
     """
 
     def __init__(self, gram: Tensor, outgoing: Tensor, energy: float, units: int, ridge: float):
@@ -100,13 +101,16 @@ class Downdate:
         return one.mT @ other
 
     def _make_steps(self) -> None:
-        """Make the steps that wait, and leave out the units that have gone."""
+        """Make the steps that wait, and leave out the units that have gone if they are many."""
         self.inverse.addmm_(self.steps.T, self.rows, alpha=-1)
         left, right = (self.steps, self.halves), (self.halves, self.steps)
         self.outgoing.addmm_(torch.cat(left).T, torch.cat(right), alpha=-1)
+        self.waiting = 0
         columns, stay = (
             each.nonzero().flatten() for each in (self.there, self.there[:: self.width])
         )
+        if 8 * len(columns) > 7 * len(self.there):
+            return
         self.inverse, self.outgoing = (
             each[columns][:, columns] for each in (self.inverse, self.outgoing)
         )

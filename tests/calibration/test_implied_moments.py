@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from splinelib.calibration import implied_moments
 from splinelib.calibration.implied import implied_reads
 from splinelib.calibration.implied_moments import (
     Implied,
@@ -100,6 +101,18 @@ def test_a_grouped_layer_is_one_with_zeros_elsewhere(blocks, made, padding):
     variance = covariance.diagonal() + (moved[1].diagonal() if padding else 0)
     for form in (weight, whole):
         assert told_by_statistics(read, form, None, (3, 3), (1, 1), variance) == 0.6
+
+
+@pytest.mark.parametrize(("columns", "rtol"), [(0, 1e-4), (8192, 1e-12)])
+def test_wide_layers_are_worked_through_some_rows_at_a_time(columns, rtol, monkeypatch):
+    monkeypatch.setattr(implied_moments, "_DOUBLE", columns)
+    monkeypatch.setattr(implied_moments, "_ROWS", 3)
+    torch.manual_seed(0)
+    root, weight = torch.randn(5, 8).double(), torch.randn(10, 5, 4).double()
+    found = output_covariance(weight, root @ root.T)
+    expected = torch.einsum("oct,cd,pdt->op", weight, root @ root.T, weight)
+    assert torch.equal(found, found.T) and found.dtype == torch.float64
+    torch.testing.assert_close(found, expected, rtol=rtol, atol=rtol * 10)
 
 
 def test_moments_that_become_others_forget_where_taps_fell():
