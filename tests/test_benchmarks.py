@@ -130,9 +130,10 @@ def test_the_settings_benchmark_tries_on_test_images_what_lost_least_on_validati
 def test_the_pruning_benchmark_prints_its_tables(capsys, monkeypatch):
     make = {"small": lambda: sl.models.vgg16(width=0.0625)}
     monkeypatch.setattr(pruning, "NETWORKS", make)
-    pruning.main(["--repeats", "1", "--widths", "64", "--fan-in", "32"])
+    sizes = ["--widths", "64", "--fan-in", "32", "--greedy", "40"]
+    pruning.main(["--repeats", "1", *sizes])
     out = capsys.readouterr().out
-    assert "small" in out and "64 x 32" in out
+    assert "small" in out and "64 x 32" in out and "each step at once" in out
 
 
 def test_the_memory_benchmark_looks_at_a_process_of_its_own(capsys):
