@@ -28,16 +28,17 @@ class Downdate:
     """
 
     def __init__(self, gram: Tensor, outgoing: Tensor, energy: float, units: int, ridge: float):
-        self.width, self.energy = len(gram) // units, energy
+        self.width = len(gram) // units
         # In proportion to each column's own variance, so that the scale of a unit does not
         # matter; a column that is always 0 gets next to nothing, and costs next to nothing.
         variance = gram.diagonal()
         floor = 1e-12 * variance.max().clamp(min=1)
         gram = gram + torch.diag((ridge * variance).clamp(min=floor))
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        self.outgoing = outgoing.clone()
+        self.outgoing = outgoing / energy if energy > 0 else torch.zeros_like(outgoing)
         self.own_inverse = self._blocks(self.inverse).clone()  # as the steps have made them
         self.own_outgoing = self._blocks(self.outgoing).clone()
+        self.one = torch.eye(self.width).to(gram)
         self.units = torch.arange(units)  # those that the matrices hold
         self.place = list(range(units))  # where they lie
         self._wait()
@@ -50,8 +51,7 @@ class Downdate:
 
     def _wait(self) -> None:
         """Room for steps: the matrices are their own minus ``steps.T @ rows``, and so on."""
-        columns = len(self.inverse)
-        self.waiting, self.there = 0, self.inverse.new_ones(columns)
+        columns, self.waiting, self.gone = len(self.inverse), 0, []
         room = max(1, _WAITING // self.width) * self.width, columns
         self.steps, self.rows, self.halves = (self.inverse.new_empty(room) for _ in range(3))
 
@@ -61,11 +61,11 @@ class Downdate:
         On the CPU; what it says of units that have gone has no meaning.
         """
         if self.width == 1:
-            error = self.own_outgoing.flatten() / self.own_inverse.flatten()
+            error = self.own_outgoing.view(-1) / self.own_inverse.view(-1)
         else:
             solved = torch.linalg.solve(self.own_inverse, self.own_outgoing)
             error = solved.diagonal(dim1=1, dim2=2).sum(1)
-        error = (error / self.energy if self.energy > 0 else error * 0).cpu()
+        error = error.cpu()
         if len(error) == len(self.place):
             return error
         return error.new_zeros(len(self.place)).index_copy_(0, self.units, error)
@@ -73,32 +73,35 @@ class Downdate:
     def remove(self, unit: int) -> None:
         """Take a unit out: its columns become unreachable, the others' weights take over."""
         m, at, done = self.width, self.place[unit], self.waiting
-        cut = slice(at * m, (at + 1) * m)
+        cut, new = slice(at * m, (at + 1) * m), slice(done, done + m)
         steps, rows, halves = (each[:done] for each in (self.steps, self.rows, self.halves))
-        inverse = (self.inverse[cut] - steps[:, cut].T @ rows) * self.there
-        outgoing = self.outgoing[cut] - steps[:, cut].T @ halves - halves[:, cut].T @ steps
-        outgoing *= self.there
-        own = inverse[:, cut]
-        step = inverse / own if m == 1 else torch.linalg.solve(own, inverse)
+        left, right = steps[:, cut].T, halves[:, cut].T
+        inverse = torch.addmm(self.inverse[cut], left, rows, alpha=-1, out=self.rows[new])
+        outgoing = torch.addmm(self.outgoing[cut], left, halves, alpha=-1)
+        outgoing.addmm_(right, steps, alpha=-1)
+        own, step = inverse[:, cut], self.steps[new]
+        step.copy_(inverse / own if m == 1 else torch.linalg.solve(own, inverse))
         # W <- W - W_j step, so that W^T W loses step^T K + K^T step.
-        half = outgoing - outgoing[:, cut] @ step / 2
-        both = self._products(step, half)
-        self.own_inverse -= self._products(step, inverse)
-        self.own_outgoing -= both + both.mT
-        self.own_inverse[at], self.own_outgoing[at] = torch.eye(m).to(own), 0
-        self.there[cut] = 0
-        for waiting, new in ((self.steps, step), (self.rows, inverse), (self.halves, half)):
-            waiting[done : done + m] = new
+        half = torch.addmm(outgoing, outgoing[:, cut], step, alpha=-0.5, out=self.halves[new])
+        self._change_own(step, inverse, half)
+        self.own_inverse[at], self.own_outgoing[at] = self.one, 0
+        self.gone.append(at)
         self.waiting += m
         if self.waiting == len(self.steps):
             self._make_steps()
 
-    def _products(self, one: Tensor, other: Tensor) -> Tensor:
-        """The diagonal blocks of ``one.T @ other``, (U, m, m), both of shape (m, U m)."""
+    def _change_own(self, step: Tensor, inverse: Tensor, half: Tensor) -> None:
+        """Make a step in the diagonal blocks."""
         if self.width == 1:
-            return (one * other).view(-1, 1, 1)
-        one, other = (each.unflatten(1, (-1, self.width)).transpose(0, 1) for each in (one, other))
-        return one.mT @ other
+            self.own_inverse.view(-1).addcmul_(step[0], inverse[0], value=-1)
+            self.own_outgoing.view(-1).addcmul_(step[0], half[0], value=-2)
+            return
+        step, inverse, half = (
+            each.unflatten(1, (-1, self.width)).transpose(0, 1) for each in (step, inverse, half)
+        )
+        both = step.mT @ half
+        self.own_inverse -= step.mT @ inverse
+        self.own_outgoing -= both + both.mT
 
     def _make_steps(self) -> None:
         """Make the steps that wait, and leave out the units that have gone if they are many."""
@@ -106,16 +109,17 @@ class Downdate:
         left, right = (self.steps, self.halves), (self.halves, self.steps)
         self.outgoing.addmm_(torch.cat(left).T, torch.cat(right), alpha=-1)
         self.waiting = 0
-        columns, stay = (
-            each.nonzero().flatten() for each in (self.there, self.there[:: self.width])
-        )
-        if 8 * len(columns) > 7 * len(self.there):
+        if 8 * len(self.gone) <= len(self.units):
             return
+        stays = torch.ones(len(self.units), dtype=torch.bool)
+        stays[self.gone] = False
+        self.units = self.units[stays]
+        stays = stays.to(self.inverse.device)
+        columns = stays.repeat_interleave(self.width).nonzero().flatten()
         self.inverse, self.outgoing = (
             each[columns][:, columns] for each in (self.inverse, self.outgoing)
         )
-        self.own_inverse, self.own_outgoing = self.own_inverse[stay], self.own_outgoing[stay]
-        self.units = self.units[stay.cpu()]
+        self.own_inverse, self.own_outgoing = self.own_inverse[stays], self.own_outgoing[stays]
         for at, unit in enumerate(self.units.tolist()):
             self.place[unit] = at
         self._wait()

@@ -238,7 +238,7 @@ def least_squares_order(readers: list[Reader], units: int, ridge: float = LSQ_RI
     alive = torch.ones(units, dtype=torch.bool)
     cost, order, total = torch.zeros(units, dtype=torch.float64), [], 0.0
     for _ in range(units):
-        residual = sum((s.residuals() for s in state), torch.zeros(units, dtype=torch.float64))
+        residual = sum(s.residuals() for s in state) if state else torch.zeros(units)
         goes = int(residual.masked_fill_(~alive, torch.inf).argmin())
         total += max(float(residual[goes]), 0.0)
         cost[goes] = total
