@@ -83,7 +83,7 @@ def refit(
     A layer is left as it was cut, with a warning, if it does not compute a multiple of its weight
     times what it reads (`layer_maps`), or if other rows reach it than in the dense network;
     silently, if no row does, if its outputs on these inputs would be farther from the dense
-    layer's than before, or if there are so few rows that a fit on three of four does harm to the
+    layer's than before, or if there are so few rows that fits on three of four do harm to the
     rest. If there the mean of what is missing does better than the fit, that is what is added.
 
     Parameters

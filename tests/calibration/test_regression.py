@@ -75,6 +75,50 @@ def test_a_fit_on_few_rows_is_tried_on_others():
         assert fit.count == 100
 
 
+def asides(rows, targets, ridge=1e-3):
+    """`Regression.aside` of the rows, after a look at whether streams give the same."""
+    fit = Regression(rows.shape[1], len(rows))
+    fit.add(rows, targets)
+    streamed = StreamedRegression(lambda: iter([(rows, targets)]), rows.shape[1], len(rows))
+    assert streamed.aside(ridge) == pytest.approx(fit.aside(ridge), rel=1e-4)
+    return fit.aside(ridge)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 12])
+def test_each_row_is_left_out_once(count):
+    """Against fits of all other parts, written out: part k has each fourth row from k on."""
+    generator = torch.Generator().manual_seed(count)
+    rows, targets = (torch.randn(count, width, generator=generator).double() for width in (2, 3))
+    parts, expected = min(4, count), torch.zeros(3, dtype=torch.float64)
+    for part in range(parts):
+        out = torch.arange(count) % parts == part
+        mean = targets[~out].mean(0)
+        centred = rows[~out] - rows[~out].mean(0)
+        normal = centred.T @ centred / len(centred)
+        normal += 1e-3 * normal.diagonal().mean() * torch.eye(2)
+        step = torch.zeros(2, 3, dtype=torch.float64)
+        if len(centred) > 1:
+            step = torch.linalg.solve(normal, centred.T @ (targets[~out] - mean) / len(centred))
+        found = mean + (rows[out] - rows[~out].mean(0)) @ step
+        errors = [targets[out] - each for each in (found, mean, 0)]
+        expected += torch.stack([each.square().sum() for each in errors])
+    assert asides(rows, targets) == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_few_rows_are_few_of_few_columns_as_well():
+    """Five rows are enough for two columns by count, and noise is found on them all the same."""
+    generator = torch.Generator().manual_seed(0)
+    error = shifted = 0.0
+    for _ in range(20):
+        rows, noise = torch.randn(5, 2, generator=generator), torch.randn(5, 1, generator=generator)
+        fit = Regression(2, 5)
+        fit.add(rows, noise)
+        parts = fit.aside(1e-3)
+        error, shifted = error + parts[0], shifted + parts[1]
+    assert error > 1.5 * shifted > 0
+    assert Regression(2, 63).few and not Regression(2, 64).few
+
+
 @pytest.mark.parametrize("columns", [90, 120])  # fewer than rows, and more
 def test_where_only_a_mean_is_found_it_is_all_that_is_added(columns):
     generator = torch.Generator().manual_seed(0)
@@ -126,14 +170,18 @@ def test_halves_are_summed_in_full(dtype):
 def test_conjugate_gradients_find_the_same_and_hold_no_rows(rows):
     generator = torch.Generator().manual_seed(0)
     read = torch.randn(rows, 50, generator=generator) @ torch.randn(50, 50, generator=generator) + 3
-    said = read @ torch.randn(50, 4, generator=generator) + torch.randn(rows, 4) + 1
+    said = read @ torch.randn(50, 4, generator=generator) + 1
+    said += torch.randn(rows, 4, generator=generator)
     whole = Regression(50, rows)
     whole.add(read, said)
     streamed = StreamedRegression(
         lambda: zip(read.split(17), said.split(17), strict=True), 50, rows
     )
-    for one, other in zip(streamed.solve(1e-3), whole.solve(1e-3), strict=True):
-        assert (one - other).abs().max() < 1e-3 * other.abs().max()
+    one, other = (
+        read.double() @ step + constant
+        for step, constant in (fit.solve(1e-3) for fit in (streamed, whole))
+    )
+    assert (one - other).norm() < 5e-5 * said.norm()
     assert streamed.aside(1e-3) == pytest.approx(whole.aside(1e-3), rel=1e-3)
 
 

@@ -1,5 +1,6 @@
 """Making up for what went."""
 
+import math
 import warnings
 
 import pytest
@@ -121,6 +122,25 @@ def test_refit_with_more_columns_than_rows():
         expected = model(new)
         better = (small(new) - expected).square().mean()
         assert better < 0.3 * (plain(new) - expected).square().mean()
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_a_refit_on_a_handful_of_inputs_does_not_run_away(count):
+    """Units that hardly anything switches on: fits to 8 inputs made errors 17 times as large."""
+    ratios = []
+    for seed in range(30):
+        model = dense_mlp(seed)
+        with torch.no_grad():
+            model[0].bias -= 0.5
+            data, new = torch.randn(count, 6), torch.randn(400, 6)
+            plain, small = (
+                sl.prune(model, 0.5, "magnitude", "layerwise", data=data, compensate=how)
+                for how in (False, "refit")
+            )
+            errors = [(each(new) - model(new)).square().mean() for each in (small, plain)]
+        ratios.append(float(errors[0] / errors[1]))
+    assert max(ratios) < 3
+    assert sum(map(math.log, ratios)) / len(ratios) < math.log(0.6)
 
 
 def test_of_few_rows_that_say_nothing_a_mean_is_taken():
