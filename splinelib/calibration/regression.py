@@ -331,26 +331,30 @@ class StreamedRegression:
 
 
 def solved(
-    fits: Sequence[Regression | StreamedRegression], ridge: float
+    fits: Sequence[Regression | StreamedRegression], ridge: float, wanted: Tensor
 ) -> list[tuple[Tensor, Tensor]] | None:
     """What the fits of a layer's blocks find: coefficients (p, q) and constants (q,) of each.
 
     Where rows are so few that a fit does harm to those that it has not seen, it is the constants
     alone, without coefficients; and None where these do harm as well.
 
-    ``ridge`` is a share of the mean variance of the columns of all blocks. A block may hardly vary
-    on the inputs that it is fitted on, as a channel whose unit is off on all of them: as a share of
-    its own variance the ridge would hold back nothing, and on inputs that switch the unit on its
-    coefficients would be of any size.
+    ``ridge`` is a share of the mean variance of a block's columns. These may hardly vary on the
+    inputs that it is fitted on, as a channel whose unit is off on all of them: such a ridge would
+    hold back nothing, and on inputs that switch the unit on its coefficients would be of any size.
+    So in its place may be ``wanted`` (blocks,), the variance of columns from which weights as they
+    are would make the targets, though not more than the mean variance over all blocks.
     """
-    spread = None
+    spreads: Sequence[Tensor | None] = [None] * len(fits)
     if len(fits) > 1:
-        spread = torch.stack([fit.spread() for fit in fits]).mean()
-    asides = zip(*(fit.aside(ridge, spread) for fit in fits), strict=True)
-    error, shifted, without = map(sum, asides)
+        own = torch.stack([fit.spread() for fit in fits])
+        spreads = own.maximum(own.mean().minimum(wanted.to(own).nan_to_num(nan=torch.inf)))
+    each = [fit.aside(ridge, spread) for fit, spread in zip(fits, spreads, strict=True)]
+    error, shifted, without = map(sum, zip(*each, strict=True))
     if min(error, shifted) > without:
         return None
-    return [fit.solve(ridge, spread) if error <= shifted else fit.constant() for fit in fits]
+    if error > shifted:
+        return [fit.constant() for fit in fits]
+    return [fit.solve(ridge, spread) for fit, spread in zip(fits, spreads, strict=True)]
 
 
 def held(columns: int, rows: int) -> int:

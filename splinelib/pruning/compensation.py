@@ -50,8 +50,8 @@ from .folding import FOLD_RIDGE as FOLD_RIDGE
 from .folding import fold
 from .merging import merge
 
-# Ridge as a share of the mean variance of the columns, of all blocks of a layer. It pulls towards
-# the weights that the layer has already, so that where nothing was dropped nothing changes.
+# Ridge as a share of the mean variance of the columns (`regression.solved`). It pulls towards the
+# weights that the layer has already, so that where nothing was dropped nothing changes.
 RIDGE = 1e-3
 
 
@@ -348,17 +348,18 @@ def _solve(said: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tenso
         ]
     else:
         fits = [Regression(*size) for _ in range(blocks)]
-    without = 0.0
+    without = torch.zeros(blocks, dtype=torch.float64)
     for parts in pairs():
-        for fit, (read, rest) in zip(fits, parts, strict=True):
-            without += float(rest.square().sum(dtype=torch.float64))
+        for block, (fit, (read, rest)) in enumerate(zip(fits, parts, strict=True)):
+            without[block] += float(rest.square().sum(dtype=torch.float64))
             if not streamed:
                 fit.add(read, rest)
-    if (found := solved(fits, ridge)) is None:
+    gains = weight.square().sum((1, 2), dtype=torch.float64).cpu()
+    if (found := solved(fits, ridge, without / len(rows) / gains)) is None:
         return None
     steps, constants = zip(*found, strict=True)
     step = torch.cat([step.T for step in steps]).view(outputs, taps, channels)
-    return step.transpose(1, 2).reshape(kernel.shape), torch.cat(constants), without
+    return step.transpose(1, 2).reshape(kernel.shape), torch.cat(constants), float(without.sum())
 
 
 # Compensation -> ``method(dense, small, layout, kept, data, seed, **known)``, which changes the

@@ -129,11 +129,11 @@ def test_where_only_a_mean_is_found_it_is_all_that_is_added(columns):
         fit = Regression(columns, 100)
         fit.add(rows, noise + shift)
         fits.append(fit)
-    ((step, constant),) = solved(fits[:1], 1e-3)
+    ((step, constant),) = solved(fits[:1], 1e-3, torch.ones(1))
     assert not step.any() and step.shape == (columns, 2)
     torch.testing.assert_close(constant, (noise.double() + 3).mean(0))
     streamed = StreamedRegression(lambda: iter([(rows, noise + 3)]), columns, 100)
-    ((_, other),) = solved([streamed], 1e-3)
+    ((_, other),) = solved([streamed], 1e-3, torch.ones(1))
     torch.testing.assert_close(other, constant)
 
 
@@ -151,9 +151,23 @@ def test_a_block_that_hardly_varies_is_held_back_as_the_others_are():
             fits.append(make(rows))
             if isinstance(fits[-1], Regression):
                 fits[-1].add(rows, targets)
-        (step, _), (silent, _) = solved(fits, 1e-3)
+        (step, _), (silent, _) = solved(fits, 1e-3, torch.ones(2))
         torch.testing.assert_close(step, fits[0].solve(1e-3)[0], rtol=1e-2, atol=1e-3)
         assert silent.abs().max() < 1e-6 < 1e6 < fits[1].solve(1e-3)[0].abs().max()
+
+
+def test_blocks_are_held_back_by_what_is_asked_of_them_at_most_as_the_mean():
+    """The same at a thousandth of the scale: the fit is a thousand times that, but not for more."""
+    generator = torch.Generator().manual_seed(0)
+    rows, targets = (torch.randn(200, width, generator=generator).double() for width in (3, 2))
+    fits = [Regression(3, 200) for _ in range(2)]
+    for fit, scale in zip(fits, (1.0, 1e-3), strict=True):
+        fit.add(scale * rows, targets)
+    mean = float(torch.stack([fit.spread() for fit in fits]).mean())
+    for wanted, spread in ((1e-7, fits[1].spread()), (1e-4, 1e-4), (7.0, mean), (torch.nan, mean)):
+        step, _ = solved(fits, 1e-3, torch.tensor([1.0, wanted]))[1]
+        expected, _ = fits[1].solve(1e-3, torch.as_tensor(spread))
+        torch.testing.assert_close(step, expected, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
