@@ -27,7 +27,7 @@ import splinelib as sl
 from benchmarks.compensation import digits_networks
 from splinelib import experiments, training
 from splinelib.experiments import oneshot
-from splinelib.scores import criteria, hyperplanes
+from splinelib.scores import criteria, merging
 from splinelib.scores.hyperplanes import RHO
 
 RHOS = (0.0, 0.03, 0.1, 0.3, 1.0)
@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
     table(found)
     best = min(found, key=lambda pair: mean(found[pair]))
     print("\npoints of test accuracy lost, mean and standard deviation over networks")
-    for what, pair in (("least on validation", best), ("default", (RHO, hyperplanes.COMPONENTS))):
+    for what, pair in (("least on validation", best), ("default", (RHO, merging.COMPONENTS))):
         lost = [trial.lost(*pair, options.ratios, "test") for trial in trials]
         spread = f" ± {stdev(lost):.2f}" if len(lost) > 1 else ""
         print(f"{what:<22}rho {pair[0]:<6}components {pair[1]:<6}{mean(lost):6.2f}{spread}")

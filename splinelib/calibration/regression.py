@@ -6,16 +6,19 @@ the rows in each step and hold four matrices of the size of the result.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 # Products of this many columns or fewer are taken in float64: it costs little there.
 _DOUBLE = 1024
-# Rows for each column up to which a fit may follow chance more than what the columns say.
-_FEW = 1.5
-# Into how many stretches of rows those are divided.
-_STRETCHES = 40
+# Rows for each column up to which a fit may follow chance more than what the columns say, and rows
+# that are few of however few columns.
+_FEW, _FEW_ROWS = 1.5, 64
+# Into how many stretches of rows those are divided, and those into how many parts; and rows up to
+# which each part is tried, not one alone.
+_STRETCHES, _PARTS, _ALL_TRIED = 40, 4, 1024
 # Columns whose products with all before them are taken at a time.
 _BLOCK = 256
 # Bytes that a regression may hold.
@@ -123,7 +126,7 @@ class Regression:
 
     def __init__(self, columns: int, rows: int):
         self.moments = Moments() if columns <= rows else None
-        self.few = rows < _FEW * columns
+        self.few = _are_few(columns, rows)
         self.chunks: list[tuple[Tensor, Tensor]] = []
         self.count = 0
 
@@ -177,26 +180,38 @@ class Regression:
     def aside(self, ridge: float, spread: Tensor | None = None) -> tuple[float, float, float]:
         """Whether there is something in the fit that other rows have as well.
 
-        Where there are few rows for the columns, a fit on three of four is tried on the others.
-        They are taken in stretches, since the rows of one image follow one another and are alike.
+        Where there are few rows for the columns, fits on three of four are tried on the others:
+        each of the four parts is left out once, or of many rows one part. They are taken in
+        stretches, since the rows of one image follow one another and are alike.
 
         Returns
         -------
         error, shifted, without : float
-            Sums of the squared errors there with the fit, with its `constant` and without any;
-            zeros where there are rows enough, and where there are less than four.
+            Sums of the squared errors there with the fits, with their `constant` and without any;
+            zeros where there are rows enough, and where there is but one.
         """
-        if not self.few or self.count < 4:
-            return 0.0, 0.0, 0.0
+        error = shifted = without = 0.0
+        if not self.few or self.count < 2:
+            return error, shifted, without
         rows = wide(torch.cat([r for r, _ in self.chunks])).double()
         targets = wide(torch.cat([t for _, t in self.chunks])).double()
-        tried = _tried(len(rows), len(rows)).to(rows.device)
-        fit = Regression(rows.shape[1], int((~tried).sum()))
-        fit.add(rows[~tried], targets[~tried])
-        step, constant = fit.solve(ridge, spread)
-        without = targets[tried]
-        shifted, rest = without - fit.constant()[1], without - rows[tried] @ step - constant
-        return tuple(float(each.square().sum()) for each in (rest, shifted, without))
+        for part in _parts_tried(len(rows)):
+            tried = _tried(part, len(rows), len(rows)).to(rows.device)
+            fit = Regression(rows.shape[1], int((~tried).sum()))
+            fit.add(rows[~tried], targets[~tried])
+            step, constant = fit.solve(ridge, spread)
+            missing = targets[tried]
+            error += float((missing - rows[tried] @ step - constant).square().sum())
+            shifted += float((missing - fit.constant()[1]).square().sum())
+            without += float(missing.square().sum())
+        return error, shifted, without
+
+
+class _Apart(NamedTuple):
+    """The rows of a part, which a fit is `tried` on, or all others, which it is made of."""
+
+    part: int
+    tried: bool
 
 
 class StreamedRegression:
@@ -221,7 +236,7 @@ class StreamedRegression:
         products: Callable[[Tensor, Tensor | None], Tensor] | None = None,
     ):
         self.pairs, self.columns, self.count, self.products = pairs, columns, rows, products
-        self.few = rows < _FEW * columns
+        self.few = _are_few(columns, rows)
 
     def spread(self) -> Tensor:
         """As `Regression.spread`."""
@@ -241,54 +256,57 @@ class StreamedRegression:
         """As `Regression.constant`."""
         return self._constant(None)
 
-    def _constant(self, tried: bool | None) -> tuple[Tensor, Tensor]:
-        parts = [(len(each), each.sum(0, dtype=torch.float64)) for _, each in self._part(tried)]
+    def _constant(self, apart: _Apart | None) -> tuple[Tensor, Tensor]:
+        parts = [(len(each), each.sum(0, dtype=torch.float64)) for _, each in self._part(apart)]
         mean = sum(total for _, total in parts) / sum(count for count, _ in parts)
         return mean.new_zeros(self.columns, len(mean)), mean
 
     def aside(self, ridge: float, spread: Tensor | None = None) -> tuple[float, float, float]:
         """As `Regression.aside`."""
-        if not self.few or self.count < 4:
-            return 0.0, 0.0, 0.0
-        step, constant = self._solved(ridge, spread, False)
-        _, mean = self._constant(False)
         error = shifted = without = 0.0
-        for rows, targets in self._part(True):
-            error += float((targets - rows.double() @ step - constant).square().sum())
-            shifted += float((targets - mean).square().sum())
-            without += float(targets.double().square().sum())
+        if not self.few or self.count < 2:
+            return error, shifted, without
+        for part in _parts_tried(self.count):
+            step, constant = self._solved(ridge, spread, _Apart(part, False))
+            _, mean = self._constant(_Apart(part, False))
+            for rows, targets in self._part(_Apart(part, True)):
+                error += float((targets - rows.double() @ step - constant).square().sum())
+                shifted += float((targets - mean).square().sum())
+                without += float(targets.double().square().sum())
         return error, shifted, without
 
-    def _part(self, tried: bool | None) -> Iterator[tuple[Tensor, Tensor]]:
+    def _part(self, apart: _Apart | None) -> Iterator[tuple[Tensor, Tensor]]:
         """The chunks of all rows, or of those that a fit is tried on, or of the others."""
-        if tried is None:
+        if apart is None:
             yield from self.pairs()
             return
         start = 0
         for rows, targets in self.pairs():
-            which = _tried(len(rows), self.count, start).to(rows.device) == tried
+            which = _tried(apart.part, len(rows), self.count, start).to(rows.device) == apart.tried
             start += len(rows)
             if which.any():
                 yield rows[which], targets[which]
 
-    def _centred_products(self, values: Tensor, mean: Tensor, tried: bool | None) -> Tensor:
+    def _centred_products(self, values: Tensor, mean: Tensor, apart: _Apart | None) -> Tensor:
         """The products of the rows about their mean with themselves, times the values."""
         if self.products is not None:
-            which = None if tried is None else _tried(self.count, self.count) == tried
+            which = None
+            if apart is not None:
+                which = _tried(apart.part, self.count, self.count) == apart.tried
             return self.products(values, which)
         made = torch.zeros_like(values)
-        for rows, _ in self._part(tried):
+        for rows, _ in self._part(apart):
             rows = precise(rows, self.columns)
             rows = rows - mean.to(rows)
             made += (rows.T @ (rows @ values.to(rows))).double()
         return made
 
     def _solved(
-        self, ridge: float, spread: Tensor | None, tried: bool | None
+        self, ridge: float, spread: Tensor | None, apart: _Apart | None
     ) -> tuple[Tensor, Tensor]:
         """Conjugate gradients on the normal equations, all targets side by side."""
         moments, total, cross = Moments(products=False), 0.0, 0.0
-        for rows, targets in self._part(tried):
+        for rows, targets in self._part(apart):
             moments.add(rows)
             rows, targets = precise(rows, self.columns), precise(targets, self.columns)
             total = total + targets.sum(0, dtype=torch.float64)
@@ -303,7 +321,7 @@ class StreamedRegression:
         for _ in range(_STEPS):
             if (square <= enough).all():
                 break
-            made = self._centred_products(way, mean, tried) / count + weight * way
+            made = self._centred_products(way, mean, apart) / count + weight * way
             length = square / (way * made).sum(0).clamp(min=torch.finfo(torch.float64).tiny)
             step += length * way
             left -= length * made
@@ -313,26 +331,30 @@ class StreamedRegression:
 
 
 def solved(
-    fits: Sequence[Regression | StreamedRegression], ridge: float
+    fits: Sequence[Regression | StreamedRegression], ridge: float, wanted: Tensor
 ) -> list[tuple[Tensor, Tensor]] | None:
     """What the fits of a layer's blocks find: coefficients (p, q) and constants (q,) of each.
 
     Where rows are so few that a fit does harm to those that it has not seen, it is the constants
     alone, without coefficients; and None where these do harm as well.
 
-    ``ridge`` is a share of the mean variance of the columns of all blocks. A block may hardly vary
-    on the inputs that it is fitted on, as a channel whose unit is off on all of them: as a share of
-    its own variance the ridge would hold back nothing, and on inputs that switch the unit on its
-    coefficients would be of any size.
+    ``ridge`` is a share of the mean variance of a block's columns. These may hardly vary on the
+    inputs that it is fitted on, as a channel whose unit is off on all of them: such a ridge would
+    hold back nothing, and on inputs that switch the unit on its coefficients would be of any size.
+    So in its place may be ``wanted`` (blocks,), the variance of columns from which weights as they
+    are would make the targets, though not more than the mean variance over all blocks.
     """
-    spread = None
+    spreads: Sequence[Tensor | None] = [None] * len(fits)
     if len(fits) > 1:
-        spread = torch.stack([fit.spread() for fit in fits]).mean()
-    asides = zip(*(fit.aside(ridge, spread) for fit in fits), strict=True)
-    error, shifted, without = map(sum, asides)
+        own = torch.stack([fit.spread() for fit in fits])
+        spreads = own.maximum(own.mean().minimum(wanted.to(own).nan_to_num(nan=torch.inf)))
+    each = [fit.aside(ridge, spread) for fit, spread in zip(fits, spreads, strict=True)]
+    error, shifted, without = map(sum, zip(*each, strict=True))
     if min(error, shifted) > without:
         return None
-    return [fit.solve(ridge, spread) if error <= shifted else fit.constant() for fit in fits]
+    if error > shifted:
+        return [fit.constant() for fit in fits]
+    return [fit.solve(ridge, spread) for fit, spread in zip(fits, spreads, strict=True)]
 
 
 def held(columns: int, rows: int) -> int:
@@ -341,13 +363,24 @@ def held(columns: int, rows: int) -> int:
     if columns > rows:  # rows in float32 and float64, with their mean and without it
         return 28 * rows * columns + inner
     # of few rows a part is fitted aside
-    return normal + (8 * columns**2 + 28 * rows * columns if rows < _FEW * columns else 0)
+    return normal + (8 * columns**2 + 28 * rows * columns if _are_few(columns, rows) else 0)
 
 
-def _tried(rows: int, count: int, start: int = 0) -> Tensor:
-    """Which of some rows, from one on, of so many are those that a fit is tried on."""
+def _are_few(columns: int, rows: int) -> bool:
+    """Whether a fit has to be tried on rows that it has not seen."""
+    return rows < max(_FEW * columns, _FEW_ROWS)
+
+
+def _parts_tried(count: int) -> range:
+    """Which parts of so many rows fits are tried on, one at a time."""
+    parts = min(_PARTS, count)
+    return range(0 if count <= _ALL_TRIED else parts - 1, parts)
+
+
+def _tried(part: int, rows: int, count: int, start: int = 0) -> Tensor:
+    """Which of some rows, from one on, of so many are in the part that a fit is tried on."""
     stretch = max(1, count // _STRETCHES)
-    return torch.arange(start, start + rows) // stretch % 4 == 3
+    return torch.arange(start, start + rows) // stretch % min(_PARTS, count) == part
 
 
 def _mirrored(lower: Tensor) -> Tensor:

@@ -34,8 +34,9 @@ def check_weights(model: nn.Module) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
     parameters, buffers = list(model.parameters()), list(model.buffers())
-    if any(tensor.is_meta for tensor in parameters):
-        meta = next(name for name, tensor in model.named_parameters() if tensor.is_meta)
+    if any(tensor.is_meta for tensor in (*parameters, *buffers)):
+        named = (*model.named_parameters(), *model.named_buffers())
+        meta = next(name for name, tensor in named if tensor.is_meta)
         raise ValueError(
             f"{meta!r} is on the meta device and holds no numbers: give it some "
             "(model.to_empty(device='cpu'), then load_state_dict)"

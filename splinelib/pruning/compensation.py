@@ -50,8 +50,8 @@ from .folding import FOLD_RIDGE as FOLD_RIDGE
 from .folding import fold
 from .merging import merge
 
-# Ridge as a share of the mean variance of the columns, of all blocks of a layer. It pulls towards
-# the weights that the layer has already, so that where nothing was dropped nothing changes.
+# Ridge as a share of the mean variance of the columns (`regression.solved`). It pulls towards the
+# weights that the layer has already, so that where nothing was dropped nothing changes.
 RIDGE = 1e-3
 
 
@@ -83,7 +83,7 @@ def refit(
     A layer is left as it was cut, with a warning, if it does not compute a multiple of its weight
     times what it reads (`layer_maps`), or if other rows reach it than in the dense network;
     silently, if no row does, if its outputs on these inputs would be farther from the dense
-    layer's than before, or if there are so few rows that a fit on three of four does harm to the
+    layer's than before, or if there are so few rows that fits on three of four do harm to the
     rest. If there the mean of what is missing does better than the fit, that is what is added.
 
     Parameters
@@ -348,17 +348,18 @@ def _solve(said: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tenso
         ]
     else:
         fits = [Regression(*size) for _ in range(blocks)]
-    without = 0.0
+    without = torch.zeros(blocks, dtype=torch.float64)
     for parts in pairs():
-        for fit, (read, rest) in zip(fits, parts, strict=True):
-            without += float(rest.square().sum(dtype=torch.float64))
+        for block, (fit, (read, rest)) in enumerate(zip(fits, parts, strict=True)):
+            without[block] += float(rest.square().sum(dtype=torch.float64))
             if not streamed:
                 fit.add(read, rest)
-    if (found := solved(fits, ridge)) is None:
+    gains = weight.square().sum((1, 2), dtype=torch.float64).cpu()
+    if (found := solved(fits, ridge, without / len(rows) / gains)) is None:
         return None
     steps, constants = zip(*found, strict=True)
     step = torch.cat([step.T for step in steps]).view(outputs, taps, channels)
-    return step.transpose(1, 2).reshape(kernel.shape), torch.cat(constants), without
+    return step.transpose(1, 2).reshape(kernel.shape), torch.cat(constants), float(without.sum())
 
 
 # Compensation -> ``method(dense, small, layout, kept, data, seed, **known)``, which changes the

@@ -94,8 +94,10 @@ class _Fold:
         rows = self.sample.next(shape, call.batch)
         if len(rows):
             read = wide(output_rows(found.layer, found.inputs, rows)).to(self.weight.dtype)
-            for fit, part in zip(self.fits, read.chunk(len(self.fits), 1), strict=True):
+            parts = read.chunk(len(self.fits), 1)
+            for block, (fit, part) in enumerate(zip(self.fits, parts, strict=True)):
                 target = part[:, self.drop]
+                self.squares[block] += float(target.square().mean(1).sum(dtype=torch.float64))
                 if self.weight.ndim == 2:
                     target = target @ self.weight[:, self.drop].T
                 fit.add(part[:, self.keep], target)
@@ -126,6 +128,7 @@ class _Fold:
         rows = min(available, self.sample.needed)
         blocks = getattr(layer, "groups", 1)
         self.fits = [Regression(len(self.keep), rows) for _ in range(blocks)]
+        self.squares = torch.zeros(blocks, dtype=torch.float64)  # mean over dropped channels
         self.weight = wide(layer.weight.detach())
         if self.out is not None:
             self.weight = self.weight[self.out.to(self.weight.device)]
@@ -149,7 +152,8 @@ class _Fold:
         """Find the combinations; False if there is nothing to find them from."""
         if self.unknown or not self.fits or not self.fits[0].count:
             return False
-        if (fits := solved(self.fits, FOLD_RIDGE)) is None:
+        wanted = self.squares / self.fits[0].count
+        if (fits := solved(self.fits, FOLD_RIDGE, wanted)) is None:
             return False
         rows = self.weight.chunk(len(self.fits))
         found = [self._added(*fit, own) for fit, own in zip(fits, rows, strict=True)]

@@ -15,12 +15,15 @@ from ..channels.axes import rows_first
 from ..channels.layout import Group, Layout
 from ..network.modes import evaluating
 from ..randomness import generator_of
-from .hyperplanes import folded
+from .hyperplanes import canonical, folded
 from .implied_readers import implied_readers, layout_reads
 from .least_squares import Reader
 from .least_squares import readers as group_readers
 from .merging import merging_distances
 from .truncation import chosen_components
+
+# Weights of a group's units up to which it is scored together with others: all are held at once.
+_TOGETHER = 2**18
 
 
 class Context:
@@ -98,16 +101,36 @@ class Context:
     def merging_distance(
         self, group: Group, rho: float, components: int | float | None, accuracy: float | None
     ) -> Tensor:
-        """The score of `spline`, (U,), which is computed for all groups at once."""
+        """The score of `spline`, (U,), which is computed for all small groups at once.
+
+        Raises
+        ------
+        ValueError
+            Naming the group, if its normals are too long for their dtype.
+        """
         known = self._merging.setdefault((rho, components, accuracy), {})
         if group.name not in known:
-            others = [] if known else [g for g in self.layout.groups.values() if not g.heads]
-            groups = list({each.name: each for each in (*others, group)}.values())
-            layers = [self.hyperplanes(each) for each in groups]
-            kept = [chosen_components(normals, components, accuracy) for normals, _ in layers]
-            costs = merging_distances(layers, rho, kept)
-            known.update(zip([each.name for each in groups], costs, strict=True))
+            groups = {group.name: group}
+            if self._is_small(group):
+                groups |= {
+                    name: each
+                    for name, each in self.layout.groups.items()
+                    if not each.heads and name not in known and self._is_small(each)
+                }
+            layers = [self.hyperplanes(each) for each in groups.values()]
+            try:
+                kept = [chosen_components(normals, components, accuracy) for normals, _ in layers]
+                costs = merging_distances(layers, rho, kept)
+            except ValueError as error:
+                for name, each in zip(groups, layers, strict=True):
+                    _check_lengths(name, *each, error)
+                raise
+            known.update(zip(groups, costs, strict=True))
         return known[group.name]
+
+    def _is_small(self, group: Group) -> bool:
+        weights = (self.modules[member.module].weight for member in group.producers)
+        return sum(weight.numel() for weight in weights) <= _TOGETHER
 
     def note(self, readers: bool = False, outputs: bool = False) -> None:
         """Run the dense network over the calibration inputs, once for all that is asked for here.
@@ -306,3 +329,14 @@ def dense_outputs(
         for name in layout.order[1:]
         if not isinstance(modules[name], _ConvTransposeNd)
     }
+
+
+def _check_lengths(name: str, normals: Tensor, offsets: Tensor, error: ValueError) -> None:
+    """Raise `ValueError` naming a group if its hyperplanes are where an error comes from."""
+    try:
+        canonical(normals, offsets)
+    except ValueError:
+        raise ValueError(
+            f"the units of {name!r} cannot be compared: {error}; scale its weights down, or prune "
+            "the model in float64 (model.double())"
+        ) from error

@@ -70,3 +70,5 @@ def test_what_torch_export_makes_is_refused_by_name():
 def test_weights_on_the_meta_device_are_named():
     with pytest.raises(ValueError, match=r"'0\.weight'.*to_empty"):
         check_weights(nn.Sequential(nn.Linear(2, 2, device="meta")))
+    with pytest.raises(ValueError, match=r"'running_mean'.*to_empty"):
+        check_weights(nn.BatchNorm1d(2, affine=False, device="meta"))

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from networks import convnet, gaussian, images, linear_net, plain_convnet
+from networks import convnet, dense_mlp, gaussian, images, linear_net, plain_convnet
 
 import splinelib as sl
 from splinelib.channels.groups import find_groups
-from splinelib.scores import criteria
+from splinelib.scores import context, criteria
 from splinelib.scores.context import activity
 
 
@@ -59,3 +59,40 @@ def test_hyperplanes_of_a_group_are_those_of_the_layer():
         expected, shift = layer.hyperplanes()
         torch.testing.assert_close(normals, expected.detach())
         torch.testing.assert_close(offsets, shift.detach())
+
+
+def test_large_groups_are_not_held_together(monkeypatch):
+    """The scores are the same; hyperplanes of a large one are asked for by itself only."""
+    model, asked = plain_convnet(), []
+    layout = find_groups(model, gaussian(1, 2, 7, 7))
+    monkeypatch.setattr(
+        context.Context,
+        "hyperplanes",
+        lambda self, group, given=context.Context.hyperplanes: (
+            asked.append(group.name) or given(self, group)
+        ),
+    )
+    first, *others = layout.groups.values()
+    assert others
+    found = {}
+    for limit in (2**18, 0):
+        monkeypatch.setattr(context, "_TOGETHER", limit)
+        asked.clear()
+        what = context.Context(model, layout, None, 0)
+        found[limit] = [what.merging_distance(first, 0.1, 2, None)]
+        assert asked == (list(layout.groups) if limit else [first.name])
+        found[limit] += [what.merging_distance(each, 0.1, 2, None) for each in others]
+        assert sorted(asked) == sorted(layout.groups)
+    for one, other in zip(*found.values(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_group_of_which_lengths_overflow_is_named():
+    model = dense_mlp()
+    with torch.no_grad():
+        model[2].weight *= 1e25
+    with pytest.raises(ValueError, match=r"'2' cannot be compared.*float32.*double"):
+        sl.prune(model, 0.2, "spline", example=torch.zeros(1, 6))
+    example = torch.zeros(1, 6, dtype=torch.float64)
+    small = sl.prune(model.double(), 0.5, "spline", "layerwise", example=example)
+    assert small[2].out_features == 6
