@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .regression import mirrored
+
 # Terms of the series by which correlations pass an activation. What is left is given to the
 # diagonal and to units that are nearly the same, whose terms fall off slowest.
 _TERMS = 40
@@ -105,8 +107,7 @@ def _through(coefficients: Tensor, covariance: Tensor, first: Tensor, second: Te
         for term in terms.flip(0):
             made.addr_(term[start:stop], term[:stop]).mul_(rows)
         share[start:stop, :stop] = made
-    lower = share.tril()
-    return lower + lower.tril(-1).T
+    return mirrored(share)
 
 
 def _density(t: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .padding import Masks
+from .regression import mirrored
 
 # Of more columns, such as a linear layer behind a flatten reads, products are taken in float32.
 _DOUBLE = 8192
@@ -172,8 +173,7 @@ def _symmetric(one: Tensor, other: Tensor) -> Tensor:
     for start in range(0, len(one), _ROWS):
         stop = start + _ROWS
         product[start:stop, :stop] = one[start:stop] @ other[:stop].T
-    lower = product.tril()
-    return lower + lower.tril(-1).T
+    return mirrored(product)
 
 
 def output_variance(weight: Tensor, covariance: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ class Moments:
 
     def covariance(self) -> Tensor:
         """Covariance of the rows, shape (p, p), float64."""
-        return _mirrored(self.lower_covariance())
+        return mirrored(self.lower_covariance())
 
     def lower_covariance(self) -> Tensor:
         """The same on and below the diagonal; what is above it has no meaning."""
@@ -383,7 +383,8 @@ def _tried(part: int, rows: int, count: int, start: int = 0) -> Tensor:
     return torch.arange(start, start + rows) // stretch % min(_PARTS, count) == part
 
 
-def _mirrored(lower: Tensor) -> Tensor:
+def mirrored(lower: Tensor) -> Tensor:
+    """The symmetric matrix of which this is right on and below the diagonal."""
     lower = lower.tril()
     return lower + lower.tril(-1).T
 
@@ -395,5 +396,5 @@ def _solve_positive(matrix: Tensor, right: Tensor) -> Tensor:
     """
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if failed:
-        return torch.linalg.pinv(_mirrored(matrix), hermitian=True) @ right
+        return torch.linalg.pinv(mirrored(matrix), hermitian=True) @ right
     return torch.cholesky_solve(right, factor)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from statistics import mean
 
-from ..schemas import AMOUNT, COUNT, SHARE
+from ..schemas import COUNT, SHARE
 from ..text import printable
-from .study_records import StudyRecords, keyed, repeated
+from .study_records import SETTINGS, StudyRecords, keyed, repeated
 
 DENSE = "dense"
 # Those of others, on the L1 order but for folding, which has none; and ours.
@@ -50,10 +50,7 @@ def _inconsistencies(record: dict) -> Iterator[str]:
 
 # Beside what all studies record; types and ranges, see `schemas.mismatches`.
 _RECORD = {
-    "settings": {
-        **{"data": str, "network": str, "width": AMOUNT, "epochs": COUNT},
-        **{"calibration": COUNT, "judged_on": str},
-    },
+    "settings": SETTINGS,
     "entries": [
         {
             **{"seed": COUNT, "way": str, "renewed": bool, "ratio": SHARE, "accuracy": SHARE},

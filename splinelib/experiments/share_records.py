@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from ..schemas import AMOUNT, COUNT, SHARE
+from ..schemas import COUNT, SHARE
 from ..text import printable
-from .study_records import StudyRecords, keyed, repeated
+from .study_records import SETTINGS, StudyRecords, keyed, repeated
 
 ALONE = "bend"  # the order in which a group loses units when it is cut by itself
 CRITERIA = ("spline", "bend", "lsq", "magnitude")
@@ -44,10 +44,7 @@ def _inconsistencies(record: dict) -> Iterator[str]:
 
 # Beside what all studies record; types and ranges, see `schemas.mismatches`.
 _RECORD = {
-    "settings": {
-        **{"data": str, "network": str, "width": AMOUNT, "epochs": COUNT},
-        **{"calibration": COUNT, "judged_on": str},
-    },
+    "settings": SETTINGS,
     "entries": [
         {
             **{"seed": COUNT, "group": str, "units": COUNT, "stream": bool, "dense": SHARE},

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ..schemas import AMOUNT
+from ..schemas import AMOUNT, COUNT
 from ..text import differences
 from .origin import provenance
 from .run_records import check_file_name
@@ -16,6 +16,11 @@ SCHEMA = 1
 _COMMON = {
     **{"schema": int, "kind": str, "name": str, "command": str},
     **{"seconds": AMOUNT, "provenance": PROVENANCE},
+}
+# The settings of a study of trained networks (`subjects.pruned_in_all_ways`).
+SETTINGS = {
+    **{"data": str, "network": str, "width": AMOUNT, "epochs": COUNT},
+    **{"calibration": COUNT, "judged_on": str},
 }
 
 

@@ -73,8 +73,10 @@ def merging_distances(
         step = max(1, _VALUES // largest) if shape[0] <= _UNITS else 1
         for start in range(0, len(places), step):
             here = places[start : start + step]
+            parts = ([wide(layers[at][which]) for at in here] for which in (0, 1))
+            # a wide layer comes alone, and need not be copied
             normals, offsets = (
-                torch.stack([wide(layers[at][which]) for at in here]) for which in (0, 1)
+                torch.stack(part) if len(part) > 1 else part[0][None] for part in parts
             )
             for at, cost in zip(here, _stacked(normals, offsets, rho, kept), strict=True):
                 result[at] = cost
