@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_LONG = 4096  # ties at once from which on each is noted once
+
 
 class Field:
     """The channel of each position of a tensor.
@@ -97,12 +99,12 @@ class Ties:
 
     def __init__(self):
         self.count = 1
-        self.left: list[np.ndarray] = []
-        self.right: list[np.ndarray] = []
+        self.left: list[Tensor] = []
+        self.right: list[Tensor] = []
         # channel -> why it must stay; the first reason stands
         self.barred = {0: "it is joined with channels that no prunable layer makes"}
-        self.read: list[np.ndarray] = []  # channels that a product sums over
-        self.attending: list[np.ndarray] = []  # channels of heads of attention
+        self.read: list[Tensor] = []  # channels that a product sums over
+        self.attending: list[Tensor] = []  # channels of heads of attention
 
     def new(self, size: int) -> Tensor:
         """Numbers for so many new channels, (size,)."""
@@ -111,7 +113,7 @@ class Ties:
 
     def bar(self, labels: Tensor, why: str) -> None:
         """These must stay."""
-        for channel in np.unique(_flat(labels)).tolist():
+        for channel in np.unique(_flat(labels).numpy()).tolist():
             self.barred.setdefault(channel, why)
 
     def tie(self, one: Tensor, other: Tensor) -> None:
@@ -120,21 +122,17 @@ class Ties:
             return
         if one.shape != other.shape:
             one, other = torch.broadcast_tensors(one, other)
-        if one.ndim > 1:
+        if one.ndim != 1:
             steps = list(zip(one.stride(), other.stride(), strict=True))
             if one.data_ptr() == other.data_ptr() and all(a == b for a, b in steps):
                 return
             first = tuple(slice(None) if a or b else 0 for a, b in steps)
             one, other = one[first].flatten(), other[first].flatten()
-        left, right = one.numpy().ravel(), other.numpy().ravel()
-        apart = left != right
-        if not apart.all():
-            left, right = left[apart], right[apart]
-        if len(left) > 4096:  # large fields repeat themselves
-            left, right = np.divmod(np.unique(left * self.count + right), self.count)
-        if len(left):
-            self.left.append(left)
-            self.right.append(right)
+        if len(one) > _LONG:  # large fields repeat themselves, and meet themselves
+            pairs = np.unique(one.numpy() * self.count + other.numpy())
+            one, other = (torch.from_numpy(side) for side in np.divmod(pairs, self.count))
+        self.left.append(one)
+        self.right.append(other)
 
     def level(self, item: Field, axes) -> Field:
         """Tie what differs along these axes, so that the field is constant there."""
@@ -161,19 +159,24 @@ class Ties:
         from scipy.sparse import coo_array  # a tenth of what importing the library takes
         from scipy.sparse.csgraph import connected_components
 
-        left, right = (
-            np.concatenate([np.empty(0, np.int64), *side]) for side in (self.left, self.right)
-        )
+        left, right = (flattened(side) for side in (self.left, self.right))
+        apart = left != right
+        left, right = left[apart], right[apart]
         ties = coo_array((np.ones(len(left)), (left, right)), shape=(self.count, self.count))
         return connected_components(ties, directed=False)[1]
 
 
-def _flat(labels: Tensor) -> np.ndarray:
-    """All labels, without the axes along which they are expanded."""
+def flattened(labels: Sequence[Tensor]) -> np.ndarray:
+    """All channels of these (n,), one behind the other."""
+    return torch.cat(list(labels)).numpy() if labels else np.empty(0, np.int64)
+
+
+def _flat(labels: Tensor) -> Tensor:
+    """All labels, without the axes along which they are expanded, (n,)."""
     for axis in range(labels.ndim) if labels.ndim > 1 else ():
         if labels.stride(axis) == 0 and labels.shape[axis] > 1:
             labels = labels.narrow(axis, 0, 1)
-    return labels.numpy().ravel()
+    return labels if labels.ndim == 1 else labels.flatten()
 
 
 Operand = tuple[Sequence[int], Sequence[Field]]  # shape and fields of a tensor

@@ -100,11 +100,12 @@ def groups_of_own(model: nn.Module, example: Tensor | tuple) -> Layout:
 
     It is run itself, and not a copy, if that leaves no trace.
     """
-    lend = Lender(model)
-    if not lend.plain or any(hasattr(module, "plain_class") for module in model.modules()):
-        return _found(model, example, None)
-    with lend({}):
-        return _found(model, example, lend)
+    with evaluating(model):  # by a method of the model, which may set more than modes
+        lend = Lender(model)
+        if lend.plain and not any(hasattr(m, "plain_class") for m in lend.modules.values()):
+            with lend({}):
+                return _found(model, example, lend)
+    return _found(model, example, None)
 
 
 def _found(model: nn.Module, example: Tensor | tuple, lend: Lender | None) -> Layout:

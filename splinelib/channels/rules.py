@@ -29,8 +29,8 @@ def emptied(call: Call) -> None:
 
 def together(call: Call) -> None:
     for index, result in enumerate(call.results):
-        operands = [call.operand(tensor) for tensor in call.tensors]
         if all(_fits(tensor.shape, result.shape) for tensor in call.tensors):
+            operands = [call.operand(tensor) for tensor in call.tensors]
             call.give(call.combined(result.shape, operands), index)
         elif result.numel():
             unknown(call)

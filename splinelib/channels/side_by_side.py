@@ -35,19 +35,18 @@ Dropped = dict[tuple[str, str], Tensor]  # module and role -> channels
 
 @contextlib.contextmanager
 def side_by_side(
-    model: nn.Module, first: Dropped, second: Dropped, lengths: Lengths, lend: Lender
+    first: Dropped, second: Dropped, lengths: Lengths, lend: Lender
 ) -> Iterator[nn.Module | None]:
     """A model in which both halves run without each other.
 
     Parameters
     ----------
-    model : torch.nn.Module
     first, second : dict of (module, role) to Tensor
         From `dropped_channels`: what goes where the first half stays, and where the second does.
     lengths : dict of str to list of int
         From `said_by`: how long axis 0 is of what each layer says, each time that it is called.
     lend : Lender
-        Of the model.
+        Of the whole model.
 
     Yields
     ------
@@ -55,14 +54,13 @@ def side_by_side(
         None where halves cannot be told apart: in norms over several channels, heads of attention,
         layers of which some rows only are units, and parameters that have units along two axes.
     """
-    modules = dict(model.named_modules())
-    halved = _halved(modules, _whose(modules, first, second))
+    halved = _halved(lend.modules, _whose(lend.modules, first, second))
     if halved is None:
         yield None
         return
     new, split = halved
     with lend(new) as both:
-        parts = modules if both is model else dict(both.named_modules())
+        parts = lend.modules if lend.plain else dict(both.named_modules())
         for name, owners in split.items():
             hook = _split(parts[name], owners, iter(lengths.get(name, ())))
             parts[name].register_forward_pre_hook(hook)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from .axes import side
 from .norms import MIXING, resize
 
 # What modules call the number of channels that parameters of their own have.
@@ -25,10 +26,24 @@ def resize_all(
     kept : mapping of str to mapping of str to Tensor
         By module and role, the channels that stay: see `surgery.kept_channels`.
     before : mapping of str to mapping of str to int
-        By module and role, how many channels there were.
+        By module and role, how many channels there were: see `sizes_asked_for`.
     """
     for name, sides in kept.items():
-        _resize(modules[name], sides, before[name])
+        _resize(modules[name], sides, before.get(name, {}))
+
+
+def sizes_asked_for(
+    modules: Mapping[str, nn.Module], kept: Mapping[str, Mapping[str, Tensor]]
+) -> dict[str, dict[str, int]]:
+    """By module and role, how many channels there are, where `resize_all` asks for it."""
+    sizes: dict[str, dict[str, int]] = {}
+    for name, sides in kept.items():
+        module = modules[name]
+        blocks = isinstance(module, MIXING) or (isinstance(module, _ConvNd) and module.groups > 1)
+        for role in sides:
+            if blocks or ":" in role:
+                sizes.setdefault(name, {})[role] = side(module, role)
+    return sizes
 
 
 def _resize(module: nn.Module, sides: Mapping[str, Tensor], before: Mapping[str, int]) -> None:
@@ -37,10 +52,10 @@ def _resize(module: nn.Module, sides: Mapping[str, Tensor], before: Mapping[str,
         resize(module, sides["channel"], before["channel"])
         return
     for role, indices in sides.items():
-        _resize_side(module, role, indices, before[role])
+        _resize_side(module, role, indices, before.get(role))
 
 
-def _resize_side(module: nn.Module, role: str, indices: Tensor, before: int) -> None:
+def _resize_side(module: nn.Module, role: str, indices: Tensor, before: int | None) -> None:
     size = len(indices)
     if role[0] == "=":
         setattr(module, role[1:], size)

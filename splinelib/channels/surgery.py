@@ -8,7 +8,7 @@ zero (`silenced`, `held`) or without them (`removed`, `cut_copy`).
 import contextlib
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType
 
 import numpy as np
@@ -24,7 +24,7 @@ from ..network.replica import Held, replica
 from .axes import side, tensors_of_role
 from .layout import Layout
 from .norms import MIXING, leave_out, plain_again
-from .sizes import resize_all
+from .sizes import resize_all, sizes_asked_for
 
 # Where a module keeps its tensors and its parts, which are copied by then.
 _REGISTERED = ("_parameters", "_buffers", "_modules")
@@ -152,14 +152,15 @@ def held(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Modul
 @torch.no_grad()
 def removed(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Module:
     """A copy without the masked units' rows, columns and channels."""
-    return cut_copy(model, kept_channels(model, dropped_channels(layout, masks)))
+    kept = kept_channels(dict(model.named_modules()), dropped_channels(layout, masks))
+    return cut_copy(model, kept)
 
 
 def kept_channels(
-    model: nn.Module, dropped: dict[tuple[str, str], Tensor]
+    modules: Mapping[str, nn.Module], dropped: Mapping[tuple[str, str], Tensor]
 ) -> dict[str, dict[str, Tensor]]:
     """Module -> role -> indices of the channels that stay, for the modules that lose some."""
-    modules, kept = dict(model.named_modules()), {}
+    kept: dict[str, dict[str, Tensor]] = {}
     alike: dict[tuple[int, int], Tensor] = {}
     for (name, role), indices in dropped.items():
         key = id(indices), side(modules[name], role)
@@ -174,21 +175,19 @@ def kept_channels(
 def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
     """A copy with only the given channels; what goes is not copied first."""
     modules = dict(model.named_modules())
-    before = _sides(modules, kept)
+    before = sizes_asked_for(modules, kept)
     small = duplicate(model, _cut(modules, kept))
     resize_all(dict(small.named_modules()), kept, before)
     return small
 
 
 @contextlib.contextmanager
-def cut_for_a_while(
-    model: nn.Module, kept: dict[str, dict[str, Tensor]], lend: Lender
-) -> Iterator[nn.Module]:
+def cut_for_a_while(kept: dict[str, dict[str, Tensor]], lend: Lender) -> Iterator[nn.Module]:
     """What `cut_copy` makes, of a model that is lent for a run."""
-    modules = dict(model.named_modules())
-    before = _sides(modules, kept)
-    with lend(_cut(modules, kept)) as small:
-        resize_all(modules if small is model else dict(small.named_modules()), kept, before)
+    before = sizes_asked_for(lend.modules, kept)
+    with lend(_cut(lend.modules, kept)) as small:
+        modules = lend.modules if lend.plain else dict(small.named_modules())
+        resize_all(modules, kept, before)
         yield small
 
 
@@ -196,29 +195,20 @@ def cut_for_a_while(
 def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
     """Keep only the given channels of the given modules, in place."""
     modules = dict(model.named_modules())
-    before = _sides(modules, kept)
+    before = sizes_asked_for(modules, kept)
     for name, sides in kept.items():
-        for key, tensor in _selected(modules[name], sides):
+        for key, _, tensor in _selected(modules[name], sides):
             setattr(modules[name], key, tensor)
     resize_all(modules, kept, before)
-
-
-def _sides(
-    modules: dict[str, nn.Module], kept: dict[str, dict[str, Tensor]]
-) -> dict[str, dict[str, int]]:
-    """How many channels these sides of modules have."""
-    return {
-        name: {role: side(modules[name], role) for role in sides} for name, sides in kept.items()
-    }
 
 
 @torch.no_grad()
 def _cut(modules: dict[str, nn.Module], kept: dict[str, dict[str, Tensor]]) -> dict[int, Tensor]:
     """By the id of each tensor that is cut, what is left of it."""
     return {
-        id(getattr(modules[name], key)): tensor
+        id(old): tensor
         for name, sides in kept.items()
-        for key, tensor in _selected(modules[name], sides)
+        for _, old, tensor in _selected(modules[name], sides)
     }
 
 
@@ -235,7 +225,7 @@ def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
 
 def as_parameter(old: Tensor, new: Tensor) -> Tensor:
     """New values as a parameter, if the old ones are one."""
-    if not isinstance(old, nn.Parameter):
+    if type(old) is Tensor or not isinstance(old, nn.Parameter):
         return new
     return nn.Parameter(new, requires_grad=old.requires_grad)
 
@@ -275,10 +265,12 @@ def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
         state = memo[id(module)].__dict__
         for key, value in module.__getstate__().items():
             kind = type(value)
-            if kind in _ATOMS or _is_atom(value):
+            if kind in _ATOMS:
                 state[key] = value
-            elif kind in _CONTAINERS and not value:
+            elif kind in _CONTAINERS and not value:  # of hooks, as most are
                 state[key] = memo.setdefault(id(value), kind())
+            elif _is_atom(value):
+                state[key] = value
             elif id(value) in led:
                 state[key] = led[id(value)]
             elif key in _REGISTERED and kind is dict:
@@ -334,20 +326,20 @@ def _copies_plainly(kind: type) -> bool:
     )
 
 
-def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
-    """The tensors that a module will have, by name."""
-    tensors: dict[str, Tensor] = {}
+def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Tensor, Tensor]]:
+    """The tensors of a module that are cut: the name of each, the tensor, and what is left."""
+    left: dict[str, tuple[Tensor, Tensor]] = {}
     # rows first: fewer are left then of which to take columns
-    for role in sorted(sides, key=lambda role: role == "in") if len(sides) > 1 else sides:
+    for role in sorted(sides, key="in".__eq__) if len(sides) > 1 else sides:
+        indices = sides[role]
+        size = len(indices)
         for key, axis in tensors_of_role(module, role):
-            old = tensors[key] if key in tensors else getattr(module, key).detach()
-            tensors[key] = old.index_select(axis, sides[role].to(old.device))
+            old, tensor = left[key] if key in left else (getattr(module, key),) * 2
+            if tensor.shape[axis] != size:
+                left[key] = old, tensor.index_select(axis, indices.to(tensor.device))
     result = []
-    for key, new in tensors.items():
-        old = getattr(module, key)
-        if new.shape == old.shape:
-            continue
+    for key, (old, new) in left.items():
         if new.ndim == 4 and not old.is_contiguous():
             new = new.contiguous(memory_format=torch.channels_last)
-        result.append((key, as_parameter(old, new)))
+        result.append((key, old, as_parameter(old, new)))
     return result

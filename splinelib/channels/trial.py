@@ -206,7 +206,7 @@ class _Trial:
     def _pass_side_by_side(self, first: _Smaller, second: _Smaller) -> bool:
         """Whether two halves agree with one masked network that holds both; if not, who knows."""
         try:
-            given = self.model, first.dropped, second.dropped, first.lengths, self.lend
+            given = first.dropped, second.dropped, first.lengths, self.lend
             with side_by_side(*given) as both:
                 if both is None:
                     return False
@@ -284,9 +284,9 @@ class _Trial:
     def _smaller(self, layout: Layout, masks: dict[str, Tensor]) -> _Smaller | _Fault:
         """What the smaller network says, or how it fails."""
         dropped = dropped_channels(layout, masks)
-        kept, lengths, again = kept_channels(self.model, dropped), {}, self._again()
+        kept, lengths, again = kept_channels(self.lend.modules, dropped), {}, self._again()
         try:
-            with cut_for_a_while(self.model, kept, self.lend) as small:
+            with cut_for_a_while(kept, self.lend) as small:
                 found = says(small, self.inputs, again, lengths)
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
             reached = getattr(error, "_reached", "")

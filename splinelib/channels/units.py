@@ -1,6 +1,6 @@
 """From ties between channels to groups of units."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 
 from .attention import original_kind
 from .axes import is_layer
+from .fields import flattened
 from .following import Block, Followed
 from .layout import Group, Member
 
@@ -136,11 +137,10 @@ def _kinds(followed: Followed) -> list[_Kind]:
     return kinds
 
 
-def _marked(component: np.ndarray, channels: list[np.ndarray]) -> np.ndarray:
+def _marked(component: np.ndarray, channels: Sequence[torch.Tensor]) -> np.ndarray:
     """Whether some channel of each component is among these."""
     marked = np.zeros(component.max() + 1, dtype=bool)
-    if channels:
-        marked[component[np.concatenate(channels)]] = True
+    marked[component[flattened(channels)]] = True
     return marked
 
 

@@ -7,7 +7,7 @@ dictionaries of their modules, and their buffers. Those are brought back instead
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -26,21 +26,34 @@ class Lender:
     Parameters
     ----------
     model : torch.nn.Module
-        Between runs it should not be changed. Nobody else may use it during one.
+        Between runs nothing but the modes of its modules should be changed. Nobody else may use it
+        during one.
 
     Attributes
     ----------
+    modules : dict of str to torch.nn.Module
+        The model's, by name.
     plain : bool
         Whether the model itself is lent. If not it is a replica, since its modules keep something
         through which a run could leave more than we see.
     """
 
     def __init__(self, model: nn.Module):
-        self._model = model
-        self.plain = _is_plain(model)
+        self._model, self.modules = model, dict(model.named_modules())
+        modules = self.modules.values()
+        self.plain = _is_plain(modules)
         if self.plain:
-            self._states = [vars(module) for module in model.modules()]
-            values = (value for state in self._states for value in state.values())
+            states = [vars(module) for module in modules]
+            self._modes = [state for state in states if "training" in state]
+            # each dictionary of the modules with what it holds, those of their tensors last
+            self._held = [(state, state.copy()) for state in states]
+            self._held += [(state[key], state[key].copy()) for state in states for key in _REGISTERED]
+            self._places: dict[int, list[tuple[dict, str]]] = {}
+            for state in states:
+                for key in ("_parameters", "_buffers"):
+                    for name, tensor in state[key].items():
+                        self._places.setdefault(id(tensor), []).append((state[key], name))
+            values = (value for state in states for value in state.values())
             self._empty = [v for v in values if type(v) in _CONTAINERS and not v]
             self._buffers = list(model.buffers())
             self._values = [tensor.clone() for tensor in self._buffers]
@@ -54,22 +67,18 @@ class Lender:
         if not self.plain:
             yield replica(self._model, lambda tensor: new.get(id(tensor)))
             return
-        before = [
-            (state, state.copy(), *[state[key].copy() for key in _REGISTERED])
-            for state in self._states
-        ]
+        modes = [state["training"] for state in self._modes]
         try:
-            for state, _, parameters, buffers, _ in before:
-                _exchange(state["_parameters"], parameters, new)
-                _exchange(state["_buffers"], buffers, new)
+            for key, tensor in new.items():
+                for held, name in self._places.get(key, ()):
+                    held[name] = tensor
             yield self._model
         finally:
-            for state, saved, *registered in before:
-                state.clear()
-                state.update(saved)
-                for key, held in zip(_REGISTERED, registered, strict=True):
-                    state[key].clear()
-                    state[key].update(held)
+            for held, before in self._held:
+                held.clear()
+                held.update(before)
+            for state, mode in zip(self._modes, modes, strict=True):
+                state["training"] = mode
             for container in self._empty:  # of hooks, as a rule
                 if container:
                     container.clear()
@@ -79,17 +88,11 @@ class Lender:
                     torch._foreach_copy_(self._buffers, self._values)
 
 
-def _exchange(held: dict, before: dict, new: Mapping[int, Tensor]) -> None:
-    for name, tensor in before.items():
-        if (other := new.get(id(tensor))) is not None:
-            held[name] = other
-
-
-def _is_plain(model: nn.Module) -> bool:
+def _is_plain(modules: Collection[nn.Module]) -> bool:
     """Whether modules keep nothing but tensors, parts, and values that nobody can change."""
-    if any(hasattr(kind, "__slots__") for kind in set(map(type, model.modules()))):
+    if any(hasattr(kind, "__slots__") for kind in set(map(type, modules))):
         return False
-    for module in model.modules():
+    for module in modules:
         if isinstance(module, torch.jit.ScriptModule) or written_by_runs(module):
             return False
         for key, value in vars(module).items():

@@ -150,7 +150,7 @@ def compensated(
     """
     if compensate == "distil":
         check_classifier(model, layout, data)
-    kept = kept_channels(model, dropped_channels(layout, masks))
+    kept = kept_channels(dict(model.named_modules()), dropped_channels(layout, masks))
     small, biased = cut_copy(model, kept), []
     if compensate:
         biased = METHODS[compensate](model, small, layout, kept, data, seed, **known)

@@ -162,7 +162,7 @@ def specialise(model: nn.Module, box: tuple[Tensor, Tensor], *, units: int = UNI
     passing = _passing(state, pairs, model, eps)
     masks = _masks(state, layout, passing, model)
     dropped, places = dropped_channels(layout, masks), _places(passing, masks)
-    small = _made(model, kept_channels(model, dropped), places, passing)
+    small = _made(model, kept_channels(dict(model.named_modules()), dropped), places, passing)
     affine = {pair.producer: int(passing.pieces[pair.group].linear.sum()) for pair in pairs}
     layers = tuple(
         _told(name, pieces, len(dropped.get((maker, "out"), ())), affine.get(maker))

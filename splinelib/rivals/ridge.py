@@ -82,7 +82,7 @@ def gram(
     masks = Masks(checked_masks(layout, masks), layout)
     kept = {
         name: sides["in"]
-        for name, sides in kept_channels(model, dropped_channels(layout, masks)).items()
+        for name, sides in kept_channels(dict(model.named_modules()), dropped_channels(layout, masks)).items()
         if "in" in sides
     }
     sums = {name: _Gram() for name in kept}

@@ -65,7 +65,7 @@ def test_each_half_says_what_it_says_when_all_others_are_masked(name):
     dropped = [dropped_channels(layout, mask) for mask in halves(layout)]
     lengths = {}
     dense_said = said_by(net, inputs, lengths)
-    with side_by_side(net, *dropped, lengths, Lender(net)) as network:
+    with side_by_side(*dropped, lengths, Lender(net)) as network:
         both = said_twice(network, inputs, lengths)
     modules = dict(net.named_modules())
     for said, gone in zip(both, dropped, strict=True):
@@ -186,7 +186,7 @@ def test_what_cannot_be_told_apart_is_left_to_masking():
         net = wide(between, nn.ReLU(), width=160)
         layout = find_groups(net, rows(16))
         first, second = (dropped_channels(layout, mask) for mask in halves(layout))
-        with side_by_side(net, first, second, {}, Lender(net)) as both:
+        with side_by_side(first, second, {}, Lender(net)) as both:
             assert both is None
 
     class Own(nn.Linear):
@@ -198,7 +198,7 @@ def test_what_cannot_be_told_apart_is_left_to_masking():
     first, second = (dropped_channels(layout, mask) for mask in halves(layout))
     for kind in (nn.Linear, Own):
         net[-1].__class__ = kind
-        with side_by_side(net, first, second, {}, Lender(net)) as both:
+        with side_by_side(first, second, {}, Lender(net)) as both:
             assert (both is None) == (kind is Own)
 
 

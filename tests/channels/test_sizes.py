@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from splinelib.channels.sizes import resize_all
+from splinelib.channels.sizes import resize_all, sizes_asked_for
 
 
 class Scaled(nn.Module):
@@ -35,7 +35,9 @@ class Scaled(nn.Module):
 )
 def test_sizes_are_those_of_what_stays(module, sides, before, left):
     kept = {role: torch.tensor(indices) for role, indices in sides.items()}
-    resize_all({"it": module}, {"it": kept}, {"it": before})
+    asked_for = sizes_asked_for({"it": module}, {"it": kept})
+    assert asked_for.get("it", {}).items() <= before.items()
+    resize_all({"it": module}, {"it": kept}, asked_for)
     names = {
         nn.Linear: ("in_features", "out_features"),
         nn.Conv2d: ("in_channels", "out_channels", "groups")[: len(left)],

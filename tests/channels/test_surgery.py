@@ -270,9 +270,9 @@ def test_copies_that_share_parameters_leave_the_model_as_it_is():
     model, x = lively(Remembering), rows(8)
     layout = find_groups(model, x)
     masks = random_masks(layout.groups)
-    kept = surgery.kept_channels(model, surgery.dropped_channels(layout, masks))
+    kept = surgery.kept_channels(dict(model.named_modules()), surgery.dropped_channels(layout, masks))
     before, plain = repr(model), {key: t.clone() for key, t in model.state_dict().items()}
-    with torch.no_grad(), surgery.cut_for_a_while(model, kept, Lender(model)) as lent:
+    with torch.no_grad(), surgery.cut_for_a_while(kept, Lender(model)) as lent:
         ways = {
             lent: surgery.cut_copy(model, kept),
             surgery.silenced(model, layout, masks, share=True): surgery.silenced(
@@ -333,7 +333,7 @@ def test_silent_weights_are_zero_and_the_others_as_they_were(memory):
         for made in (surgery.silenced(model, layout, masks), surgery.removed(model, layout, masks))
     ]
     axes = {"out": 0, "in": 1}
-    for name, sides in surgery.kept_channels(model, dropped).items():
+    for name, sides in surgery.kept_channels(dict(model.named_modules()), dropped).items():
         silent, small = (modules[name].weight for modules in parts)
         for role, stays in sides.items():
             axis = axes.get(role, 0)

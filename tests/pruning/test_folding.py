@@ -47,7 +47,7 @@ def test_the_constant_is_the_mean_over_all_positions():
     model, data = with_constant_units(), images(64, 12)
     masks = {"0": torch.arange(16) >= 4}
     layout = find_groups(model, data)
-    kept = kept_channels(model, dropped_channels(layout, masks))
+    kept = kept_channels(dict(model.named_modules()), dropped_channels(layout, masks))
     small = cut_copy(model, kept)
     mean = small[4].running_mean.clone()
     fold(model, small, layout, kept, data)

@@ -33,7 +33,7 @@ def merged(model, dropped, example, data=None):
         name: torch.tensor([unit not in units for unit in range(layout.groups[name].units)])
         for name, units in dropped.items()
     }
-    kept = kept_channels(model, dropped_channels(layout, masks))
+    kept = kept_channels(dict(model.named_modules()), dropped_channels(layout, masks))
     small = cut_copy(model, kept)
     merge(model, small, layout, kept, data)
     return small
