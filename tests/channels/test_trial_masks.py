@@ -19,6 +19,17 @@ def test_every_unit_goes_in_one_trial_and_stays_in_the_other():
     assert len({int(mask.sum()) / len(mask) for mask in first.values()}) > 1
 
 
+@pytest.mark.parametrize("spared", [0, 2])
+def test_no_mask_is_the_same_from_back_to_front(spared):
+    """Else a layout that numbers the units of one layer backwards would pass."""
+    groups = chain(*range(2, 40), *range(3, 40))
+    names = {name: spared if group.units > 4 else 0 for name, group in groups.items()}
+    for masks in halves(groups, names if spared else None):
+        for name, mask in masks.items():
+            assert not torch.equal(mask, mask.flip(0)), name
+            assert 0 < mask.sum() < groups[name].units
+
+
 def chain(*widths):
     layers = [nn.Linear(a, b) for a, b in zip((4, *widths), widths, strict=False)]
     parts = [part for layer in layers for part in (layer, nn.ReLU())]
