@@ -142,7 +142,7 @@ class Regression:
         """Mean variance of the columns, float64."""
         if self.moments is not None:
             return self.moments.variance().mean()
-        return torch.cat([rows for rows, _ in self.chunks]).double().var(0, correction=0).mean()
+        return self._doubles(0).var(0, correction=0).mean()
 
     def solve(self, ridge: float, spread: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Coefficients (p, q) and constants (q,), float64.
@@ -157,10 +157,10 @@ class Regression:
             covariance.diagonal().add_((ridge * spread).clamp(min=tiny))
             step = _solve_positive(covariance, self.moments.cross_covariance())
             return step, self.moments.target_mean - self.moments.mean @ step
-        rows = torch.cat([r for r, _ in self.chunks]).double()
-        targets = torch.cat([t for _, t in self.chunks]).double()
+        rows, targets = self._doubles(0), self._doubles(1)
         mean, target_mean = rows.mean(0), targets.mean(0)
-        rows, targets = rows - mean, targets - target_mean
+        rows -= mean
+        targets -= target_mean
         inner = rows @ rows.T
         if spread is None:
             spread = inner.trace() / rows.numel()
@@ -173,8 +173,7 @@ class Regression:
         if self.moments is not None:
             mean, columns = self.moments.target_mean, len(self.moments.total)
         else:
-            columns = self.chunks[0][0].shape[1]
-            mean = torch.cat([targets for _, targets in self.chunks]).double().mean(0)
+            columns, mean = self.chunks[0][0].shape[1], self._doubles(1).mean(0)
         return mean.new_zeros(columns, len(mean)), mean
 
     def aside(self, ridge: float, spread: Tensor | None = None) -> tuple[float, float, float]:
@@ -193,18 +192,32 @@ class Regression:
         error = shifted = without = 0.0
         if not self.few or self.count < 2:
             return error, shifted, without
-        rows = wide(torch.cat([r for r, _ in self.chunks])).double()
-        targets = wide(torch.cat([t for _, t in self.chunks])).double()
-        for part in _parts_tried(len(rows)):
-            tried = _tried(part, len(rows), len(rows)).to(rows.device)
-            fit = Regression(rows.shape[1], int((~tried).sum()))
-            fit.add(rows[~tried], targets[~tried])
-            step, constant = fit.solve(ridge, spread)
-            missing = targets[tried]
-            error += float((missing - rows[tried] @ step - constant).square().sum())
-            shifted += float((missing - fit.constant()[1]).square().sum())
-            without += float(missing.square().sum())
+        for part in _parts_tried(self.count):
+            tried = _tried(part, self.count, self.count)
+            fit = Regression(self.chunks[0][0].shape[1], int((~tried).sum()))
+            for rows, targets in self._where(~tried):
+                fit.add(rows, targets)
+            (step, constant), (_, mean) = fit.solve(ridge, spread), fit.constant()
+            for rows, targets in self._where(tried):
+                missing = targets.double()
+                error += float((missing - rows.double() @ step - constant).square().sum())
+                shifted += float((missing - mean).square().sum())
+                without += float(missing.square().sum())
         return error, shifted, without
+
+    def _where(self, which: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The chunks of these rows."""
+        lengths = [len(rows) for rows, _ in self.chunks]
+        for (rows, targets), here in zip(self.chunks, which.split(lengths), strict=True):
+            if here.any():
+                yield rows[here.to(rows.device)], targets[here.to(rows.device)]
+
+    def _doubles(self, side: int) -> Tensor:
+        """All rows, or all targets, in float64. They are not held a third time in between."""
+        first = self.chunks[0][side]
+        whole = first.new_empty(self.count, first.shape[1], dtype=torch.float64)
+        torch.cat([chunk[side] for chunk in self.chunks], out=whole)
+        return whole
 
 
 class _Apart(NamedTuple):
@@ -359,11 +372,17 @@ def solved(
 
 def held(columns: int, rows: int) -> int:
     """Bytes that a `Regression` needs at most: what it holds, and what solving it takes."""
-    normal, inner = 24 * columns**2, 16 * rows**2
-    if columns > rows:  # rows in float32 and float64, with their mean and without it
-        return 28 * rows * columns + inner
-    # of few rows a part is fitted aside
-    return normal + (8 * columns**2 + 28 * rows * columns if _are_few(columns, rows) else 0)
+    kept, part, inner = 4 * rows * columns, 3 * rows * columns, 16 * rows**2
+    normal = 24 * columns**2
+    if not _are_few(columns, rows):
+        return normal
+    # of few rows a part is fitted aside: either that or the fit of all takes most
+    if 3 * rows < 4 * columns:  # a part through inner products
+        aside = kept + 3 * part + 0.5625 * inner + (8 * columns**2 if columns <= rows else 0)
+    else:
+        aside = kept + part + 8 * columns**2 + normal
+    whole = kept + (normal if columns <= rows else 8 * rows * columns + inner)
+    return int(max(aside, whole))
 
 
 def _are_few(columns: int, rows: int) -> bool:

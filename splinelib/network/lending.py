@@ -45,9 +45,9 @@ class Lender:
         if self.plain:
             states = [vars(module) for module in modules]
             self._modes = [state for state in states if "training" in state]
-            # each dictionary of the modules with what it holds, those of their tensors last
-            self._held = [(state, state.copy()) for state in states]
-            self._held += [(state[key], state[key].copy()) for state in states for key in _REGISTERED]
+            self._saved = [(state, state.copy()) for state in states]
+            registered = [state[key] for state in states for key in _REGISTERED]
+            self._registered = [(held, held.copy()) for held in registered]
             self._places: dict[int, list[tuple[dict, str]]] = {}
             for state in states:
                 for key in ("_parameters", "_buffers"):
@@ -74,8 +74,13 @@ class Lender:
                     held[name] = tensor
             yield self._model
         finally:
-            for held, before in self._held:
-                held.clear()
+            # an interruption may come here: what looks at a module then finds all that it has
+            for state, before in self._saved:
+                state.update(before)
+                for key in state.keys() - before.keys() if len(state) > len(before) else ():
+                    del state[key]
+            for held, before in self._registered:
+                held.clear()  # so that what comes back stands in its place
                 held.update(before)
             for state, mode in zip(self._modes, modes, strict=True):
                 state["training"] = mode

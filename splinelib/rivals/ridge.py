@@ -80,11 +80,8 @@ def gram(
     data = check_inputs(model, data)
     layout = layout_for(opened(model), masks, data[:1])
     masks = Masks(checked_masks(layout, masks), layout)
-    kept = {
-        name: sides["in"]
-        for name, sides in kept_channels(dict(model.named_modules()), dropped_channels(layout, masks)).items()
-        if "in" in sides
-    }
+    stay = kept_channels(dict(model.named_modules()), dropped_channels(layout, masks))
+    kept = {name: sides["in"] for name, sides in stay.items() if "in" in sides}
     sums = {name: _Gram() for name in kept}
     observe(model, data, [(name, found.look) for name, found in sums.items()])
     if left := [name for name, found in sums.items() if not found.known]:
