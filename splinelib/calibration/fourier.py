@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from .im2col import CHUNK, columns, output_size, with_padding
-from .regression import precise
+from .moments import precise
 
 
 class FourierPatches:

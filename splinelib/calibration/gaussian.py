@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .regression import mirrored
+from .moments import mirrored
 
 # Terms of the series by which correlations pass an activation. What is left is given to the
 # diagonal and to units that are nearly the same, whose terms fall off slowest.

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .moments import mirrored
 from .padding import Masks
-from .regression import mirrored
 
 # Of more columns, such as a linear layer behind a flatten reads, products are taken in float32.
 _DOUBLE = 8192

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..network.activations import argument
 from .im2col import applied, channels_at_the_end
-from .regression import wide
+from .moments import wide
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _PLAIN_FORWARDS = {kind.forward for kind in (nn.Linear, *_CONVOLUTIONS.values())}

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..calibration.implied import implied_reads
 from ..calibration.implied_moments import Implied
-from ..calibration.regression import wide
+from ..calibration.moments import wide
 from ..channels.layout import Group
 from ..network.layers import spline_layers
 from ..randomness import generator_of

@@ -38,8 +38,9 @@ from ..calibration.layer_maps import (
     run_again,
     warn_text,
 )
+from ..calibration.moments import wide
 from ..calibration.observing import Outputs, channels_last, observe
-from ..calibration.regression import HELD, Regression, StreamedRegression, held, solved, wide
+from ..calibration.regression import HELD, Regression, StreamedRegression, held, solved
 from ..channels.layout import Layout
 from ..errors import warn
 from ..network.modes import evaluating

@@ -12,8 +12,9 @@ from ..calibration.layer_maps import (
     rounding_to,
     warn_text,
 )
+from ..calibration.moments import wide
 from ..calibration.observing import Call, RowSample, observe, rows_needed
-from ..calibration.regression import Regression, solved, wide
+from ..calibration.regression import Regression, solved
 from ..channels.axes import channels_read
 from ..channels.layout import Layout
 from ..errors import warn

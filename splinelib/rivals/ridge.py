@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ..calibration.im2col import channels_at_the_end
 from ..calibration.layer_maps import given_to, warn_text
+from ..calibration.moments import precise
 from ..calibration.observing import Call, observe
-from ..calibration.regression import precise
 from ..channels.attention import opened
 from ..channels.surgery import dropped_channels, duplicate, kept_channels
 from ..errors import warn

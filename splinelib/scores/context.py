@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from ..calibration.implied_moments import Implied
+from ..calibration.moments import wide
 from ..calibration.observing import Answers, Call, Outputs, RowSample, batches, observe
-from ..calibration.regression import wide
 from ..channels.axes import rows_first
 from ..channels.layout import Group, Layout
 from ..network.modes import evaluating

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..calibration.regression import wide
+from ..calibration.moments import wide
 from ..channels.axes import rows_first
 from .removal import Removal
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ..calibration.im2col import CHUNK, output_rows, patches, pixels, rows_shape, taps_first
 from ..calibration.layer_maps import LayerMap, has_rows, warn_text
+from ..calibration.moments import Moments
 from ..calibration.observing import Call, Outputs, RowSample, observe, rows_needed
-from ..calibration.regression import Moments
 from ..channels.layout import Group, Layout
 from ..errors import warn
 from .downdate import Downdate

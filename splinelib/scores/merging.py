@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..calibration.regression import wide
+from ..calibration.moments import wide
 from .hyperplanes import (
     RHO,
     canonical_of,

@@ -1,4 +1,4 @@
-"""Moments and least squares, of rows that come in chunks."""
+"""Least squares of rows that come in chunks."""
 
 import weakref
 
@@ -7,44 +7,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from splinelib.calibration import Moments, Regression
+from splinelib.calibration import Regression
 from splinelib.calibration.regression import HELD, StreamedRegression, held, solved
-
-
-def test_moments_of_counted_rows_are_those_of_repeated_rows():
-    generator = torch.Generator().manual_seed(0)
-    rows = 5 + torch.randn(40, 6, generator=generator)
-    targets = torch.randn(40, 2, generator=generator)
-    counts = torch.randint(1, 5, (40,), generator=generator)
-    counted, repeated = Moments(), Moments()
-    for part in (slice(0, 15), slice(15, None)):
-        counted.add(rows[part], targets[part], counts[part])
-    repeated.add(*(x.repeat_interleave(counts, 0) for x in (rows, targets)))
-    assert counted.count == repeated.count == counts.sum()
-    for name in ("mean", "target_mean"):
-        torch.testing.assert_close(getattr(counted, name), getattr(repeated, name))
-    for name in ("covariance", "cross_covariance", "variance"):
-        torch.testing.assert_close(getattr(counted, name)(), getattr(repeated, name)())
-
-
-@pytest.mark.parametrize("width", [1, 7, 256, 600, 1500])
-def test_moments_of_chunks_are_those_of_all_rows(width):
-    """Within, at and beyond the columns whose products are taken at a time, and in float32."""
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(400, width, generator=generator) @ torch.randn(
-        width, width, generator=generator
-    ) / width**0.5 + 100 * torch.randn(width, generator=generator)
-    moments, variances = Moments(), Moments(products=False)
-    for chunk in rows.split([1, 150, 249]):
-        moments.add(chunk)
-        variances.add(chunk)
-    whole = rows.double()
-    expected = torch.cov(whole.T, correction=0).reshape(width, width)
-    torch.testing.assert_close(moments.covariance(), expected, rtol=1e-5, atol=2e-5)
-    torch.testing.assert_close(moments.mean, whole.mean(0), rtol=1e-7, atol=1e-7)
-    for found in (moments, variances):
-        torch.testing.assert_close(found.variance(), expected.diagonal(), rtol=1e-5, atol=2e-5)
-        assert torch.equal(found.mean, moments.mean)
 
 
 @pytest.mark.parametrize("rows", [12, 500])
@@ -172,16 +136,6 @@ def test_blocks_are_held_back_by_what_is_asked_of_them_at_most_as_the_mean():
         step, _ = solved(fits, 1e-3, torch.tensor([1.0, wanted]))[1]
         expected, _ = fits[1].solve(1e-3, torch.as_tensor(spread))
         torch.testing.assert_close(step, expected, rtol=1e-5, atol=0)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_halves_are_summed_in_full(dtype):
-    rows = torch.randn(300, 5, generator=torch.Generator().manual_seed(0)).to(dtype) + 20
-    moments = Moments()
-    for part in rows.split([0, 100, 0, 200]):
-        moments.add(part)
-    torch.testing.assert_close(moments.mean, rows.double().mean(0))
-    torch.testing.assert_close(moments.covariance(), torch.cov(rows.double().T, correction=0))
 
 
 @pytest.mark.parametrize("rows", [400, 60, 30])  # many, few, less than columns
