@@ -138,6 +138,15 @@ def warn_text(names: Sequence[str], what: str) -> str:
     )
 
 
+def alone_text(names: Sequence[str]) -> str:
+    """The one warning of layers of which a single row was seen."""
+    return (
+        f"the calibration inputs give layers {list(names)} a single row to read, which says "
+        "nothing about others: they are left as they were cut. Pass more inputs, for instance "
+        "1,024 training images"
+    )
+
+
 def has_rows(layer: nn.Module, values) -> bool:
     """Whether what a layer reads or says is a tensor with a dimension for inputs."""
     if not isinstance(values, Tensor):

@@ -258,7 +258,8 @@ def solved(
     """What the fits of a layer's blocks find: coefficients (p, q) and constants (q,) of each.
 
     Where rows are so few that a fit does harm to those that it has not seen, it is the constants
-    alone, without coefficients; and None where these do harm as well.
+    alone, without coefficients; and None where these do harm as well, or where a single row leaves
+    nothing that either could be tried on.
 
     ``ridge`` is a share of the mean variance of a block's columns. These may hardly vary on the
     inputs that it is fitted on, as a channel whose unit is off on all of them: such a ridge would
@@ -266,6 +267,8 @@ def solved(
     So in its place may be ``wanted`` (blocks,), the variance of columns from which weights as they
     are would make the targets, though not more than the mean variance over all blocks.
     """
+    if fits[0].count < 2:
+        return None
     spreads: Sequence[Tensor | None] = [None] * len(fits)
     if len(fits) > 1:
         own = torch.stack([fit.spread() for fit in fits])

@@ -31,6 +31,7 @@ from ..calibration.fourier import fourier_products
 from ..calibration.im2col import output_rows, patches, rows_made, taps_first
 from ..calibration.layer_maps import (
     LayerMap,
+    alone_text,
     given_to,
     is_plain,
     layer_map,
@@ -82,10 +83,11 @@ def refit(
     rows (`calibration.fourier`).
 
     A layer is left as it was cut, with a warning, if it does not compute a multiple of its weight
-    times what it reads (`layer_maps`), or if other rows reach it than in the dense network;
-    silently, if no row does, if its outputs on these inputs would be farther from the dense
-    layer's than before, or if there are so few rows that fits on three of four do harm to the
-    rest. If there the mean of what is missing does better than the fit, that is what is added.
+    times what it reads (`layer_maps`), if other rows reach it than in the dense network, or if a
+    single one does; silently, if none does, if its outputs on these inputs would be farther from
+    the dense layer's than before, or if there are so few rows that fits on three of four do harm
+    to the rest. If there the mean of what is missing does better than the fit, that is what is
+    added.
 
     Parameters
     ----------
@@ -195,7 +197,8 @@ class _Refit:
     ----------
     left : str
         Why it was left as it was cut, if it was: "map" for a layer that is no linear map of its
-        weight, "rows" for one that other inputs reach than in the dense network.
+        weight, "rows" for one that other inputs reach than in the dense network, "alone" for one
+        that was given a single row.
     """
 
     def __init__(
@@ -222,6 +225,9 @@ class _Refit:
             return
         if rows_made(change.found.layer, change.found.inputs) != target.all_rows:
             self.left = "rows"
+            return
+        if len(target.rows) == 1:
+            self.left = "alone"
             return
         with rounding_to(None, inputs.device.type):
             solved = _solve(change.found, target, self.ridge)
@@ -260,6 +266,8 @@ def _tell(left: Mapping[str, str]) -> None:
     """One warning for each reason why layers were left as they were cut."""
     if unknown := [name for name, why in left.items() if why == "map"]:
         warn(warn_text(unknown, "they are not solved anew"))
+    if alone := [name for name, why in left.items() if why == "alone"]:
+        warn(alone_text(alone))
     if other := [name for name, why in left.items() if why == "rows"]:
         warn(
             f"other inputs reach layers {other} in the smaller network than in the dense one, "
@@ -281,7 +289,8 @@ def distil(
     """Refit, then match the dense network's class probabilities; see the module's text.
 
     Parameters and result as for `refit`. How far the last layer moves from its least-squares
-    fit is decided on a quarter of the calibration inputs that the others are fitted without.
+    fit is decided on a quarter of the calibration inputs that the others are fitted without, up to
+    1,024 of them on each quarter in turn.
     """
     added = refit(dense, small, layout, kept, data, seed, outputs=outputs)
     if not kept:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from ..calibration.im2col import applied, channels_at_the_end, output_rows, rows_shape
 from ..calibration.layer_maps import (
     LayerMap,
+    alone_text,
     given_to,
     has_rows,
     layer_map,
@@ -59,6 +60,8 @@ def fold(
         observe(dense, data, [(name, fit.judge) for name, fit in solved.items()])
     if unknown := [name for name, fit in fits.items() if fit.unknown]:
         warn(warn_text(unknown, "nothing is folded into them"))
+    if alone := [name for name, fit in fits.items() if fit.fits and fit.fits[0].count == 1]:
+        warn(alone_text(alone))
     return [name for name, fit in solved.items() if fit.settle()]
 
 

@@ -167,6 +167,20 @@ def test_a_refit_on_a_handful_of_inputs_does_not_run_away(count):
     assert sum(map(math.log, ratios)) / len(ratios) < math.log(0.6)
 
 
+@pytest.mark.parametrize("how", ["fold", "refit"])
+def test_one_input_says_nothing_of_others(how):
+    """A constant that brings one input back moved all others: the errors were doubled."""
+    model, data = dense_mlp(), torch.randn(1, 6, generator=torch.Generator().manual_seed(0))
+    plain = sl.prune(model, 0.5, "magnitude", data=data)
+    with pytest.warns(UserWarning, match=r"give layers \['2', '4'\] a single row to read"):
+        small = sl.prune(model, 0.5, "magnitude", data=data, compensate=how)
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(tensor, small.state_dict()[name])
+    net, one = convnet(), images(1)
+    shown = sl.prune(net, 0.5, "magnitude", data=one, compensate=how)
+    assert not torch.equal(shown[3].weight, sl.prune(net, 0.5, "magnitude", data=one)[3].weight)
+
+
 def test_of_few_rows_that_say_nothing_a_mean_is_taken():
     """Noise of more pixels than images: a fit finds it again on none but its own."""
     torch.manual_seed(0)
