@@ -30,7 +30,10 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def check_weights(model: nn.Module) -> None:
-    """Raise `ValueError` naming the first parameter or buffer with NaN or infinity."""
+    """Raise `ValueError` naming the first parameter or buffer with NaN or infinity.
+
+    Also for one on the meta device, or of a dtype that torch only stores, as float8.
+    """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
     parameters, buffers = list(model.parameters()), list(model.buffers())
@@ -44,6 +47,15 @@ def check_weights(model: nn.Module) -> None:
     floating = [t.detach() for t in (*parameters, *buffers) if t.is_floating_point()]
     if not floating:
         return
+    if any(tensor.dtype.itemsize < 2 for tensor in floating):
+        named = (*model.named_parameters(), *model.named_buffers())
+        name, tensor = next(
+            (n, t) for n, t in named if t.is_floating_point() and t.dtype.itemsize < 2
+        )
+        raise ValueError(
+            f"{name!r} is of {tensor.dtype}, in which numbers are stored and not computed with: "
+            "convert the model first (model.float())"
+        )
     # NaN and infinity survive sums, which are many times as fast; a sum that overflows asks twice.
     sums = [each.sum() for each in _joined(floating)]
     if len({(each.device, each.dtype) for each in sums}) > 1:

@@ -82,7 +82,13 @@ def gram(
     masks = Masks(checked_masks(layout, masks), layout)
     stay = kept_channels(dict(model.named_modules()), dropped_channels(layout, masks))
     kept = {name: sides["in"] for name, sides in stay.items() if "in" in sides}
-    sums = {name: _Gram() for name in kept}
+    modules = dict(model.named_modules())
+    if blocks := [name for name in kept if getattr(modules[name], "groups", 1) > 1]:
+        warn(
+            f"layers {blocks} are convolutions in several blocks, for which the method has no "
+            "formula: what they read is not rebuilt"
+        )
+    sums = {name: _Gram() for name in kept if name not in blocks}
     observe(model, data, [(name, found.look) for name, found in sums.items()])
     if left := [name for name, found in sums.items() if not found.known]:
         warn(warn_text(left, "what they read is not rebuilt"))
@@ -102,7 +108,7 @@ class _Gram:
     total : Tensor or None
         None if nothing arrived.
     known : bool
-        Whether the layer is a plain one, in one block.
+        Whether the layer is a plain one.
     """
 
     def __init__(self):
@@ -110,7 +116,7 @@ class _Gram:
 
     def look(self, call: Call) -> None:
         """For `observe`."""
-        self.known = self.known and call.plain and getattr(call.layer, "groups", 1) == 1
+        self.known = self.known and call.plain
         inputs = given_to(call.args, call.kwargs)
         if not self.known or inputs is None:
             return

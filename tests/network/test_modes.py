@@ -67,6 +67,15 @@ def test_what_torch_export_makes_is_refused_by_name():
         pass
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_weights_that_are_only_stored_are_named(dtype):
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+    model[2].weight.data = model[2].weight.data.to(dtype)
+    with pytest.raises(ValueError, match=r"'2\.weight' is of torch\.float8.*model\.float\(\)"):
+        check_weights(model)
+    check_weights(model.float())
+
+
 def test_weights_on_the_meta_device_are_named():
     with pytest.raises(ValueError, match=r"'0\.weight'.*to_empty"):
         check_weights(nn.Sequential(nn.Linear(2, 2, device="meta")))

@@ -80,6 +80,17 @@ def test_layers_of_their_own_are_left_as_they_were_cut():
     assert torch.equal(small[2].weight, sl.shrink(model, masks)[2].weight)
 
 
+def test_convolutions_in_blocks_are_named_as_such():
+    layers = [nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=2), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.Conv2d(8, 2, 1))
+    masks, data = even(model, images(20)), images(20)
+    with pytest.warns(UserWarning, match=r"layers \['2'\] are convolutions in several blocks"):
+        small = gram(model, masks, data)
+    plain = sl.shrink(model, masks, data[:1])
+    assert torch.equal(small[2].weight, plain[2].weight)
+    assert not torch.equal(small[4].weight, plain[4].weight)
+
+
 def test_silent_units_and_bad_requests():
     model, data = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1)), torch.randn(30, 2)
     masks = even(model, data)
