@@ -146,6 +146,8 @@ def table(study: Study, ratio: float = 0.5) -> Table:
         return Cell(over_seeds(list(100 * found), "{:.1f}"), "record", origins=read)
 
     parts = ("channels", "parameters", "macs", "latency")
+    found = [study.values(way, at) for way in study.ways for at in study.ratios]
+    drawn = any(each is not None and len(each) > 1 for each in found)
     rows = [["dense", "", *[heard(records.DENSE, 0.0)] * len(study.ratios), *[100.0] * len(parts)]]
     for way in study.ways:
         left = [
@@ -160,8 +162,9 @@ def table(study: Study, ratio: float = 0.5) -> Table:
             *("", "hears tones", *(f"{r:.0%} removed" for r in study.ratios)),
             *("channels, %", "parameters, %", "MACs, %", "time, %"),
         ],
-        caption=f"CREPE ({study.size}), pruned without training: pitches heard, in %, of draws by "
-        f"lot mean (least to most); and what is left with {ratio:.0%} removed, the time for "
-        f"{study.settings['batch']} frames on one thread, in turns with the dense network",
+        caption=f"CREPE ({study.size}), pruned without training: pitches heard, in %"
+        f"{', of draws by lot mean (least to most)' if drawn else ''}; and what is left with "
+        f"{ratio:.0%} removed, the time for {study.settings['batch']} frames on one "
+        "thread, in turns with the dense network",
         format=["{}"] * (2 + len(study.ratios)) + ["{:.0f}"] * len(parts),
     )

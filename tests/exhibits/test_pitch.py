@@ -39,6 +39,12 @@ def test_the_table_has_a_row_for_each_way():
     assert by_name["lsq, just cut"][-4:] == ["50", "50", "50", "75"]
 
 
+def test_draws_are_told_of_where_there_are_some():
+    for ways, told in ((("spline", "random"), True), (("spline", "lsq"), False)):
+        shown = pitch.table(study(ratios=(0.5,), ways=ways))._repr_html_()
+        assert ("of draws by lot mean" in shown) is told
+
+
 def test_what_was_not_recorded_is_left_empty():
     one = study(size="full", ratios=(0.5,), ways=("spline", "random"))
     _, _, spline, random = rows(pitch.table(one))
