@@ -6,6 +6,8 @@ from the memory that it reads to the memory that it writes: a tensor of marked m
 saw being made is caught where it is used.
 """
 
+import weakref
+
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -14,7 +16,8 @@ from torch.utils._pytree import tree_leaves
 def storage_of(tensor: Tensor):
     """The memory of a tensor, an object that is equal for views of each other; None if it has none.
 
-    Held on to, it is not given to another tensor.
+    Held on to, it is not given to another tensor. A weak reference to it lives as long as the
+    memory does, whoever holds that.
     """
     try:
         storage = tensor.untyped_storage()
@@ -40,13 +43,13 @@ class Marks(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.busy = False  # within an operation that the model called
-        self._marked: dict[int, object] = {}
+        self._marked: dict[int, weakref.ref] = {}  # where memory is -> that memory
 
     def mark(self, tensor: Tensor) -> None:
         """Note that this tensor's memory depends on the input."""
         storage = storage_of(tensor)
         if storage is not None:
-            self._marked[storage.data_ptr()] = storage
+            self._marked[storage.data_ptr()] = weakref.ref(storage)
 
     def unmark(self, tensor: Tensor) -> None:
         """Note that it does not."""
@@ -54,7 +57,9 @@ class Marks(TorchDispatchMode):
 
     def marked(self, tensor: Tensor) -> bool:
         """Whether this tensor's memory depends on the input."""
-        return key_of(tensor) in self._marked
+        there = self._marked.get(key_of(tensor))
+        # where memory was given back, and to another tensor, there is no mark
+        return there is not None and there() is not None
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

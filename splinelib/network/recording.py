@@ -4,6 +4,7 @@ What is computed from the input is followed through masks, indices and memory th
 place, so that whatever bends or jumps is either read or said to be a problem of the call.
 """
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -43,9 +44,10 @@ class Recorder(TorchFunctionMode):
         self.graph, self.stack, self.marks = Graph(rows=rows), [], Marks()
         self._cutting, self._handwritten = cutting(smooth), Handwritten(self.graph)
         self._values: dict[int, int] = {}  # id(tensor) -> value
-        self._alive: list[Tensor] = []  # so that no id is used twice
+        # The same tensors. One that the model lets go of is forgotten before its id is used again.
+        self._alive: dict[int, weakref.ref[Tensor]] = {}
         self._count = 0
-        self._sharing: dict[int, list[Tensor]] = {}  # tensors by their memory
+        self._sharing: dict[int, list[weakref.ref[Tensor]]] = {}  # tensors by their memory
         # By id(tensor): tensors of the same memory, and their values, that changed after it.
         self._stale: dict[int, list[tuple[Tensor, int]]] = {}
         self._versions: dict[int, int] = {}  # id(tensor) -> `version_of` when last seen
@@ -56,8 +58,7 @@ class Recorder(TorchFunctionMode):
         """Give a tensor that depends on the input a number."""
         index, self._count = self._count, self._count + 1
         if id(tensor) not in self._values:
-            self._alive.append(tensor)
-            self._sharing.setdefault(key_of(tensor), []).append(tensor)
+            self._watch(tensor)
         self._values[id(tensor)] = index
         self._stale.pop(id(tensor), None)
         self._versions[id(tensor)] = version_of(tensor)
@@ -66,6 +67,19 @@ class Recorder(TorchFunctionMode):
         if discrete:
             self.graph.discrete.add(index)
         return index
+
+    def _watch(self, tensor: Tensor) -> None:
+        """Forget a tensor when it is gone."""
+        here = id(tensor)
+
+        def gone(_) -> None:
+            for numbers in (self._values, self._versions, self._stale, self._alive):
+                numbers.pop(here, None)
+
+        self._alive[here] = weakref.ref(tensor, gone)
+        sharing = self._sharing.setdefault(key_of(tensor), [])
+        sharing[:] = [other for other in sharing if other() is not None]
+        sharing.append(self._alive[here])
 
     def known(self, item) -> bool:
         """Whether this is a tensor that depends on the input, and was seen being made."""
@@ -148,7 +162,8 @@ class Recorder(TorchFunctionMode):
         """Note that a tensor was changed in place, so that its views are read anew."""
         value, key = self._values[id(tensor)], key_of(tensor)
         self._versions[id(tensor)] = version_of(tensor)
-        for other in self._sharing.get(key, ()) if key is not None else ():
+        others = self._sharing.get(key, ()) if key is not None else ()
+        for other in [each for ref in others if (each := ref()) is not None]:
             self._versions[id(other)] = version_of(other)
             if other is not tensor:
                 self._stale.setdefault(id(other), []).append((tensor, value))

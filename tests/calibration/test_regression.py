@@ -1,11 +1,8 @@
 """Least squares of rows that come in chunks."""
 
-import weakref
-
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from held import Peak
 
 from splinelib.calibration import Regression
 from splinelib.calibration.regression import HELD, StreamedRegression, held, solved
@@ -155,23 +152,6 @@ def test_conjugate_gradients_find_the_same_and_hold_no_rows(rows):
     )
     assert (one - other).norm() < 5e-5 * said.norm()
     assert streamed.aside(1e-3) == pytest.approx(whole.aside(1e-3), rel=1e-3)
-
-
-class Peak(TorchDispatchMode):
-    """The most bytes that tensors made within it hold at a time."""
-
-    def __init__(self):
-        super().__init__()
-        self.most, self._alive = 0, []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-        self._alive += [weakref.ref(tensor.untyped_storage()) for tensor in tensors]
-        storages = {ref().data_ptr(): ref() for ref in self._alive if ref() is not None}
-        self._alive = [weakref.ref(storage) for storage in storages.values()]
-        self.most = max(self.most, sum(storage.nbytes() for storage in storages.values()))
-        return result
 
 
 @pytest.mark.parametrize("rows", [300, 700, 1250, 1700, 4000])

@@ -146,6 +146,7 @@ def test_an_interruption_while_it_is_brought_back_leaves_modules_that_can_be_ask
             pass
         finally:
             sys.settrace(None)
+            torch.set_grad_enabled(True)  # as public functions do (`surroundings`)
         assert not any(module.training is None for module in model.modules())
         if tracer.seen < line:
             break

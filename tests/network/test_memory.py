@@ -1,5 +1,6 @@
 """Memory that tensors share."""
 
+import pytest
 import torch
 
 from splinelib.network.memory import (
@@ -49,3 +50,20 @@ def test_marks_go_from_what_is_read_to_what_is_written():
     assert not any(map(marks.marked, (constant, other)))
     marks.unmark(made)
     assert not marks.marked(made)
+
+
+def test_memory_that_is_given_back_bears_no_mark():
+    marks, x = Marks(), torch.ones(100_000)
+    marks.mark(x)
+    with marks:
+        made = x + 1
+        place = key_of(made)
+        assert marks.marked(made) and marks.marked(made.view(10, -1))
+        view = made[:5]
+        del made
+        assert marks.marked(view), "a view holds the memory"
+        del view
+        others = [torch.ones(100_000) for _ in range(50)]
+    if place not in {key_of(other) for other in others}:
+        pytest.skip("the memory was given to nobody else")
+    assert not any(map(marks.marked, others))

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from geometry.checks import check_invariants
+from held import Peak
 from networks import Calling
 from torch import nn
 
@@ -339,3 +340,39 @@ def test_largest_values_of_images_and_sequences():
         )
     assert [layer.kind for layer in sl.spline_layers(model, images)] == ["relu", "max_pool"]
     assert len(sl.region_codes(model, images).layers) == 2
+
+
+class Forgetful(nn.Module):
+    """A constant takes the place of a tensor of the run that is gone."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 30_000), nn.Linear(30_000, 3)
+
+    def forward(self, x):
+        for _ in range(20):
+            h = self.first(x)
+            y = self.last(h.relu())
+            del h
+            constants = [torch.full((len(x), 30_000), 2.0) for _ in range(20)]
+            x = x + y[:, :1] + sum(constant[:, :4].exp() for constant in constants)
+        return y
+
+
+def test_what_takes_the_place_of_a_tensor_that_is_gone_is_not_taken_for_it():
+    model, x = Forgetful(), X[:3]
+    codes = sl.region_codes(model, x)  # an exponential of a constant is no problem
+    with torch.no_grad():
+        assert codes.count_regions() == len({tuple(model(row[None])[0].tolist()) for row in x})
+
+
+def test_a_run_that_is_recorded_holds_no_more_than_another():
+    """All tensors were kept: 10 GB for a video transformer."""
+    layers = [layer for _ in range(30) for layer in (nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())]
+    model, x = nn.Sequential(nn.Conv2d(3, 8, 1), *layers).eval(), torch.randn(3, 3, 64, 64)
+    most = []
+    for run in (model, lambda x: record(model, x)):
+        with Peak() as peak, torch.no_grad():
+            run(x)
+        most.append(peak.most)
+    assert most[1] < 1.5 * most[0]
