@@ -28,11 +28,12 @@ def halves(
         order = generator.permutation(group.units)
         most = group.units - (spared[name] if spared else 1)
         keep = order < max(1, min(int(share * group.units), most))
+        turn = bool(len(masks) % 2)  # not the same units of all groups
         if group.units > 3:
-            keep[0] = keep[-2] = keep[-1] = bool(len(masks) % 2)
-            keep[1] = not keep[0]
+            keep[0] = keep[-2] = keep[-1] = turn
+            keep[1] = not turn
         elif group.units > 1:
-            keep[0], keep[-1] = True, False
+            keep[0], keep[-1] = turn, not turn
         masks[name] = keep
     for kept in (masks, {name: ~keep for name, keep in masks.items()}):
         yield {n: torch.from_numpy(keep if keep.any() else ~keep) for n, keep in kept.items()}

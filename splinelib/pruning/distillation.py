@@ -57,12 +57,14 @@ def matched_probabilities(read, wanted, weight, bias, seed: int) -> tuple[Tensor
     error = read.new_zeros(1 + len(PULLS))
     for part in parts if len(order) <= _ALL_TRIED else parts[-1:]:
         fitted, current = order[~torch.isin(order, part)], start
+        if not len(fitted):  # of a single row
+            break
         error[0] += len(part) * _divergence(read[part], wanted[part], start)
-        for at, pull in enumerate(PULLS if len(fitted) else (), start=1):
+        for at, pull in enumerate(PULLS, start=1):
             current = _logistic(read[fitted], wanted[fitted], start, pull, current)
             error[at] += len(part) * _divergence(read[part], wanted[part], current)
-    best = int(error.argmin())  # the first of equals, which moves less
-    if len(order) > 1 and best:
+    best = int(error.nan_to_num(nan=torch.inf).argmin())  # the first of equals, which moves least
+    if best:
         start = _logistic(read, wanted, start, PULLS[best - 1], start)
     return start[:, :-1], start[:, -1]
 

@@ -28,6 +28,7 @@ def test_no_mask_is_the_same_from_back_to_front(spared):
         for name, mask in masks.items():
             assert not torch.equal(mask, mask.flip(0)), name
             assert 0 < mask.sum() < groups[name].units
+        assert len({bool(mask[0]) for mask in masks.values() if len(mask) < 4}) == 2
 
 
 def chain(*widths):
