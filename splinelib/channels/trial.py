@@ -10,6 +10,7 @@ happens where sizes agree by chance; only if something is wrong is it found out 
 """
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from .layout import Group, Layout
 from .saying import Lengths, Said, alike, differs, said_by, said_twice
 from .side_by_side import Dropped, side_by_side
 from .surgery import cut_for_a_while, dropped_channels, duplicate, kept_channels, silenced_at
-from .trial_masks import at_once, coincidences, equal, halves
+from .trial_masks import at_once, coincidences, equal, halves, turned
 
 
 def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | None:
@@ -274,7 +275,8 @@ class _Trial:
     def fault(self, groups: dict[str, Group]) -> _Fault | None:
         """What goes wrong if half of the units of these groups are removed; None if nothing."""
         layout = replace(self.layout, groups=groups, fixed={})
-        faults = (self._fault(layout, masks) for masks in halves(groups))
+        tried = itertools.chain(halves(groups), turned(groups))
+        faults = (self._fault(layout, masks) for masks in tried)
         return next((fault for fault in faults if fault is not None), None)
 
     def _fault(self, layout: Layout, masks: dict[str, Tensor]) -> _Fault | None:
@@ -305,7 +307,9 @@ class _Trial:
         if next(self._differences(masked, small.said, small.rows), None) is None:
             return None
         self.check_repeats()
-        self.jumping |= jumping(silent, self.inputs, masked, lambda: self._again(small.taken))
+        self.jumping |= jumping(
+            silent, self.inputs, masked, small.said, lambda: self._again(small.taken)
+        )
         return next(self._differences(masked, small.said, small.rows), None)
 
     def _differences(self, masked: Said, small: Said, rows: dict) -> Iterator[_Fault]:

@@ -1,12 +1,14 @@
 """Which units go when a layout is tried out."""
 
+import math
+
 import pytest
 import torch
 from networks import convnet, images
 from torch import nn
 
 from splinelib.channels.groups import find_groups
-from splinelib.channels.trial_masks import at_once, coincidences, equal, halves
+from splinelib.channels.trial_masks import at_once, coincidences, equal, halves, turned
 from splinelib.models import preresnet, resnet18, vgg16
 
 
@@ -24,10 +26,31 @@ def test_no_mask_is_the_same_from_back_to_front(spared):
     """Else a layout that numbers the units of one layer backwards would pass."""
     groups = chain(*range(2, 40), *range(3, 40))
     names = {name: spared if group.units > 4 else 0 for name, group in groups.items()}
-    for masks in halves(groups, names if spared else None):
+    first, others = halves(groups, names if spared else None)
+    for masks in (first, others):
         for name, mask in masks.items():
             assert not torch.equal(mask, mask.flip(0)), name
             assert 0 < mask.sum() < groups[name].units
+            assert math.gcd(int(mask.sum()), len(mask)) == 1, "no division of both leaves no rest"
+            assert len(mask) < 4 or mask[0] == mask[-1]
+        assert masks is others or all(len(m) - m.sum() >= names[n] for n, m in masks.items())
+
+
+def test_a_group_has_the_same_masks_whichever_others_are_tried():
+    groups = chain(*range(2, 12))
+    for at, masks in enumerate(halves(groups)):
+        for name, mask in masks.items():
+            assert torch.equal([*halves({name: groups[name]})][at][name], mask)
+
+
+def test_groups_of_few_units_are_tried_in_another_order_too():
+    groups = chain(2, *range(3, 12))
+    (masks,) = turned(groups)
+    assert [len(mask) for mask in masks.values()] == [3, 4, 5, 6, 7, 8]
+    for name, mask in masks.items():
+        assert not any(torch.equal(mask, half[name]) for half in halves(groups))
+        assert mask[0] != mask[-1] and 2 * mask.sum() > len(mask)
+    assert not [*turned(chain(2, 9))]
 
 
 def chain(*widths):
