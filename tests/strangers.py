@@ -657,7 +657,7 @@ FIXED = {
     ),
     "as many rows as channels": (
         lambda: Two(lambda logits, f: (logits, torch.linspace(0, 1, f.shape[1])[:, None])),
-        *(rows(8), {"first": 12}, "a", "outputs of shape (15, 1) instead of (32, 1)"),
+        *(rows(8), {"first": 12}, "a", "instead of (32, 1)"),
     ),
     "complex numbers that count": (
         lambda: Two(lambda logits, f: (logits, torch.complex(logits * 0, logits + f.shape[1]))),
