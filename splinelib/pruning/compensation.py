@@ -349,7 +349,7 @@ def _solve(said: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tenso
             yield [(read, wanted[:, b] - read @ weight[b].T) for b, read in enumerate(reads)]
 
     size = taps * channels, len(rows)
-    streamed = blocks * held(*size) > HELD
+    streamed = blocks * held(*size, weight.element_size()) > HELD
     if streamed:
         products = fourier_products(layer, said.inputs, rows)
         fits = [
