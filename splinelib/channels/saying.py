@@ -92,7 +92,7 @@ def _heard(model: nn.Module, inputs: Inputs, hear: Callable) -> list[Tensor]:
         def hook(module, _, output):
             reached[0] = name
             if isinstance(output, Tensor) and not is_wrapped(output):
-                hear(name, module, output)
+                hear(name, module, output.detach())  # a forward may ask for gradients
 
         return hook
 
