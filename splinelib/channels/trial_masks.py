@@ -10,7 +10,7 @@ from torch import Tensor
 from .layout import Group
 
 _COINCIDENCES = 2  # numbers of channels at which all groups are tried
-_FEW = 8  # units of groups that are tried a third time
+_FEW = 12  # units of groups that are tried a third time
 _ENOUGH = 8  # channels that `at_once` leaves in every group, so that something passes through
 
 
@@ -97,7 +97,8 @@ def at_once(groups: dict[str, Group], stay: set[int]) -> list[dict[str, Tensor]]
     """Masks that show together all that `halves` and `equal` show; None for small groups.
 
     Every unit goes in one of the first two, of which the second leaves as many channels in every
-    group: as many as a layer has that stays, if there is one with fewer than all groups.
+    group: as many as a layer has that stays, if there is one with fewer than all groups. None is
+    the same from back to front.
     """
     widths = _widths(groups)
     smallest = min(groups[name].units * width for name, width in widths.items())
@@ -111,7 +112,19 @@ def at_once(groups: dict[str, Group], stay: set[int]) -> list[dict[str, Tensor]]
     if size < _ENOUGH or any(counts[name] > len(units) for name, units in rest.items()):
         return None
     for name, units in rest.items():
-        few = np.zeros(groups[name].units, dtype=bool)
-        few[units[np.linspace(0, len(units) - 1, counts[name]).round().astype(int)]] = True
+        few = _thinned(units, counts[name], groups[name].units)
+        if few is None:
+            return None
         both[1][name] = torch.from_numpy(few)
-    return [*both, *equal(groups, (n for n in common if n != size))]
+    return [*both, *turned(groups), *equal(groups, (n for n in common if n != size))]
+
+
+def _thinned(units: np.ndarray, count: int, of: int) -> np.ndarray | None:
+    """A mask of so many of these units, not the same from back to front; None if none is found."""
+    spread = np.linspace(0, len(units) - 1, count).round().astype(int)
+    for chosen in (units[spread], units[:count], units[-count:]):
+        few = np.zeros(of, dtype=bool)
+        few[chosen] = True
+        if (few != few[::-1]).any():
+            return few
+    return None

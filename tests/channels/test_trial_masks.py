@@ -8,6 +8,7 @@ from networks import convnet, images
 from torch import nn
 
 from splinelib.channels.groups import find_groups
+from splinelib.channels.layout import Group, Member
 from splinelib.channels.trial_masks import at_once, coincidences, equal, halves, turned
 from splinelib.models import preresnet, resnet18, vgg16
 
@@ -44,13 +45,13 @@ def test_a_group_has_the_same_masks_whichever_others_are_tried():
 
 
 def test_groups_of_few_units_are_tried_in_another_order_too():
-    groups = chain(2, *range(3, 12))
+    groups = chain(2, *range(3, 16))
     (masks,) = turned(groups)
-    assert [len(mask) for mask in masks.values()] == [3, 4, 5, 6, 7, 8]
+    assert [len(mask) for mask in masks.values()] == [*range(3, 13)]
     for name, mask in masks.items():
         assert not any(torch.equal(mask, half[name]) for half in halves(groups))
         assert mask[0] != mask[-1] and 2 * mask.sum() > len(mask)
-    assert not [*turned(chain(2, 9))]
+    assert not [*turned(chain(2, 13))]
 
 
 def chain(*widths):
@@ -85,6 +86,26 @@ def test_what_two_trials_do_not_cover_is_tried_by_itself():
     assert [int(mask.sum()) for mask in third.values()] == [30, 20, 30]
     assert len({int(mask.sum()) for mask in second.values()}) == 1
     assert not any((first[name] & second[name]).any() for name in groups)
+
+
+def heads(*units):
+    """Groups of which each unit has four channels."""
+    of = {n: torch.arange(4 * n).view(n, 4) for n in units}
+    return {f"{n}": Group(f"{n}", n, (Member(f"{n}", "out", of[n]),)) for n in units}
+
+
+@pytest.mark.parametrize("stay", [set(), {8}, {12}])
+def test_no_mask_of_a_trial_at_once_is_the_same_from_back_to_front(stay):
+    found = 0
+    for units in range(7, 60):
+        masks = at_once(groups := heads(units, 60), stay)
+        found += masks is not None
+        for mask in (mask for each in masks or () for mask in each.values()):
+            assert not torch.equal(mask, mask.flip(0))
+        # of few units a third is tried
+        assert masks is None or (len(masks) > 2) == (units <= 12)
+        assert masks is None or units > 12 or masks[2].keys() == {groups[f"{units}"].name}
+    assert found > 40
 
 
 def test_few_channels_are_tried_half_by_half():
