@@ -26,7 +26,7 @@ from ..network.overflow import holds_nan, overflow
 from .choices import Choices, Key, says
 from .jumps import jumping
 from .layout import Group, Layout
-from .saying import Lengths, Said, alike, differs, said_by, said_twice
+from .saying import Lengths, Said, alike, differs, positions_of, said_by, said_twice
 from .side_by_side import Dropped, side_by_side
 from .surgery import cut_for_a_while, dropped_channels, duplicate, kept_channels, silenced_at
 from .trial_masks import at_once, coincidences, equal, halves, turned
@@ -332,7 +332,8 @@ def _difference(
         return _Fault(f"it gives {len(small)} outputs instead of {len(masked)}", name)
     for at, (expected, found) in enumerate(zip(masked, small, strict=True)):
         whole = dense[at] if at < len(dense) else expected
-        fewer = expected.ndim == found.ndim == 2 and len(expected) != len(found)
+        both = expected.ndim == found.ndim == 2
+        fewer = both and positions_of(expected) != positions_of(found)
         if name and fewer:
             continue  # a layer that is applied to each channel for itself: fewer, as should be
         if (why := differs(expected, found, whole, rows)) is not None:
