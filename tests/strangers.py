@@ -45,6 +45,20 @@ class GatedLinear(nn.Module):
         return self.c(F.relu(self.b(self.halves(self.a(x)))))
 
 
+class Force(nn.Module):
+    """The slope of an energy, as networks of molecules give: the forward itself takes gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(6, 24), nn.Linear(24, 16), nn.Linear(16, 1)
+
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            energy = self.c(F.silu(self.b(F.silu(self.a(x)))))
+            return torch.autograd.grad(energy.sum(), x)[0]
+
+
 def by_chunk(h):
     a, g = h.chunk(2, -1)
     return a * F.gelu(g)
@@ -508,6 +522,7 @@ PRUNABLE = {
     "maxout of pairs": (lambda: GatedLinear(by_pairs), rows(16), {"a": 32, "b": 24}),
     "every other": (lambda: GatedLinear(by_every_other), rows(16), {"a": 32, "b": 24}),
     "gated convolution": (GatedConvolution, rows(3, 12), {"a": 16, "b": 12}),
+    "a slope": (Force, rows(6), {"a": 24, "b": 16}),
     "simple gate": (SimpleGate, maps(size=12), {"intro": 16, "expand": 16}),
     "flip": (
         lambda: dense(nn.ReLU(), Lambda(lambda h: h.flip(1)), width=15),
@@ -657,7 +672,7 @@ FIXED = {
     ),
     "as many rows as channels": (
         lambda: Two(lambda logits, f: (logits, torch.linspace(0, 1, f.shape[1])[:, None])),
-        *(rows(8), {"first": 12}, "a", "outputs of shape (15, 1) instead of (32, 1)"),
+        *(rows(8), {"first": 12}, "a", "instead of (32, 1)"),
     ),
     "complex numbers that count": (
         lambda: Two(lambda logits, f: (logits, torch.complex(logits * 0, logits + f.shape[1]))),

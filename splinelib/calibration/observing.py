@@ -119,7 +119,7 @@ def observe(
             if layer is not module:  # a copy that is run to see what the layer does
                 return
             call = Call(layer, args, kwargs, output, size, plain[module], autocast_of(device))
-            with rounding_to(None, device):
+            with rounding_to(None, device), torch.no_grad():  # a forward may set it
                 look(call)
 
         return hook

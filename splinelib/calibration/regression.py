@@ -282,18 +282,28 @@ def solved(
     return [fit.solve(ridge, spread) for fit, spread in zip(fits, spreads, strict=True)]
 
 
-def held(columns: int, rows: int) -> int:
-    """Bytes that a `Regression` needs at most: what it holds, and what solving it takes."""
-    kept, part, inner = 4 * rows * columns, 3 * rows * columns, 16 * rows**2
-    normal = 24 * columns**2
+def held(columns: int, rows: int, each: int = 4) -> int:
+    """Bytes that a `Regression` needs at most: what it holds, and what solving it takes.
+
+    Besides what its targets take, of which `StreamedRegression` has more copies. ``each`` is the
+    bytes of a number of the rows.
+    """
+    kept, doubles = each * rows * columns, 8 * rows * columns
+    part, inner, normal = 0.75 * kept, 16 * rows**2, 24 * columns**2
     if not _are_few(columns, rows):
         return normal
     # of few rows a part is fitted aside: either that or the fit of all takes most
     if 3 * rows < 4 * columns:  # a part through inner products
-        aside = kept + 3 * part + 0.5625 * inner + (8 * columns**2 if columns <= rows else 0)
+        aside = (
+            kept
+            + part
+            + 0.75 * doubles
+            + 0.5625 * inner
+            + (8 * columns**2 if columns <= rows else 0)
+        )
     else:
         aside = kept + part + 8 * columns**2 + normal
-    whole = kept + (normal if columns <= rows else 8 * rows * columns + inner)
+    whole = kept + (normal if columns <= rows else doubles + inner)
     return int(max(aside, whole))
 
 

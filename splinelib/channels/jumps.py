@@ -14,6 +14,7 @@ def jumping(
     model: nn.Module,
     inputs: Inputs,
     said: Said,
+    found: Said,
     again: Callable[[], Choices | None] = lambda: None,
 ) -> set[str]:
     """Layers that say something else if the inputs change by as much as rounding does.
@@ -26,6 +27,9 @@ def jumping(
     inputs : Inputs
     said : dict of str to list of Tensor
         What the model says of them.
+    found : dict of str to list of Tensor
+        What another says that should say the same. If its outputs have other shapes, a jump is the
+        reason only if there are jumps to other shapes.
     again : callable
         Gives the `Choices` that a run makes again, or None.
 
@@ -34,7 +38,8 @@ def jumping(
     set of str
         Names of layers, and ``""`` for the outputs.
     """
-    found = set()
+    jumps, shapes = set(), _shapes(said)
+    reshaped = _shapes(found) != shapes
     for step in (1e-6, -1e-6, 1e-5, -1e-5, 1e-4, -1e-4):
 
         def jogged(value, step=step):
@@ -54,8 +59,14 @@ def jumping(
             # a layer might well change by ten times as much, the outputs of a network that jumps
             # change by more
             if not same and (not name or abs(step) < 1e-5):
-                found.add(name)
-    return found
+                jumps.add(name)
+        reshaped = reshaped and _shapes(jogged_said) == shapes
+    return jumps - {""} if reshaped else jumps
+
+
+def _shapes(said: Said) -> list[torch.Size]:
+    """Of the outputs."""
+    return [tensor.shape for tensor in said[""]]
 
 
 def _largest(tensor: Tensor) -> float:

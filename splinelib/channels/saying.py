@@ -92,7 +92,7 @@ def _heard(model: nn.Module, inputs: Inputs, hear: Callable) -> list[Tensor]:
         def hook(module, _, output):
             reached[0] = name
             if isinstance(output, Tensor) and not is_wrapped(output):
-                hear(name, module, output)
+                hear(name, module, output.detach())  # a forward may ask for gradients
 
         return hook
 
@@ -117,7 +117,13 @@ def _real(tensor: Tensor) -> Tensor:
 
 
 def _sampled(layer: nn.Module, output: Tensor) -> Tensor:
-    """What a layer says, rows last, at some of its positions."""
+    """What a layer says, rows last, at some of its positions, and how many there are."""
+    some = _some(layer, output)
+    some.positions = output.numel() // max(1, some.shape[-1])
+    return some
+
+
+def _some(layer: nn.Module, output: Tensor) -> Tensor:
     if not isinstance(layer, nn.Linear) and output.ndim > layer.weight.ndim - 2 + 1:
         if output.is_contiguous() and not output.is_complex():
             places = output.flatten(2)
@@ -134,6 +140,11 @@ def _sampled(layer: nn.Module, output: Tensor) -> Tensor:
     rows = output.reshape(-1, output.shape[-1])
     step = max(1, len(rows) // _POSITIONS)
     return _real(rows[::step]).clone()
+
+
+def positions_of(said: Tensor) -> int:
+    """From how many positions those were taken that a layer's outputs are held at."""
+    return getattr(said, "positions", len(said))
 
 
 def alike(

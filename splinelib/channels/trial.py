@@ -10,6 +10,7 @@ happens where sizes agree by chance; only if something is wrong is it found out 
 """
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,10 +26,10 @@ from ..network.overflow import holds_nan, overflow
 from .choices import Choices, Key, says
 from .jumps import jumping
 from .layout import Group, Layout
-from .saying import Lengths, Said, alike, differs, said_by, said_twice
+from .saying import Lengths, Said, alike, differs, positions_of, said_by, said_twice
 from .side_by_side import Dropped, side_by_side
 from .surgery import cut_for_a_while, dropped_channels, duplicate, kept_channels, silenced_at
-from .trial_masks import at_once, coincidences, equal, halves
+from .trial_masks import at_once, coincidences, equal, halves, turned
 
 
 def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | None:
@@ -274,7 +275,8 @@ class _Trial:
     def fault(self, groups: dict[str, Group]) -> _Fault | None:
         """What goes wrong if half of the units of these groups are removed; None if nothing."""
         layout = replace(self.layout, groups=groups, fixed={})
-        faults = (self._fault(layout, masks) for masks in halves(groups))
+        tried = itertools.chain(halves(groups), turned(groups))
+        faults = (self._fault(layout, masks) for masks in tried)
         return next((fault for fault in faults if fault is not None), None)
 
     def _fault(self, layout: Layout, masks: dict[str, Tensor]) -> _Fault | None:
@@ -305,7 +307,9 @@ class _Trial:
         if next(self._differences(masked, small.said, small.rows), None) is None:
             return None
         self.check_repeats()
-        self.jumping |= jumping(silent, self.inputs, masked, lambda: self._again(small.taken))
+        self.jumping |= jumping(
+            silent, self.inputs, masked, small.said, lambda: self._again(small.taken)
+        )
         return next(self._differences(masked, small.said, small.rows), None)
 
     def _differences(self, masked: Said, small: Said, rows: dict) -> Iterator[_Fault]:
@@ -328,7 +332,8 @@ def _difference(
         return _Fault(f"it gives {len(small)} outputs instead of {len(masked)}", name)
     for at, (expected, found) in enumerate(zip(masked, small, strict=True)):
         whole = dense[at] if at < len(dense) else expected
-        fewer = expected.ndim == found.ndim == 2 and len(expected) != len(found)
+        both = expected.ndim == found.ndim == 2
+        fewer = both and positions_of(expected) != positions_of(found)
         if name and fewer:
             continue  # a layer that is applied to each channel for itself: fewer, as should be
         if (why := differs(expected, found, whole, rows)) is not None:

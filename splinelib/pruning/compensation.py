@@ -211,6 +211,7 @@ class _Refit:
         self.layer, self.norm, self.target, self.ridge = layer, norm, target, ridge
         self.plain, self.seen, self.left, self.change = is_plain(layer), False, "", None
 
+    @torch.no_grad()  # a forward may ask for gradients
     def before(self, layer: nn.Module, args: tuple, kwargs: dict) -> None:
         """A pre-hook: solve the layer for what arrives."""
         inputs = given_to(args, kwargs)
@@ -241,7 +242,7 @@ class _Refit:
         """A hook: compare what the layer says now with what it said when it was cut."""
         if layer is not self.layer or self.change is None:
             return None
-        with rounding_to(None, output.device.type):
+        with rounding_to(None, output.device.type), torch.no_grad():
             wanted = wide(self.wanted.values)
             error = wide(output_rows(layer, output, self.wanted.rows)) - wanted
             if self.change.behind:
@@ -349,7 +350,7 @@ def _solve(said: LayerMap, target: _Target, ridge: float) -> tuple[Tensor, Tenso
             yield [(read, wanted[:, b] - read @ weight[b].T) for b, read in enumerate(reads)]
 
     size = taps * channels, len(rows)
-    streamed = blocks * held(*size) > HELD
+    streamed = blocks * held(*size, weight.element_size()) > HELD
     if streamed:
         products = fourier_products(layer, said.inputs, rows)
         fits = [

@@ -154,16 +154,17 @@ def test_conjugate_gradients_find_the_same_and_hold_no_rows(rows):
     assert streamed.aside(1e-3) == pytest.approx(whole.aside(1e-3), rel=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rows", [300, 700, 1250, 1700, 4000])
-def test_what_a_regression_holds_is_not_more_than_was_told(rows):
+def test_what_a_regression_holds_is_not_more_than_was_told(rows, dtype):
     columns, generator = 1200, torch.Generator().manual_seed(0)
     with Peak() as peak:
         fit = Regression(columns, rows)
         for start in range(0, rows, 100):
-            read = torch.randn(min(100, rows - start), columns, generator=generator)
+            read = torch.randn(min(100, rows - start), columns, generator=generator).to(dtype)
             fit.add(read, read[:, :2])
         solved([fit], 1e-3, torch.ones(1))
-    assert 0.95 < peak.most / held(columns, rows) < 1.05
+    assert 0.95 < peak.most / held(columns, rows, dtype.itemsize) < 1.05
 
 
 def test_what_a_regression_holds_is_told_beforehand():

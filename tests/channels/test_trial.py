@@ -46,6 +46,55 @@ def test_a_wrong_layout_does_not_pass_and_the_right_groups_stay():
     assert "the smaller network fails behind '0' (" in tried.fixed["0"]
 
 
+class Shuffled(nn.Module):
+    """Its forward has a number of parts in its code, to which nothing but a trial can object."""
+
+    def __init__(self, width, parts, mirrored):
+        super().__init__()
+        torch.manual_seed(width)
+        self.a, self.b = nn.Linear(3, width), nn.Linear(width, 3)
+        self.parts, self.mirrored = parts, mirrored
+
+    def forward(self, x):
+        h = torch.tanh(self.a(x))
+        h = h.view(len(h), self.parts, h.shape[1] // self.parts).transpose(1, 2).flatten(1)
+        return self.b(torch.tanh(h + h.flip(1) if self.mirrored else h))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("parts", [2, 3, 4])
+def test_a_number_of_parts_in_the_code_is_found_at_any_width(parts, mirrored):
+    """A shuffle of units that hold one channel, or two at the same distance from both ends."""
+    for width in range(2 * parts, 33, parts):
+        try:
+            groups = find_groups(Shuffled(width, parts, mirrored).eval(), rows(3, n=2)).groups
+        except PruningError:
+            continue
+        # of 4 channels, in which either pair can go, or of that in the middle, which cannot go
+        assert mirrored and (width == 4 or [group.units for group in groups.values()] == [1])
+
+
+class Mixed(nn.Module):
+    """A layer across positions is applied to each channel for itself, as in an MLP-Mixer."""
+
+    def __init__(self, width):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b = nn.Conv2d(3, width, 1), nn.Linear(width, 32)
+        self.across, self.back = nn.Linear(16, 40), nn.Linear(40, 16)
+
+    def forward(self, x):
+        h = F.relu(self.a(x)).flatten(2)
+        return self.b((h + self.back(F.relu(self.across(h)))).mean(2))
+
+
+@pytest.mark.parametrize("width", [64, 72, 96, 128])
+def test_other_positions_are_not_compared_where_their_samples_are_as_large(width):
+    """Twice 128 channels, of which each fourth is looked at, and twice the 32 that are left."""
+    groups = find_groups(Mixed(width).eval(), images(2, 4)).groups
+    assert {name: group.units for name, group in groups.items()} == {"a": width, "across": 40}
+
+
 def test_a_rule_that_is_off_by_one_is_found(monkeypatch):
     """What stands behind another in a concatenation is taken to stand one place further."""
 

@@ -17,6 +17,7 @@ from networks import (
     images,
     relative_error,
 )
+from strangers import Force, lively, rows
 from torch import nn
 
 import splinelib as sl
@@ -417,6 +418,17 @@ def test_autocast_is_fitted_as_well_as_full_precision():
     full = errors_of(equalised(), data, test, "magnitude")
     half = errors_of(Halved(equalised()), data, test, "magnitude")
     assert half["refit"] < 1.1 * full["refit"]
+
+
+@pytest.mark.parametrize("how", ["fold", "refit"])
+def test_a_forward_that_takes_gradients_is_fitted_too(how):
+    net = lively(Force)
+    data, others = rows(6, n=600), torch.randn(200, 6, generator=torch.Generator().manual_seed(1))
+    plain, fitted = (sl.prune(net, 0.4, data=data, compensate=by) for by in (False, how))
+    left = (fitted(others) - net(others)).square().mean() / (
+        plain(others) - net(others)
+    ).square().mean()
+    assert left < 0.5
 
 
 def test_an_expert_that_no_row_reaches_is_left_as_it_was():
