@@ -248,7 +248,7 @@ def table(networks: Sequence[Network]) -> Table:
             [network.title, f"{network.seeds}", *(cell(network, ratio) for ratio in ratios)]
             for network in networks
         ],
-        columns=["", "networks", *(f"{ratio:.0%} removed" for ratio in ratios)],
+        columns=["", "seeds", *(f"{ratio:.0%} removed" for ratio in ratios)],
         caption="Points of accuracy lost when units are just removed, with statistics of batch "
         f"norms {statistics}, mean over networks: the least that one of spline, bend and lsq loses "
         "in either scope, and the least of magnitude and of a random order",
