@@ -1,6 +1,5 @@
 """Memory that tensors share."""
 
-import pytest
 import torch
 
 from splinelib.network.memory import (
@@ -57,13 +56,11 @@ def test_memory_that_is_given_back_bears_no_mark():
     marks.mark(x)
     with marks:
         made = x + 1
-        place = key_of(made)
         assert marks.marked(made) and marks.marked(made.view(10, -1))
         view = made[:5]
         del made
         assert marks.marked(view), "a view holds the memory"
         del view
+        # one of them, as a rule, is given the very same memory
         others = [torch.ones(100_000) for _ in range(50)]
-    if place not in {key_of(other) for other in others}:
-        pytest.skip("the memory was given to nobody else")
     assert not any(map(marks.marked, others))
