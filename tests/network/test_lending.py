@@ -1,9 +1,8 @@
 """A model that is run with other tensors for a while."""
 
-import sys
-
 import pytest
 import torch
+from interrupted import interrupted
 from torch import nn
 
 from splinelib.network import lending
@@ -116,38 +115,20 @@ def test_of_what_a_run_could_change_unseen_a_replica_is_lent(change):
     assert model[0].weight is not other
 
 
-class Interruption:
-    """A tracer that raises at a line of the file of `Lender`."""
-
-    def __init__(self, line: int):
-        self.line, self.seen = line, 0
-
-    def __call__(self, frame, event, _):
-        if frame.f_code.co_filename != lending.__file__:
-            return None
-        if event == "line":
-            self.seen += 1
-            if self.seen == self.line:
-                raise KeyboardInterrupt
-        return self
-
-
 def test_an_interruption_while_it_is_brought_back_leaves_modules_that_can_be_asked():
     line = 0
     while True:
         line += 1
         model = Leaves()
         lend = Lender(model)
-        sys.settrace(tracer := Interruption(line))
-        try:
+
+        def run(lend=lend):
             with lend({}), lend({}) as lent, torch.no_grad():
                 lent(torch.randn(5, 3))
-        except KeyboardInterrupt:
-            pass
-        finally:
-            sys.settrace(None)
-            torch.set_grad_enabled(True)  # as public functions do (`surroundings`)
+
+        seen = interrupted(run, line, lending.__file__)
+        torch.set_grad_enabled(True)  # as public functions do (`surroundings`)
         assert not any(module.training is None for module in model.modules())
-        if tracer.seen < line:
+        if seen < line:
             break
     assert line > 20

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.overrides
+from interrupted import interrupted
 from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
@@ -16,8 +17,6 @@ from splinelib import rivals
 from splinelib.bounds import found_change, unit_bounds
 from splinelib.network.surroundings import undisturbed
 from splinelib.training import evaluate
-
-LIBRARY = sl.__path__[0]
 
 
 def make() -> nn.Module:
@@ -231,45 +230,16 @@ def left_on(model: nn.Module) -> list:
     ]
 
 
-class Interruption:
-    """Raises KeyboardInterrupt before the n-th line of the library that runs, once."""
-
-    def __init__(self, line: int | None):
-        self.line, self.seen = line, 0
-
-    def __call__(self, frame, event, argument):
-        if not frame.f_code.co_filename.startswith(LIBRARY):
-            return None
-        if event == "line":
-            self.seen += 1
-            if self.seen == self.line:
-                raise KeyboardInterrupt
-        return self
-
-
-def interrupted(call: Callable, model: nn.Module, line: int | None) -> int:
-    """How many lines of the library ran until the end, or the interruption."""
-    tracer = Interruption(line)
-    sys.settrace(tracer)
-    try:
-        call(model)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sys.settrace(None)
-    return tracer.seen
-
-
 @every_call
 def test_an_interruption_leaves_nothing_behind(name):
     """A dozen lines of each; `test_interrupted_at_every_line` takes all of one call."""
     build, call = CALLS[name]
     model = build()
     call(model)  # caches are filled by then
-    lines, before, there = interrupted(call, model, None), modes(), left_on(model)
+    lines, before, there = interrupted(lambda: call(model), None), modes(), left_on(model)
     assert lines > 100
     for line in range(1, lines, max(1, lines // 12)):
-        interrupted(call, model, line)
+        interrupted(lambda: call(model), line)
         assert modes() == before
         assert left_on(model) == there
     model.load_state_dict(build().state_dict())
@@ -285,9 +255,9 @@ def test_interrupted_at_every_line():
         sl.region_codes(model, inputs)
 
     call(model)
-    lines = interrupted(call, model, None)
+    lines = interrupted(lambda: call(model), None)
     for line in range(1, lines + 1):
-        interrupted(call, model, line)
+        interrupted(lambda: call(model), line)
         assert modes() == before
         assert left_on(model) == there
     assert len(sl.region_codes(model, inputs)) == 1
