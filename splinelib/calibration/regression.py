@@ -12,13 +12,11 @@ import torch
 from torch import Tensor
 
 from .moments import Moments, mirrored, precise
+from .parts import in_part, parts_tried
 
 # Rows for each column up to which a fit may follow chance more than what the columns say, and rows
 # that are few of however few columns.
 _FEW, _FEW_ROWS = 1.5, 64
-# Into how many stretches of rows those are divided, and those into how many parts; and rows up to
-# which each part is tried, not one alone.
-_STRETCHES, _PARTS, _ALL_TRIED = 40, 4, 1024
 # Bytes that a regression may hold.
 HELD = 1_200_000_000
 # Conjugate gradients stop once what is left to solve is such a share of what was there, or after
@@ -89,20 +87,20 @@ class Regression:
         """Whether there is something in the fit that other rows have as well.
 
         Where there are few rows for the columns, fits on three of four are tried on the others:
-        each of the four parts is left out once, or of many rows one part. They are taken in
-        stretches, since the rows of one image follow one another and are alike.
+        each of the four `parts` is left out once, or of many rows one part. Of a single row there
+        is none to try a fit on: see `solved`.
 
         Returns
         -------
         error, shifted, without : float
             Sums of the squared errors there with the fits, with their `constant` and without any;
-            zeros where there are rows enough, and where there is but one.
+            zeros where there are rows enough.
         """
         error = shifted = without = 0.0
-        if not self.few or self.count < 2:
+        if not self.few:
             return error, shifted, without
-        for part in _parts_tried(self.count):
-            tried = _tried(part, self.count, self.count)
+        for part in parts_tried(self.count):
+            tried = in_part(part, self.count, self.count)
             fit = Regression(self.chunks[0][0].shape[1], int((~tried).sum()))
             for rows, targets in self._where(~tried):
                 fit.add(rows, targets)
@@ -186,9 +184,9 @@ class StreamedRegression:
     def aside(self, ridge: float, spread: Tensor | None = None) -> tuple[float, float, float]:
         """As `Regression.aside`."""
         error = shifted = without = 0.0
-        if not self.few or self.count < 2:
+        if not self.few:
             return error, shifted, without
-        for part in _parts_tried(self.count):
+        for part in parts_tried(self.count):
             step, constant = self._solved(ridge, spread, _Apart(part, False))
             _, mean = self._constant(_Apart(part, False))
             for rows, targets in self._part(_Apart(part, True)):
@@ -204,7 +202,7 @@ class StreamedRegression:
             return
         start = 0
         for rows, targets in self.pairs():
-            which = _tried(apart.part, len(rows), self.count, start).to(rows.device) == apart.tried
+            which = in_part(apart.part, len(rows), self.count, start).to(rows.device) == apart.tried
             start += len(rows)
             if which.any():
                 yield rows[which], targets[which]
@@ -214,7 +212,7 @@ class StreamedRegression:
         if self.products is not None:
             which = None
             if apart is not None:
-                which = _tried(apart.part, self.count, self.count) == apart.tried
+                which = in_part(apart.part, self.count, self.count) == apart.tried
             return self.products(values, which)
         made = torch.zeros_like(values)
         for rows, _ in self._part(apart):
@@ -294,34 +292,17 @@ def held(columns: int, rows: int, each: int = 4) -> int:
         return normal
     # of few rows a part is fitted aside: either that or the fit of all takes most
     if 3 * rows < 4 * columns:  # a part through inner products
-        aside = (
-            kept
-            + part
-            + 0.75 * doubles
-            + 0.5625 * inner
-            + (8 * columns**2 if columns <= rows else 0)
-        )
+        aside = kept + part + 0.75 * doubles + 0.75**2 * inner
     else:
-        aside = kept + part + 8 * columns**2 + normal
-    whole = kept + (normal if columns <= rows else doubles + inner)
-    return int(max(aside, whole))
+        aside = kept + part + normal
+    if columns > rows:
+        return int(max(aside, kept + doubles + inner))
+    return int(max(aside + 8 * columns**2, kept + normal))  # beside the moments of all
 
 
 def _are_few(columns: int, rows: int) -> bool:
     """Whether a fit has to be tried on rows that it has not seen."""
     return rows < max(_FEW * columns, _FEW_ROWS)
-
-
-def _parts_tried(count: int) -> range:
-    """Which parts of so many rows fits are tried on, one at a time."""
-    parts = min(_PARTS, count)
-    return range(0 if count <= _ALL_TRIED else parts - 1, parts)
-
-
-def _tried(part: int, rows: int, count: int, start: int = 0) -> Tensor:
-    """Which of some rows, from one on, of so many are in the part that a fit is tried on."""
-    stretch = max(1, count // _STRETCHES)
-    return torch.arange(start, start + rows) // stretch % min(_PARTS, count) == part
 
 
 def _solve_positive(matrix: Tensor, right: Tensor) -> Tensor:

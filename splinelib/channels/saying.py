@@ -132,7 +132,7 @@ def _some(layer: nn.Module, output: Tensor) -> Tensor:
             if count % step == 0:  # the very same positions, and the others are not copied
                 if output.device.type == "cpu" and output.dtype == torch.float32:
                     # numpy takes a fraction of the time that torch takes to begin an operation
-                    some = places.detach().numpy()[:, :, ::step].transpose(0, 2, 1)
+                    some = places.numpy()[:, :, ::step].transpose(0, 2, 1)
                     return torch.from_numpy(some.copy().reshape(-1, some.shape[2]))
                 some = places[:, :, ::step].transpose(1, 2)
                 return some.clone(memory_format=torch.contiguous_format).flatten(0, 1).float()

@@ -152,8 +152,14 @@ def held(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Modul
 @torch.no_grad()
 def removed(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Module:
     """A copy without the masked units' rows, columns and channels."""
-    kept = kept_channels(dict(model.named_modules()), dropped_channels(layout, masks))
-    return cut_copy(model, kept)
+    return cut_copy(model, kept_by(model, layout, masks))
+
+
+def kept_by(
+    model: nn.Module, layout: Layout, masks: dict[str, Tensor]
+) -> dict[str, dict[str, Tensor]]:
+    """`kept_channels`, of masks."""
+    return kept_channels(dict(model.named_modules()), dropped_channels(layout, masks))
 
 
 def kept_channels(

@@ -309,7 +309,7 @@ def distil(
     bias = weight.new_zeros(len(weight)) if shift is None else shift.double()
     read = torch.cat([found.inputs for found in maps]).double()
     probabilities = torch.cat(wanted).double().softmax(1)
-    matched, shifted = matched_probabilities(read, probabilities, weight, bias, seed)
+    matched, shifted = matched_probabilities(read, probabilities, weight, bias)
     change.make(matched - weight, shifted - bias)
     return [*added, name] if change.added else added
 

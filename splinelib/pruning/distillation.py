@@ -7,16 +7,14 @@ Dean, 2015, for one linear layer, where it is convex.)
 import torch
 from torch import Tensor, nn
 
+from ..calibration.parts import in_part, parts_tried
 from ..channels.layout import Layout
 from ..network.modes import evaluating
-from ..randomness import generator_of
 
 # Pulls of a distilled layer towards its least-squares fit that are tried, strongest first, as
 # shares of the mean square of the columns.
 PULLS = (1e-2, 1e-3, 1e-4, 1e-5)
 _NEWTON_STEPS, _CG_STEPS = 20, 30
-# Into how many parts rows are divided, and rows up to which each of these is tried, not one alone.
-_PARTS, _ALL_TRIED = 4, 1024
 
 
 def check_classifier(model: nn.Module, layout: Layout, data: Tensor) -> None:
@@ -44,25 +42,22 @@ def check_classifier(model: nn.Module, layout: Layout, data: Tensor) -> None:
         )
 
 
-def matched_probabilities(read, wanted, weight, bias, seed: int) -> tuple[Tensor, Tensor]:
+def matched_probabilities(read, wanted, weight, bias) -> tuple[Tensor, Tensor]:
     """Weight and bias of a linear layer whose probabilities are close to those wanted.
 
     How far they may move is decided on a quarter of the rows, with fits on the others; of few rows
-    on each quarter in turn.
+    on each quarter in turn (`calibration.parts`).
     """
     read = torch.cat([read, read.new_ones(len(read), 1)], 1)
     start = torch.cat([weight, bias[:, None]], 1)
-    order = torch.randperm(len(read), generator=generator_of(seed)).to(read.device)
-    parts = order.tensor_split(min(_PARTS, len(order)))
     error = read.new_zeros(1 + len(PULLS))
-    for part in parts if len(order) <= _ALL_TRIED else parts[-1:]:
-        fitted, current = order[~torch.isin(order, part)], start
-        if not len(fitted):  # of a single row
-            break
-        error[0] += len(part) * _divergence(read[part], wanted[part], start)
+    for part in parts_tried(len(read)) if len(read) > 1 else ():
+        tried, current = in_part(part, len(read), len(read)).to(read.device), start
+        rows = int(tried.sum())
+        error[0] += rows * _divergence(read[tried], wanted[tried], start)
         for at, pull in enumerate(PULLS, start=1):
-            current = _logistic(read[fitted], wanted[fitted], start, pull, current)
-            error[at] += len(part) * _divergence(read[part], wanted[part], current)
+            current = _logistic(read[~tried], wanted[~tried], start, pull, current)
+            error[at] += rows * _divergence(read[tried], wanted[tried], current)
     best = int(error.nan_to_num(nan=torch.inf).argmin())  # the first of equals, which moves least
     if best:
         start = _logistic(read, wanted, start, PULLS[best - 1], start)

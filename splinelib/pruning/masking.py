@@ -9,7 +9,7 @@ from ..calibration.observing import Answers
 from ..channels.attention import closed, opened
 from ..channels.layout import Layout
 from ..channels.saving import remembered
-from ..channels.surgery import cut_copy, dropped_channels, held, kept_channels, silenced
+from ..channels.surgery import cut_copy, held, kept_by, silenced
 from ..network.modes import check_inputs
 from ..network.surroundings import undisturbed
 from .checking import Pruned, first_layers, never_worse
@@ -150,7 +150,7 @@ def compensated(
     """
     if compensate == "distil":
         check_classifier(model, layout, data)
-    kept = kept_channels(dict(model.named_modules()), dropped_channels(layout, masks))
+    kept = kept_by(model, layout, masks)
     small, biased = cut_copy(model, kept), []
     if compensate:
         biased = METHODS[compensate](model, small, layout, kept, data, seed, **known)

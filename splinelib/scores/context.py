@@ -2,7 +2,6 @@
 
 import functools
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -92,11 +91,11 @@ class Context:
         for member in group.producers:
             norm = self.modules.get(self.layout.batch_norms.get(member.module))
             weight, bias = folded(self.modules[member.module], norm)
-            normals.append(_owned(weight, member.indices).flatten(1))
-            offsets.append(_owned(bias, member.indices).sum(1))
+            indices = member.indices.to(self._device)
+            normals.append(weight[indices].flatten(1))
+            offsets.append(bias[indices].sum(1))
         if len(normals) == 1:
-            shared = normals[0].data_ptr() == self.modules[member.module].weight.data_ptr()
-            return normals[0].clone() if shared else normals[0], offsets[0]
+            return normals[0], offsets[0]
         return torch.cat(normals, 1), torch.stack(offsets).sum(0)
 
     def merging_distance(
@@ -330,13 +329,6 @@ def dense_outputs(
         for name in layout.order[1:]
         if not isinstance(modules[name], _ConvTransposeNd)
     }
-
-
-def _owned(rows: Tensor, indices: Tensor) -> Tensor:
-    """Rows (U, m, ...) that each unit owns of a layer's (n, ...); not copied if they are these."""
-    if indices.shape == (len(rows), 1) and bool((np.diff(indices.numpy(), axis=0) == 1).all()):
-        return rows[:, None]
-    return rows[indices.to(rows.device)]
 
 
 def _check_lengths(name: str, normals: Tensor, offsets: Tensor, error: ValueError) -> None:

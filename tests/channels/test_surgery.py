@@ -270,9 +270,7 @@ def test_copies_that_share_parameters_leave_the_model_as_it_is():
     model, x = lively(Remembering), rows(8)
     layout = find_groups(model, x)
     masks = random_masks(layout.groups)
-    kept = surgery.kept_channels(
-        dict(model.named_modules()), surgery.dropped_channels(layout, masks)
-    )
+    kept = surgery.kept_by(model, layout, masks)
     before, plain = repr(model), {key: t.clone() for key, t in model.state_dict().items()}
     with torch.no_grad(), surgery.cut_for_a_while(kept, Lender(model)) as lent:
         ways = {
