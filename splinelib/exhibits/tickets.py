@@ -128,7 +128,10 @@ def early_less_lottery(runs: Sequence[dict], criterion: str = "magnitude") -> Ta
 
 
 def orders_less_random(runs: Sequence[dict]) -> Table:
-    """Every method drawn by the codes against a random order, at the end."""
+    """Every method drawn by the codes against a random order, at the end; records that have one."""
+    by_chance = [s for s in choosing.spreads(runs) if s.method == "random"]
+    names = {name for spread in by_chance for name in spread.names}
+    runs = [record for record in runs if record["name"] in names]
     drawn = [s for s in choosing.spreads(runs) if s.ticket is not None and s.ticket.rule == "codes"]
     rows = [
         Pair(wording.in_tables(method), method, "random")
