@@ -204,9 +204,11 @@ def early(records: Sequence[dict]) -> Verdict:
     holds += [share > 0.5 for share in left]
     after = wording.listed([settling.said(None if e is None else e + 1) for e in fired])
     percent = wording.listed([f"{share:.0%}" for share in left]) or "all"
+    plural = "s" * (len(runs) > 1)
     told = (
-        f"The pace settles early, the place does not. Over {epochs} epochs the rule fires after "
-        f"epoch {after}; {percent} of the way to the last partition is then still to go."
+        "The pace settles early, the place does not. "
+        f"In {len(runs)} run{plural} of {epochs} epochs the rule fires after epoch{plural} {after}"
+        f"; {percent} of the way to the last partition is then still to go."
     )
     return Verdict(
         claim="The partition converges early in training, found by a distance that does not ask "

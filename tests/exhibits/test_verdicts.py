@@ -65,8 +65,8 @@ def test_removal_is_shown_exactly(small):
 def test_early_says_pace_and_place_and_takes_both_from_the_records():
     verdict = verdicts.early([settled_run(drifting(), 1), settled_run(drifting(), 1, seed=1)])
     assert verdict.holds == [True, True, True, True]
-    assert "after epoch 2 and 2; 95% and 95% of the way" in verdict.told
-    assert "Over 20 epochs" in verdict.told
+    assert "after epochs 2 and 2; 95% and 95% of the way" in verdict.told
+    assert "In 2 runs of 20 epochs" in verdict.told
 
 
 def test_a_partition_that_is_found_early_or_a_late_rule_fail_the_page():
