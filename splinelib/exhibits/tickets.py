@@ -95,17 +95,23 @@ def differences(runs: Sequence[dict], pairs: Sequence[Pair], caption: str) -> Ta
     group = choosing.spreads(runs)
     ratios = choosing.ratios(group)
     rows = [[pair.name, *(_difference(group, pair, ratio) for ratio in ratios)] for pair in pairs]
+    both = {name for pair in pairs for ratio in ratios for name in _with_both(group, pair, ratio)}
+    compared = [record for record in runs if record["name"] in both] or runs
     return wording.table(
-        rows if ratios else [], _ratio_columns(ratios), f"{wording.title(runs)}: {caption}"
+        rows if ratios else [], _ratio_columns(ratios), f"{wording.title(compared)}: {caption}"
     )
 
 
 def _difference(group: Sequence[Spread], pair: Pair, ratio: float) -> Cell:
     points = pair.points(group, ratio)
-    others = _records_with(group, pair.other, ratio)
-    names = [name for name in _records_with(group, pair.method, ratio) if name in others]
+    names = _with_both(group, pair, ratio)
     undecided = bool(points) and min(points) < 0 < max(points)
     return wording.of_seeds(points, names, "{:+.1f}", "both signs" if undecided else None)
+
+
+def _with_both(group: Sequence[Spread], pair: Pair, ratio: float) -> list[str]:
+    others = _records_with(group, pair.other, ratio)
+    return [name for name in _records_with(group, pair.method, ratio) if name in others]
 
 
 def _records_with(group: Sequence[Spread], method: str, ratio: float) -> list[str]:
