@@ -171,8 +171,8 @@ def bounded(contest: rivals.Contest) -> plotting.Live:
         start=methods.index(max(methods)),
         alt=f"Accuracy against all training, in dense runs. Dense, {rival}. {told}.",
         level=("the paper's factor", claims.PAPERS_FACTOR),
-        caption="Left: accuracy against the FLOPs of all training. Right: how many times less a "
-        "ticket's training costs than the baseline; no ticket can pass the line. Below: what "
+        caption="First: accuracy against the FLOPs of all training. Second: how many times less a "
+        "ticket's training costs than the baseline; no ticket can pass the line. Table: what "
         "is left, as a share of the dense network's; the range is that of the seeds.",
     )
 

@@ -35,7 +35,9 @@ def table(rows: Sequence[dict], family: str) -> Table:
 
 def _line(row: dict) -> list:
     if row["why"]:
-        return [row["network"], row["why"], *[Cell(None, note="–")] * 6, _rival(row)]
+        why = row["why"].partition(": ")[2] or row["why"]  # without the class of the error,
+        why = why.partition(" (")[0]  # and without what it says of each layer
+        return [row["network"], why, *[Cell(None, note="–")] * 6, _rival(row)]
     measured = [row[key] for key in ("seconds", "groups", "units", "error")]
     refit = row.get("refit")
     if refit is None or math.isnan(refit):  # nothing was removed that the outputs depend on

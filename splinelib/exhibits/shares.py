@@ -276,7 +276,6 @@ def table(networks: Sequence[Network]) -> Table:
         [row(network, criterion) for network in networks for criterion in CRITERIA],
         columns=["", A_UNIT, POINTS, "width, beyond", "stream, beyond"],
         caption="Rank correlation of the share of units that a group keeps with the points lost "
-        "for each unit when half of it goes alone by lot, with these points for the whole group, "
-        "and with its width and with being a stream beyond what points a unit tell; mean (and "
-        "range) over networks",
+        "for each unit, and in all, when half of the group goes by lot; beyond points a unit, with "
+        "its width and with being a stream; mean (and range) over networks",
     )

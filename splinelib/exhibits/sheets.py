@@ -50,9 +50,9 @@ def of_run(record: dict) -> Sheet:
     """
     entries = [record["dense"], *record["tickets"]]
     epochs = sum(len(entry["history"]) for entry in entries)
-    minutes = sum(entry["seconds"] for entry in entries) / 60
+    seconds = sum(entry["seconds"] for entry in entries)
     facts = {
-        "trained": f"dense and {len(record['tickets'])} tickets, {minutes:.0f} minutes for "
+        "trained": f"dense and {_many(len(record['tickets']), 'ticket')}, {_minutes(seconds)} for "
         f"{epochs} epochs",
         "accuracy": f"dense {record['dense']['test_accuracy']:.2%}",
     }
@@ -68,9 +68,9 @@ def of_one_shot(record: dict) -> Sheet:
     record : dict
         As `oneshot.records` gives them.
     """
-    minutes = sum(entry["seconds"] for entry in record["entries"]) / 60
+    seconds = sum(entry["seconds"] for entry in record["entries"])
     facts = {
-        "pruned": f"{len(record['entries'])} networks in {minutes:.0f} minutes",
+        "pruned": f"{len(record['entries'])} networks in {_minutes(seconds)}",
         "accuracy": f"dense {record['dense_accuracy']:.2%}",
     }
     return _sheet(record, "oneshot", facts, [record["provenance"]])
@@ -85,7 +85,7 @@ def of_starts(record: dict) -> Sheet:
         As `start_records.records` gives them.
     """
     count = sum(len(entry["test"]) * entry["restarts"] for entry in record["entries"])
-    facts = {"trained": f"{count:,} small networks in {record['seconds'] / 60:.0f} minutes"}
+    facts = {"trained": f"{count:,} small networks in {_minutes(record['seconds'])}"}
     return _sheet(record, "starts", facts, [record["provenance"]])
 
 
@@ -98,8 +98,7 @@ def of_pca(record: dict) -> Sheet:
         As `truncation_records.records` gives them.
     """
     networks, ways = len(record["dense"]), len(record["orders"]) + len(record["rivals"])
-    minutes = record["seconds"] / 60
-    facts = {"pruned": f"{networks} networks in {ways} ways each, {minutes:.0f} minutes"}
+    facts = {"pruned": f"{networks} networks in {ways} ways each, {_minutes(record['seconds'])}"}
     return _sheet(record, "pca", facts, [record["provenance"]])
 
 
@@ -114,7 +113,7 @@ def of_routes(record: dict) -> Sheet:
     seeds = len({entry["seed"] for entry in record["entries"]})
     facts = {
         "compared": f"{len(record['entries'])} networks of {seeds} seeds in "
-        f"{record['seconds'] / 60:.0f} minutes"
+        f"{_minutes(record['seconds'])}"
     }
     return _sheet(record, "routes", facts, [record["provenance"]])
 
@@ -128,8 +127,9 @@ def of_vit(record: dict) -> Sheet:
         As `transformer_records.records` gives them.
     """
     networks, ways = len(record["dense"]), len(record["entries"])
-    minutes = record["seconds"] / 60
-    facts = {"pruned": f"{networks} transformers in {ways} ways each, {minutes:.0f} minutes"}
+    facts = {
+        "pruned": f"{networks} transformers in {ways} ways each, {_minutes(record['seconds'])}"
+    }
     return _sheet(record, "vit", facts, [record["provenance"]])
 
 
@@ -143,7 +143,7 @@ def of_slices(record: dict) -> Sheet:
     """
     facts = {
         "counted": f"{len(record['entries'])} times around {record['settings']['points']} points, "
-        f"{len(record['birds'])} seeds in {record['seconds'] / 60:.0f} minutes"
+        f"{len(record['birds'])} seeds in {_minutes(record['seconds'])}"
     }
     return _sheet(record, "slices", facts, [record["provenance"]])
 
@@ -159,7 +159,7 @@ def of_rivals(record: dict) -> Sheet:
     networks = len({entry["seed"] for entry in record["entries"]})
     facts = {
         "compared": f"{len(record['entries']) - networks} pruned networks of {networks} dense "
-        f"in {record['seconds'] / 60:.0f} minutes"
+        f"in {_minutes(record['seconds'])}"
     }
     return _sheet(record, "rivals", facts, [record["provenance"]])
 
@@ -175,7 +175,7 @@ def of_orders(record: dict) -> Sheet:
     networks = len({entry["seed"] for entry in record["entries"]})
     facts = {
         "compared": f"{len(record['entries']) - networks} pruned networks of {networks} dense "
-        f"in {record['seconds'] / 60:.0f} minutes"
+        f"in {_minutes(record['seconds'])}"
     }
     return _sheet(record, "orders", facts, [record["provenance"]])
 
@@ -191,7 +191,7 @@ def of_shares(record: dict) -> Sheet:
     networks = len({entry["seed"] for entry in record["entries"]})
     facts = {
         "compared": f"{len(record['entries'])} groups of units of {networks} dense networks, each "
-        f"cut alone, in {record['seconds'] / 60:.0f} minutes"
+        f"cut alone, in {_minutes(record['seconds'])}"
     }
     return _sheet(record, "shares", facts, [record["provenance"]])
 
@@ -206,7 +206,7 @@ def of_pitch(record: dict) -> Sheet:
     """
     facts = {
         "pruned": f"CREPE {record['settings']['size']} in {len(record['entries']) - 1} networks, "
-        f"{record['seconds'] / 60:.0f} minutes"
+        f"{_minutes(record['seconds'])}"
     }
     return _sheet(record, "pitch", facts, [record["provenance"]])
 
@@ -250,6 +250,14 @@ def _sheet(record: dict, kind: str, facts: Mapping[str, str], origins: Sequence[
         f"<pre>{html.escape(record['command'])}</pre><dl>{listed}</dl></div>",
         name,
     )
+
+
+def _minutes(seconds: float) -> str:
+    return _many(round(seconds / 60), "minute") if seconds >= 60 else "less than a minute"
+
+
+def _many(count: int, name: str) -> str:
+    return f"{count} {name}{'s' * (count != 1)}"
 
 
 def _origins(record: dict) -> list[dict]:

@@ -95,17 +95,23 @@ def differences(runs: Sequence[dict], pairs: Sequence[Pair], caption: str) -> Ta
     group = choosing.spreads(runs)
     ratios = choosing.ratios(group)
     rows = [[pair.name, *(_difference(group, pair, ratio) for ratio in ratios)] for pair in pairs]
+    both = {name for pair in pairs for ratio in ratios for name in _with_both(group, pair, ratio)}
+    compared = [record for record in runs if record["name"] in both] or runs
     return wording.table(
-        rows if ratios else [], _ratio_columns(ratios), f"{wording.title(runs)}: {caption}"
+        rows if ratios else [], _ratio_columns(ratios), f"{wording.title(compared)}: {caption}"
     )
 
 
 def _difference(group: Sequence[Spread], pair: Pair, ratio: float) -> Cell:
     points = pair.points(group, ratio)
-    others = _records_with(group, pair.other, ratio)
-    names = [name for name in _records_with(group, pair.method, ratio) if name in others]
+    names = _with_both(group, pair, ratio)
     undecided = bool(points) and min(points) < 0 < max(points)
     return wording.of_seeds(points, names, "{:+.1f}", "both signs" if undecided else None)
+
+
+def _with_both(group: Sequence[Spread], pair: Pair, ratio: float) -> list[str]:
+    others = _records_with(group, pair.other, ratio)
+    return [name for name in _records_with(group, pair.method, ratio) if name in others]
 
 
 def _records_with(group: Sequence[Spread], method: str, ratio: float) -> list[str]:
@@ -128,7 +134,10 @@ def early_less_lottery(runs: Sequence[dict], criterion: str = "magnitude") -> Ta
 
 
 def orders_less_random(runs: Sequence[dict]) -> Table:
-    """Every method drawn by the codes against a random order, at the end."""
+    """Every method drawn by the codes against a random order, at the end; records that have one."""
+    by_chance = [s for s in choosing.spreads(runs) if s.method == "random"]
+    names = {name for spread in by_chance for name in spread.names}
+    runs = [record for record in runs if record["name"] in names]
     drawn = [s for s in choosing.spreads(runs) if s.ticket is not None and s.ticket.rule == "codes"]
     rows = [
         Pair(wording.in_tables(method), method, "random")

@@ -204,9 +204,11 @@ def early(records: Sequence[dict]) -> Verdict:
     holds += [share > 0.5 for share in left]
     after = wording.listed([settling.said(None if e is None else e + 1) for e in fired])
     percent = wording.listed([f"{share:.0%}" for share in left]) or "all"
+    plural = "s" * (len(runs) > 1)
     told = (
-        f"The pace settles early, the place does not. Over {epochs} epochs the rule fires after "
-        f"epoch {after}; {percent} of the way to the last partition is then still to go."
+        "The pace settles early, the place does not. "
+        f"In {len(runs)} run{plural} of {epochs} epochs the rule fires after epoch{plural} {after}"
+        f"; {percent} of the way to the last partition is then still to go."
     )
     return Verdict(
         claim="The partition converges early in training, found by a distance that does not ask "
@@ -259,9 +261,10 @@ def saving(records: Sequence[dict], ratios: Sequence[float] = (0.3, 0.5)) -> Ver
     for spread in drawn:
         cost, points = float(np.mean(spread.cost)), float(np.mean(spread.points))
         lottery = float(np.mean(costs.below_lottery(contest.group, spread)))
+        baselines = (" than the dense run", " than a one-shot lottery") if not lines else ("", "")
         lines.append(
-            f"{spread.ratio:.0%} of the units gone, {wording.points([points])} points, "
-            f"{1 / cost:.1f} and {lottery:.1f} times less"
+            f"with {spread.ratio:.0%} of the units gone {wording.points([points])} points, for "
+            f"{1 / cost:.1f} times less{baselines[0]} and {lottery:.1f} times less{baselines[1]}"
         )
         holds.append(max(1 / cost, lottery) < claims.PAPERS_FACTOR)
     holds += [points > -ABOUT_AS_GOOD for points in drawn[0].points]
@@ -269,9 +272,8 @@ def saving(records: Sequence[dict], ratios: Sequence[float] = (0.3, 0.5)) -> Ver
     holds += [not won for won in fewer]
     network = wording.proper(contest.runs[0]["protocol"]["network"])
     told = (
-        f"On a narrow {network}, against the dense run and against a one-shot lottery: "
-        f"{'; '.join(lines)}. The milder cut is about as good as dense; at the deeper, the dense "
-        "network with half of the epochs does better for less."
+        f"On a narrow {network}: {'; '.join(lines)}. The milder cut is about as good as dense; at "
+        "the deeper, the dense network with half of the epochs does better for less."
     )
     return Verdict(
         claim=f"Training costs up to {claims.PAPERS_FACTOR:g} times fewer FLOPs, at similar or "

@@ -185,13 +185,14 @@ def _still(
         picture = one.placed([next(left) for _ in one.figures])
         frames += f'<div class="sl-frame" data-value="{value}"{hidden}>{picture}</div>'
     now = html.escape(texts[start], quote=True)
+    longest = max(map(len, texts))  # where a phone has no room for it, it gets a line of its own
     markup = (
         f'<figure class="sl sl-widget"><style>{STYLE}</style>'
         f'<div class="sl-control"><label for="{identity}">{html.escape(label)}</label>'
         f'<input type="range" id="{identity}" min="0" max="{len(shown) - 1}" step="1" '
         f'value="{start}" autocomplete="off" aria-valuetext="{now}" '
         f'oninput="{html.escape(_MOVE)}"/>'
-        f'<output for="{identity}">{now}</output>'
+        f'<output for="{identity}" style="--sl-longest:{longest}ch">{now}</output>'
         f'<button type="button" class="sl-play" onclick="{html.escape(_PLAY)}">Play</button></div>'
         f"{shared}{frames}{caption_html(caption)}</figure>"
     )

@@ -34,7 +34,7 @@ def test_a_sheet_says_how_a_record_was_made():
     assert wording.link(made["name"]).endswith(f"#{ids[0]}")
     assert made["command"] in seen.text
     # 8 epochs dense, and 4 of the ticket
-    assert "dense and 1 tickets, 5 minutes for 12 epochs" in seen.text
+    assert "dense and 1 ticket, 5 minutes for 12 epochs" in seen.text
     assert "dense 87.50%" in seen.text
     assert "a processor, 1 of 4 cores" in seen.text
     assert "python 3.11.0, torch 2.11.0" in seen.text
@@ -64,7 +64,7 @@ def test_a_sheet_of_starts_names_its_file_and_what_was_trained():
     made = starts_record(data=["cross"], factors=[2], seeds=3)
     seen = Elements(sheets.of_starts(made).markup)
     assert seen.elements[0] == ("div", {"class": "record", "id": "starts-map"})
-    assert "39 small networks in 0 minutes" in seen.text
+    assert "39 small networks in less than a minute" in seen.text
     [link] = [attributes["href"] for tag, attributes in seen.elements if tag == "a"]
     assert link == "../data/runs/starts/map.json"
 
@@ -82,13 +82,13 @@ def test_a_sheet_of_pca_names_its_file_and_what_was_pruned():
 def test_a_sheet_of_routes_names_its_file_and_its_seeds():
     seen = Elements(sheets.of_routes(routes_record(seeds=2)).markup)
     assert seen.elements[0] == ("div", {"class": "record", "id": "routes-digits"})
-    assert "24 networks of 2 seeds in 1 minutes" in seen.text
+    assert "24 networks of 2 seeds in 1 minute" in seen.text
 
 
 def test_a_sheet_of_slices_names_its_file_and_its_seeds():
     seen = Elements(sheets.of_slices(slices_record(seeds=2)).markup)
     assert seen.elements[0] == ("div", {"class": "record", "id": "slices-digits"})
-    assert "48 times around 2 points, 2 seeds in 1 minutes" in seen.text
+    assert "48 times around 2 points, 2 seeds in 1 minute" in seen.text
 
 
 @pytest.mark.parametrize("kind", ["run", "oneshot"])
@@ -175,13 +175,13 @@ def test_a_sheet_of_rivals_names_its_file_and_its_networks():
     seen = Elements(sheets.of_rivals(made).markup)
     assert seen.elements[0] == ("div", {"class": "record", "id": "rivals-digits-vgg16"})
     pruned = len(made["entries"]) - 2
-    assert f"{pruned} pruned networks of 2 dense in 1 minutes" in seen.text
+    assert f"{pruned} pruned networks of 2 dense in 1 minute" in seen.text
 
 
 def test_a_sheet_of_shares_names_its_file_and_its_groups():
     seen = Elements(sheets.of_shares(shares_record(seeds=2)).markup)
     assert seen.elements[0] == ("div", {"class": "record", "id": "shares-run"})
-    assert "8 groups of units of 2 dense networks, each cut alone, in 1 minutes" in seen.text
+    assert "8 groups of units of 2 dense networks, each cut alone, in 1 minute" in seen.text
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)

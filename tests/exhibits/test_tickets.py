@@ -59,6 +59,15 @@ def test_orders_are_compared_where_the_codes_decide():
     assert [row[0] for row in rows(tickets.orders_less_random([record(*drawn)]))[1:]] == ["bn"]
 
 
+def test_records_that_have_one_of_two_only_are_not_compared():
+    table = tickets.orders_less_random([*SHORT, record(ticket("bn", 0.5), seed=2)])
+    assert [row[0] for row in rows(table)[1:]] == ["spline", "refitted"]
+    assert "seeds 0, 1:" in table.caption
+    assert rows(tickets.orders_less_random([record(ticket("bn", 0.5))]))[1] == [wording.NOTHING]
+    refitted = tickets.refitted_less_plain([*SHORT, record(ticket("spline", 0.5), seed=2)])
+    assert "seeds 0, 1:" in refitted.caption
+
+
 def test_early_against_lottery_in_accuracy_and_cost():
     early = ticket("magnitude", 0.5, 0.77, pflop=0.6)
     late = ticket("lottery:magnitude", 0.5, 0.75, pflop=1.4)

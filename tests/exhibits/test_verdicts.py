@@ -65,8 +65,8 @@ def test_removal_is_shown_exactly(small):
 def test_early_says_pace_and_place_and_takes_both_from_the_records():
     verdict = verdicts.early([settled_run(drifting(), 1), settled_run(drifting(), 1, seed=1)])
     assert verdict.holds == [True, True, True, True]
-    assert "after epoch 2 and 2; 95% and 95% of the way" in verdict.told
-    assert "Over 20 epochs" in verdict.told
+    assert "after epochs 2 and 2; 95% and 95% of the way" in verdict.told
+    assert "In 2 runs of 20 epochs" in verdict.told
 
 
 def test_a_partition_that_is_found_early_or_a_late_rule_fail_the_page():
@@ -94,8 +94,12 @@ def saving_records(halfway=0.88, milder=0.9):
 def test_saving_names_both_baselines():
     verdict = verdicts.saving(saving_records())
     assert all(verdict.holds)
-    assert "30% of the units gone, +0.0 points, 1.3 and 2.3 times less" in verdict.told
-    assert "50% of the units gone, -3.0 points, 2.0 and 3.0 times less" in verdict.told
+    told = "with 30% of the units gone +0.0 points, for 1.3 times less than the dense run and 2.3"
+    assert told in verdict.told
+    assert (
+        "with 50% of the units gone -3.0 points, for 2.0 times less and 3.0 times less"
+        in verdict.told
+    )
     assert "dense: 88.0 % for 0.50, 90.0 % for 1.00" in verdict.picture.alt
 
 

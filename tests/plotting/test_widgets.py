@@ -55,6 +55,19 @@ def test_the_button_plays_to_the_end_and_the_slider_stops_it(static, browser, tm
     page.close()
 
 
+def test_a_long_value_is_not_squeezed_on_a_phone(static, browser, tmp_path):
+    told = {1: "short", 2: "half of the units removed, nothing made up for"}
+    still = widgets.scrub(valley, list(told), "what goes", "A valley.", format=told.get)
+    (tmp_path / "page.html").write_text(f"<!doctype html><body>{still.markup}</body>")
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((tmp_path / "page.html").as_uri())
+    page.locator("input").fill("1")
+    output = page.locator("output")
+    assert output.inner_text() == told[2]
+    assert output.bounding_box()["width"] > 0.6 * page.locator("figure").bounding_box()["width"]
+    page.close()
+
+
 def test_figures_beside_each_other_share_one_slider(static):
     def pair(value):
         return beside(valley(value), valley(-value))
