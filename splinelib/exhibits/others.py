@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from .. import plotting
-from ..experiments import rival_records
+from ..experiments import earnings, rival_records
 from ..plotting import Cell
 from ..plotting.tables import Table
 from ..text import over_seeds
@@ -17,7 +17,7 @@ _SIZES = ("channels", "parameters", "macs")
 
 
 class Study:
-    """A record of `experiments.rivals`, with its entries at hand.
+    """Records of `experiments.rivals` of one network, of several seeds, with entries at hand.
 
     Attributes
     ----------
@@ -29,16 +29,29 @@ class Study:
     ways : list of (str, bool)
         But the dense network, in the order of the record; the bool says that statistics of batch
         norms were renewed.
+
+    Raises
+    ------
+    ValueError
+        The records have different settings, or a seed twice.
     """
 
-    def __init__(self, record: dict):
+    def __init__(self, *records: dict):
         parts = ("way", "renewed", "ratio", "seed")
-        self._entries = {tuple(e[part] for part in parts): e for e in record["entries"]}
+        self._entries: dict[tuple, dict] = {}
+        for record in records:
+            if record["settings"] != records[0]["settings"]:
+                both = f"{record['name']} and {records[0]['name']}"
+                raise ValueError(f"{both} have different settings.")
+            entries = {tuple(e[part] for part in parts): e for e in record["entries"]}
+            if self._entries.keys() & entries.keys():
+                raise ValueError(f"{record['name']} has a seed that another record has.")
+            self._entries |= entries
         self.seeds = sorted({seed for *_, seed in self._entries})
         dense = rival_records.DENSE
         self.ratios = sorted({ratio for way, _, ratio, _ in self._entries if way != dense})
         self.ways = list(dict.fromkeys(key[:2] for key in self._entries if key[0] != dense))
-        settings = record["settings"]
+        settings = records[0]["settings"]
         self.judged_on = settings["judged_on"]
         self.title = (
             f"{wording.proper(settings['network'])} at width {settings['width']:g} on "
@@ -63,6 +76,22 @@ class Study:
     def best(self, ways: Sequence[str], ratio: float) -> float:
         """The best mean accuracy among some ways, renewed or not, in per cent."""
         return max(self.mean(way, ratio, new) for way, new in self.ways if way in ways)
+
+
+def collected(records: Sequence[dict]) -> list[Study]:
+    """The studies of some records; those that differ in the seed alone are one.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        As `rival_records.records` gives them.
+
+    Raises
+    ------
+    ValueError
+        As for `Study`.
+    """
+    return [Study(*group) for group in earnings.across_seeds(records)]
 
 
 def table(study: Study, ratio: float = 0.5) -> Table:

@@ -27,6 +27,25 @@ def test_a_study_has_its_entries_at_hand():
     assert one.best(["folding"], 0.5) == pytest.approx(51)
 
 
+def test_records_of_one_network_are_one_study():
+    records = [rivals_record(lambda *_: 0.5, seeds=2), rivals_record(lambda *_: 0.7, seeds=1)]
+    for record, seed in zip(records, (0, 2), strict=True):
+        record["name"] = f"cifar10-vgg16-w0.25-e8-s{seed}"
+    for entry in records[1]["entries"]:
+        entry["seed"] = 2
+    (one,) = others.collected(records)
+    assert one.seeds == [0, 1, 2]
+    assert one.values("GRAIL", False, 0.5).tolist() == pytest.approx([0.5, 0.51, 0.7])
+    assert len(others.collected([*records, rivals_record()])) == 2
+
+
+def test_records_that_do_not_belong_together_are_refused():
+    with pytest.raises(ValueError, match="digits-vgg16 has a seed that another record has"):
+        others.Study(rivals_record(), rivals_record(seeds=1))
+    with pytest.raises(ValueError, match="different settings"):
+        others.Study(rivals_record(), rivals_record(width=0.5))
+
+
 def test_the_table_has_a_row_for_each_way():
     _, dense, *found = rows(others.table(study(normed=False)))
     assert dense[0] == "dense" and dense[-3:] == ["100", "100", "100"]
