@@ -67,7 +67,8 @@ class Run:
     def _bend_at_breakpoints(self, node: Node) -> np.ndarray:
         """Points where a unit crosses a breakpoint of its activation; the code's bits."""
         z = node.activation.pre_activation(*self._operands(node, self.values))
-        at = torch.tensor(node.activation.breakpoints).double().reshape(-1, *[1] * (z.dim() - 1))
+        at = torch.tensor(node.activation.breakpoints, dtype=torch.float64)
+        at = at.reshape(-1, *[1] * (z.dim() - 1))
         units, z = z[0].numel(), z[:, None] - at
         size = sum(operand.abs() for operand in self._operands(node, self.sizes))[:, None]
         size = (size + at.abs()).expand(1, *z.shape[1:]).flatten().numpy()
