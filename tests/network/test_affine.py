@@ -89,3 +89,23 @@ def test_where_equal_values_share_the_largest_the_map_is_that_of_one_region():
     torch.testing.assert_close(A, expected)
     torch.testing.assert_close(b, offset)
     assert (A.abs() > 0).sum(1).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_may_come_without_a_batch_though_it_has_one_channel(channels):
+    """A convolution takes it as it is, and behind `flatten(2)` a channel would be an input."""
+    torch.manual_seed(0)
+
+    class Largest(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution, self.out = nn.Conv2d(channels, 4, 2), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.out(F.relu(self.convolution(x)).flatten(2).max(2)[0])
+
+    model, x = Largest().double(), torch.randn(channels, 5, 5, dtype=torch.float64)
+    A, b = sl.affine_map(model, x)
+    assert A.shape == (2, x.numel())
+    torch.testing.assert_close(A @ x.flatten() + b, model(x[None])[0])
+    torch.testing.assert_close(A, sl.affine_map(model, x[None])[0])
