@@ -253,7 +253,8 @@ def _still(phi: Activation, psi: Activation, d: Range) -> Tensor:
     if phi.breakpoints != psi.breakpoints:
         return still & False
     for one, two in zip(phi.slopes, psi.slopes, strict=True):
-        still = still & (torch.as_tensor(one) == torch.as_tensor(two))
+        one, two = (torch.as_tensor(slope, dtype=torch.float64) for slope in (one, two))
+        still = still & (one == two)
     return still
 
 

@@ -66,7 +66,8 @@ def pairs(state, one: Node, two: Node) -> tuple[Tensor, Tensor, Tensor] | None:
     silent = (silent == 0).all(0) & (alive > 0).any(0)
     if not silent.any() or silent.all():
         return None
-    parts, offset = affine_parts(state.pair.graphs[0], z.index, len(silent))
+    second = 1 - after.dim()
+    parts, offset = affine_parts(state.pair.graphs[0], z.index, len(silent), second)
     rows = torch.cat([*parts, offset[:, None]], 1)
     gone, kept = silent.nonzero().flatten(), (~silent).nonzero().flatten()
     sizes = rows.norm(dim=1).clamp(min=1e-300)

@@ -60,9 +60,15 @@ class EarlyBird:
 
         Raises
         ------
+        TypeError
+            If they are no `RegionCodes`.
         ValueError
-            If the codes are of another architecture or of other inputs than before.
+            If the codes are of another architecture or of other inputs than before, or of none.
         """
+        if not isinstance(codes, RegionCodes):
+            raise TypeError(f"an epoch is given as RegionCodes, not as {type(codes).__name__}")
+        if not len(codes):
+            raise ValueError("these are the codes of no inputs: nothing can be seen to settle")
         row = [codes.distance(earlier) for earlier in self._codes]
         self.per_layer.append(codes.distance(self._codes[-1], per_layer=True) if row else {})
         self._codes.append(codes)
@@ -159,7 +165,8 @@ class MaskEarlyBird:
         ValueError
             If the masks are of other groups or lengths than before.
         """
-        masks = {name: np.asarray(mask, dtype=bool) for name, mask in masks.items()}
+        # copies: a caller may write the next epoch's masks into the same tensors
+        masks = {name: np.asarray(mask, dtype=bool).copy() for name, mask in masks.items()}
         if not masks:
             raise ValueError("there are no masks: a network without prunable units never settles")
         shapes = {name: mask.shape for name, mask in masks.items()}

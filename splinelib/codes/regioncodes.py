@@ -92,6 +92,10 @@ class RegionCodes:
             raise KeyError(f"no spline layer {name!r}; there are {', '.join(self.layers)}")
         return name
 
+    def _width(self, name: str) -> int:
+        """Bits of a layer; 1 for one without units, in which nothing differs."""
+        return max(1, math.prod(self.layers[name]))
+
     def distance(self, other: "RegionCodes", per_layer: bool = False) -> float | dict[str, float]:
         """Normalised Hamming distance to the codes of the same inputs at another time.
 
@@ -118,7 +122,7 @@ class RegionCodes:
         distances = {}
         for name, mine in self.packed.items():
             count = bits.differing(mine, other.packed[name])
-            distances[name] = count / (len(self) * math.prod(self.layers[name]))
+            distances[name] = count / (len(self) * self._width(name))
         return distances if per_layer else float(np.mean(list(distances.values())))
 
     def pairwise(self, name: str | None = None) -> np.ndarray:
@@ -129,11 +133,10 @@ class RegionCodes:
         names = list(self.layers) if name is None else [self._known(name)]
         total = np.zeros((len(self), len(self)))
         for layer in names:
-            width = math.prod(self.layers[layer])
-            total += bits.differing_pairs(self.packed[layer]) / width
+            total += bits.differing_pairs(self.packed[layer]) / self._width(layer)
         return total / len(names)
 
-    def agreement(self, name: str) -> np.ndarray:
+    def agreement(self, name: str, axis: int | None = None) -> np.ndarray:
         """How often every two units of a layer have the same bit.
 
         A channel of a convolution has a bit at each position: two channels are compared
@@ -146,6 +149,11 @@ class RegionCodes:
         ----------
         name : str
             A layer of `layers`.
+        axis : int, optional
+            Of its shape there, along which its units lie. A linear layer's features ``(F,)`` are
+            found, and an image's channels, ``(C, H, W)`` and ``(bits, C, H, W)``. Other codes have
+            these shapes too: of a 3-d convolution the channels are axis 0, of a 1-d convolution
+            with several bits axis 1. Features of tokens, ``(L, F)`` or ``(bits, L, F)``, are -1.
 
         Returns
         -------
@@ -158,7 +166,8 @@ class RegionCodes:
         KeyError
             If there is no such layer.
         ValueError
-            If there are no inputs.
+            If there are no inputs; if the shape has no such axis, or does not tell which it is,
+            as ``(2, F)`` of two thresholds, ``(C, L)`` and ``(L, F)`` do not.
 
         Examples
         --------
@@ -169,9 +178,14 @@ class RegionCodes:
         packed, shape = self.packed[self._known(name)], self.layers[name]
         if len(self) == 0:
             raise ValueError("agreement needs the codes of at least one input")
-        # (C, H, W) has its channels first, (bits, C, H, W) second, a feature vector last
-        axis = {1: 1, 2: 1, 3: 1, 4: 2}.get(len(shape), 1)
-        units, rows = shape[axis - 1], max(1, (1 << 22) // math.prod(shape))
+        axis = {1: 0, 3: 0, 4: 1}.get(len(shape)) if axis is None else axis
+        if axis is None or not -len(shape) <= axis < len(shape):
+            raise ValueError(
+                f"say along which axis of {shape} the units of layer {name!r} lie, agreement(name, "
+                "axis=...): -1 for features of a linear layer, else the axis of the channels"
+            )
+        axis = 1 + axis % len(shape)
+        units, rows = shape[axis - 1], max(1, (1 << 22) // self._width(name))
         both = np.zeros((units, units))
         for start in range(0, len(self), rows):
             unpacked = bits.unpack_array(packed[start : start + rows], shape)
@@ -192,6 +206,8 @@ class RegionCodes:
         labels = np.zeros(len(self), np.int64)
         for name in names:
             packed = np.ascontiguousarray(self.packed[name])
+            if not packed.shape[1]:  # no unit tells any two inputs apart
+                continue
             rows = packed.view(np.dtype((np.void, packed.shape[1] * WORD)))
             _, layer = np.unique(rows.ravel(), return_inverse=True)
             _, labels = np.unique(labels * (layer.max(initial=0) + 1) + layer, return_inverse=True)

@@ -3,6 +3,7 @@
 Those of one forward pass, of whatever runs inside a block, and of all phases of a training.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -64,8 +65,9 @@ class FlopsLedger:
 def forward_flops(model: nn.Module, example: Tensor) -> int:
     """FLOPs of one forward pass per input, as PyTorch counts them: 2 per multiply-accumulate.
 
-    Convolutions and matrix products count, those of attention too; batch norm, activations,
-    softmax and pooling do not.
+    Convolutions and matrix products count, those of attention and recurrent layers too, and
+    products with a vector; what is done number by number (batch norm, activations, gates) does not,
+    nor do softmax and pooling.
 
     Parameters
     ----------
@@ -101,6 +103,25 @@ def _encoder_layer(source: Tensor, embed_dim, num_heads, qkv: Tensor, *rest, **s
     return _attention(source, source, source, embed_dim, num_heads, qkv) + layers
 
 
+def recurrent(source: Tensor, weights: Sequence[Tensor]) -> int:
+    """Of recurrent layers: every matrix is read once at every place of every sequence."""
+    return 2 * source.shape[:-1].numel() * sum(w.numel() for w in weights if w.dim() == 2)
+
+
+def _trilinear(one, two, three, expand1, expand2, expand3, sumdim, *rest, **settings) -> int:
+    """Of `torch.nn.Bilinear`, and of its way back: a term for each entry of three tensors' product.
+
+    A term is counted as one multiply-accumulate, though two numbers are multiplied with a weight.
+    """
+    shapes = []
+    for tensor, added in ((one, expand1), (two, expand2), (three, expand3)):
+        shape = list(tensor.shape)
+        for place in sorted(added):
+            shape.insert(place, 1)
+        shapes.append(shape)
+    return 2 * torch.broadcast_shapes(*shapes).numel()
+
+
 # Operations of ATen of which PyTorch knows no formula, or knows it under another name.
 _ALIKE = {
     "_scaled_dot_product_flash_attention_for_cpu": "_scaled_dot_product_flash_attention",
@@ -111,6 +132,15 @@ _ALIKE = {
 _FUSED = {
     "_native_multi_head_attention": _attention,
     "_transformer_encoder_layer_fwd": _encoder_layer,
+    "mv": lambda matrix, vector: 2 * matrix.numel(),
+    "addmv": lambda added, matrix, vector, **_: 2 * matrix.numel(),
+    **dict.fromkeys(("dot", "vdot"), lambda one, two: 2 * one.numel()),
+    "addbmm": lambda added, one, two, **_: 2 * one.numel() * two.shape[2],
+    "_trilinear": _trilinear,
+    "mkldnn_rnn_layer": lambda x, w1, w2, *_: recurrent(x, (w1, w2)),
+    "mkldnn_rnn_layer_backward": lambda x, w1, w2, *_: 2 * recurrent(x, (w1, w2)),
+    "_cudnn_rnn": lambda x, weights, *_: recurrent(x, weights),
+    "_cudnn_rnn_backward": lambda x, weights, *_: 2 * recurrent(x, weights),
 }
 
 
@@ -118,8 +148,9 @@ class FlopCounter(TorchDispatchMode):
     """Add up the FLOPs of what runs inside a ``with`` block, by PyTorch's own formulas.
 
     As `torch.utils.flop_counter.FlopCounterMode`, but without its table per module, whose hooks
-    do not allow `torch.autograd.grad` inside the block, and with the fused attention of a CPU and
-    of `torch.nn.MultiheadAttention`. Matrix factorisations are not counted.
+    do not allow `torch.autograd.grad` inside the block, and with what it knows no formula of: the
+    fused attention of a CPU and of `torch.nn.MultiheadAttention`, fused recurrent layers, bilinear
+    layers, products with a vector. Matrix factorisations and sparse matrices are not counted.
 
     Attributes
     ----------

@@ -27,7 +27,7 @@ class Measurement:
     channels : int
         Outputs of all convolutions and linear layers but the last one, which gives the classes.
     parameters : int
-        Trainable numbers.
+        Numbers in its parameters, frozen ones too.
     macs : int
         Multiply-accumulates per input.
     latency : float

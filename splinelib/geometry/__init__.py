@@ -7,8 +7,8 @@ affine on every cell. This package uses `network` and `codes`.
 Read it from the bottom up: `mesh`, `signs` and `rounding`; then `cutting`, with `chords` and
 `crossings`; then `propagation`, which sends the `state` of a run through `affine_layers`,
 `pointwise` and `pooling`; and on top of these `partition` and `difference`, which users call,
-with `boundary` and `locating`. On a straight way there is one dimension less: `bending` puts points
-where units bend, and `segments` is what users call.
+with `boundary`, `locating` and `fitting`. On a straight way there is one dimension less: `bending`
+puts points where units bend, and `segments` is what users call.
 """
 
 from .difference import Difference

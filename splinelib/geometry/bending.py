@@ -55,24 +55,42 @@ class Run:
             absolute(node).run(sizes, 1)
             self.sizes |= {i: sizes[i].abs() for i in node.outputs}
             return
+        zero = None
         if node.activation.pool:
             bits = self._bend_at_windows(node)
         else:
-            bits = self._bend_at_breakpoints(node)
+            bits, zero = self._bend_at_breakpoints(node)
         self._codes.append((bits, self.shares[:-1].copy()))
         node.run(self.values, len(self.shares))
+        if zero is not None and len(node.activation_inputs) == 1:
+            self._put_on_breakpoints(node, zero)
         for i in node.outputs:
             self.sizes[i] = self.values[i].abs().amax(0, keepdim=True)
 
-    def _bend_at_breakpoints(self, node: Node) -> np.ndarray:
-        """Points where a unit crosses a breakpoint of its activation; the code's bits."""
+    def _bend_at_breakpoints(self, node: Node) -> tuple[np.ndarray, Tensor]:
+        """Points where a unit crosses a breakpoint of its activation.
+
+        Returns the code's bits, and where units are at a breakpoint, (K + 1, breakpoints, ...).
+        """
         z = node.activation.pre_activation(*self._operands(node, self.values))
-        at = torch.tensor(node.activation.breakpoints).double().reshape(-1, *[1] * (z.dim() - 1))
+        at = torch.tensor(node.activation.breakpoints, dtype=torch.float64)
+        at = at.reshape(-1, *[1] * (z.dim() - 1))
         units, z = z[0].numel(), z[:, None] - at
+        shape = z.shape[1:]
         size = sum(operand.abs() for operand in self._operands(node, self.sizes))[:, None]
-        size = (size + at.abs()).expand(1, *z.shape[1:]).flatten().numpy()
+        size = (size + at.abs()).expand(1, *shape).flatten().numpy()
         z, _ = self._cut(z.flatten(1).numpy(), size, np.arange(len(size)) % units)
-        return z[1:] + z[:-1] > 0
+        return z[1:] + z[:-1] > 0, torch.from_numpy(z == 0).reshape(len(z), *shape)
+
+    def _put_on_breakpoints(self, node: Node, zero: Tensor) -> None:
+        """Give units that are at a breakpoint up to rounding the value there.
+
+        What rounding made of them could be all that later layers see.
+        """
+        (o,), phi = node.outputs, node.activation
+        for i, b in enumerate(phi.breakpoints):
+            knot = phi.call(torch.full_like(self.values[o][:1], b))
+            self.values[o] = torch.where(zero[:, i], knot, self.values[o])
 
     def _bend_at_windows(self, node: Node) -> np.ndarray:
         """Points where the winner of a max-pooling window changes; the code's bits."""

@@ -1,5 +1,7 @@
 """The decision boundary of a network on a mesh: segments on which outputs are equal, or zero."""
 
+import operator
+
 import numpy as np
 
 from .cutting import cut
@@ -50,10 +52,24 @@ def decision_segments(
         )
     if classes is None and count == 1:
         return zero_lines(mesh, outputs, sizes, (0,))[0]
-    i, j = (0, 1) if classes is None else classes
+    pair = (0, 1) if classes is None else _pair(classes, count)
+    return zero_lines(mesh, outputs, sizes, pair)[0]
+
+
+def _pair(classes, count: int) -> tuple[int, int]:
+    """Two different outputs, of so many."""
+    try:
+        i, j = map(operator.index, classes)
+    except (TypeError, ValueError):
+        i = j = 0
     if not (0 <= i < count and 0 <= j < count and i != j):
-        raise ValueError(f"classes must be two different outputs below {count}")
-    return zero_lines(mesh, outputs, sizes, (i, j))[0]
+        known = (
+            f"be two different outputs below {count}, (i, j), or 'top'"
+            if count > 1
+            else "not be given for a network of one output"
+        )
+        raise ValueError(f"classes must {known}; they are {classes!r}")
+    return i, j
 
 
 def _undecided(mesh: Mesh, outputs, sizes) -> tuple[Mesh, np.ndarray]:

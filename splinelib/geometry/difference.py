@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..network.replica import replica
 from ..network.surroundings import undisturbed
 from .limits import MAX_REGIONS
 from .partition import Partition, partition
@@ -62,7 +63,8 @@ class _Both(nn.Module):
 
     def __init__(self, first: nn.Module, second: nn.Module):
         super().__init__()
-        self.first, self.second = first, second
+        # What both have in common would have the name of the first only.
+        self.first, self.second = first, replica(second)
 
     def forward(self, x: Tensor) -> Tensor:
         # Each gets an input of its own: the first may begin with an operation in place.

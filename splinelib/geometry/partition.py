@@ -21,6 +21,7 @@ from ..network.surroundings import undisturbed
 from ..network.trace import record
 from .boundary import decision_segments, join_segments
 from .cell_codes import CellCodes
+from .fitting import affine_fits
 from .limits import MAX_REGIONS
 from .locating import border_distances, locate
 from .mesh import Mesh
@@ -172,22 +173,15 @@ class Partition:
     def affine_maps(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine map of every region in plane coordinates: output = A @ (u, v) + b.
 
-        Fitted to the exact outputs at all corners of the region, relative to its centroid.
+        Fitted to the exact outputs at all corners of the region. Of a sliver that is no wider than
+        its corners are exact, nothing tells the slope across it.
 
         Returns
         -------
         A : ndarray of float64, shape (R, C, 2)
         b : ndarray of float64, shape (R, C)
         """
-        ptr, corners = self.mesh.ptr[:-1], self.mesh.corners()
-        cell, sizes = self.mesh.cell_of_entry(), np.diff(self.mesh.ptr)
-        p = self.vertices[corners] - self.centroids[cell]
-        mean = np.add.reduceat(self.outputs[corners], ptr, axis=0) / sizes[:, None]
-        f = self.outputs[corners] - mean[cell]
-        gram = np.add.reduceat(p[:, :, None] * p[:, None, :], ptr, axis=0)
-        moment = np.add.reduceat(f[:, :, None] * p[:, None, :], ptr, axis=0)
-        A = np.linalg.solve(gram, moment.transpose(0, 2, 1)).transpose(0, 2, 1)
-        return A, mean - np.einsum("rcd,rd->rc", A, self.centroids)
+        return affine_fits(self.mesh, self.outputs)
 
     def decision_boundary(self, classes: tuple[int, int] | str | None = None) -> np.ndarray:
         """Segments on which the network does not decide.

@@ -35,6 +35,9 @@ def apply_pointwise(state: State, node: Node, dead: list[int]) -> None:
 
     # Where the sign is the same all over: one piece of the activation, an affine map.
     slope, intercept = pieces.piece((bends.sign > 0).sum(0))
+    # At a breakpoint all over: what rounding made of it would be all that later layers see.
+    at_break, still = bends.still()
+    slope[still], intercept[still] = 0.0, pieces.knots[at_break, still]
     slope[bent], intercept[bent] = 0.0, 0.0
     rows = rows * slope
     rows[0] += intercept
@@ -81,6 +84,12 @@ class _Bends:
     bent: np.ndarray
     column: np.ndarray
     values: np.ndarray
+
+    def still(self) -> tuple[np.ndarray, np.ndarray]:
+        """Breakpoints that units are at all over, up to rounding, and which units these are."""
+        zero = self.sign == 0
+        zero.ravel()[self.bits] = False
+        return np.nonzero(zero)
 
     def offset(self, bits: np.ndarray) -> np.ndarray:
         """The breakpoint of each bit."""

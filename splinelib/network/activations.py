@@ -35,7 +35,7 @@ class Activation:
     call : callable
         ``call(*pre_activation_inputs)``: the value, never in place.
     pool : dict or None
-        Window geometry of a max-pooling.
+        Window geometry of a max-pooling; ``shared`` if equal values share its gradient.
     """
 
     kind: str
@@ -65,14 +65,21 @@ class Activation:
         the piece left of it, in agreement with the code (pre-activation > 0).
         """
         value = self.call(*inputs)
-        if self.pool is not None:  # autograd follows the winner's index already
-            return value
+        if self.pool is not None:  # autograd follows the winner's index already, but for amax
+            return self._of_winner(value, *inputs) if self.pool.get("shared") else value
         z = self.pre_activation(*inputs)
         slope = torch.as_tensor(self.slopes[0], dtype=z.dtype, device=z.device)
         for breakpoint_, after in zip(self.breakpoints, self.slopes[1:], strict=True):
             slope = torch.where(z > breakpoint_, after, slope)
         base = inputs[1] if len(inputs) == 2 else 0
         through = slope.detach() * z + base
+        return value.detach() + (through - through.detach())
+
+    def _of_winner(self, value: Tensor, x: Tensor) -> Tensor:
+        """A largest value, with the gradient of the winner alone where several share it."""
+        windows = x.flatten(x.dim() - self.pool["dims"])
+        place = self.winner(x).reshape(*windows.shape[:-1], 1)
+        through = windows.gather(-1, place).reshape(value.shape)
         return value.detach() + (through - through.detach())
 
     def winner(self, *inputs: Tensor) -> Tensor:
@@ -183,26 +190,30 @@ def _prelu(call: Call) -> Reading:
 
 def _threshold(call: Call) -> Reading:
     at = call.get(1, "threshold")
-    if at != call.get(2, "value"):
+    if at != call.get(2, "value") or not math.isfinite(at):
         return None  # it jumps: not a continuous spline
     return _pointwise(call, "relu", (float(at),), (0.0, 1.0), lambda z: z.clamp(min=at))
 
 
 def _clamp(call: Call, low, high) -> Reading:
-    """A value held between two bounds, either of which may be None."""
-    if isinstance(low, Tensor) or isinstance(high, Tensor) or (low is None and high is None):
+    """A value held between two bounds, either of which may be None, or infinitely far."""
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        return None
+    low, high = None if low == -math.inf else low, None if high == math.inf else high
+    bounds = [bound for bound in (low, high) if bound is not None]
+    if not bounds or not all(map(math.isfinite, bounds)):
         return None
     if low is not None and high is not None and low >= high:
         return None
     kind = "relu" if high is None else "clamp_max" if low is None else "hardtanh"
-    breakpoints = [float(bound) for bound in (low, high) if bound is not None]
+    breakpoints = [float(bound) for bound in bounds]
     slopes = [*([] if low is None else [0.0]), 1.0, *([] if high is None else [0.0])]
     return _pointwise(call, kind, breakpoints, slopes, lambda z: z.clamp(low, high))
 
 
 def _softshrink(call: Call) -> Reading:
     width = float(call.get(1, "lambd", 0.5))
-    if width <= 0:
+    if not 0 < width < math.inf:
         return None
     return _pointwise(
         call, "softshrink", (-width, width), (1.0, 0.0, 1.0), lambda z: F.softshrink(z, width)
@@ -218,7 +229,8 @@ def _amax(call: Call) -> Reading:
         return None
     window = tuple(x.shape[-dims:])
     pool = {"dims": dims, "adaptive": True, "window": window, "args": ((1,) * dims,)}
-    return _pooled(call, pool)
+    # it divides its gradient between values that are equally large
+    return _pooled(call, pool | {"shared": canonical(call.func) == "amax"})
 
 
 def _extremum(call: Call, larger: bool) -> Reading:

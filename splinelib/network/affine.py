@@ -110,9 +110,15 @@ def _check_same(output: Tensor, truth: Tensor) -> None:
 
 
 def _record_one(model: nn.Module, x: Tensor):
-    """Record with x as a batch of one: as it is if its first size is 1, else with a new axis."""
+    """Record with x as a batch of one: as it is if its first size is 1, else with a new axis.
+
+    An image of one channel has that size too, and a convolution takes it without a batch. So a
+    first dimension that cannot be 2 is taken for one of the input.
+    """
     failure: ValueError | None = None
     attempts = [x, x[None]] if x.dim() > 1 and x.shape[0] == 1 else [x[None]]
+    if len(attempts) == 2 and not _takes_two(model, x):
+        attempts = attempts[::-1]
     for attempt in attempts:
         try:
             return attempt, record(model, attempt, rows=1)
@@ -121,3 +127,13 @@ def _record_one(model: nn.Module, x: Tensor):
     raise ValueError(
         f"the model does not take one input of shape {tuple(x.shape)}: {failure}"
     ) from failure
+
+
+@torch.no_grad()
+def _takes_two(model: nn.Module, x: Tensor) -> bool:
+    """Whether a model runs on an input twice, along its first dimension."""
+    try:
+        model(torch.cat([x, x]))
+    except Exception:  # whatever it is, it does not
+        return False
+    return True

@@ -99,7 +99,9 @@ class Node:
 
 
 def _copied(x: Tensor, source: Tensor, *_) -> Tensor:
-    return source.to(x.dtype).expand_as(x).clone()
+    # where all rows of x are alike, one of them is kept
+    shape = torch.broadcast_shapes(x.shape, source.shape)
+    return source.to(x.dtype).expand(shape).clone()
 
 
 _FUNCTIONAL = {

@@ -75,7 +75,9 @@ class Handwritten:
         """Note what a call makes, if that is a step."""
         step = self._step(node)
         if step is not None and len(node.outputs) == 1 and self._alike(node.outputs[0], step):
-            self.steps[node.outputs[0]] = step
+            kept = torch.tensor([step.below, step.above], dtype=torch.float64)
+            kept = kept.to(self._graph.dtypes[node.outputs[0]]).double()  # 0.1 * mask is a float32
+            self.steps[node.outputs[0]] = Step(step.source, step.at, *kept.tolist())
 
     def _root(self, index: int) -> int:
         """The value that another one is a copy of, or the same memory as."""
@@ -107,9 +109,7 @@ class Handwritten:
         if step is None:
             return None
         if name in _CASTS:
-            numbers = torch.tensor([step.below, step.above])
-            kept = numbers.to(self._graph.dtypes[node.outputs[0]]).double()
-            return Step(step.source, step.at, *kept.tolist())
+            return step
         if name in _NOT and {step.below, step.above} <= {0.0, 1.0}:
             return Step(step.source, step.at, 1 - step.below, 1 - step.above)
         if name == "neg":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from .affine_parts import affine_parts, maker_name
+from .affine_parts import affine_parts, maker_name, unit_axis
 from .frozen import check_smooth
 from .graph import Graph, Node, Value
 from .modes import check_weights
@@ -47,7 +47,8 @@ class SplineLayer:
         ``w * gamma / sigma`` and the offset ``(b - mu) * gamma / sigma + beta``, so the sign
         of gamma is kept. Where the pre-activation is a sum (a residual add), the terms'
         weights stand side by side: the hyperplane lives in the space of all their inputs,
-        and a term that no linear layer made enters as the identity.
+        and a term that no linear layer made enters as the identity, or as a column of ones if it
+        is one number for all units.
 
         Returns
         -------
@@ -83,9 +84,8 @@ def layers_of(graph: Graph) -> list[SplineLayer]:
         shape = graph.shapes[node.outputs[0] if pooled else operands[0]][1:]
         if node.activation.kind in {"maximum", "minimum"}:
             shape = graph.shapes[node.outputs[0]][1:]
-        maker = graph.maker.get(operands[0])
-        last = maker is not None and maker.name == "linear"
-        units = (shape[-1] if last else shape[0]) if shape else 1
+        axis = -len(shape) if pooled else unit_axis(graph, operands[0])
+        units = shape[axis] if shape else 1
         name = node.module or node.name if pooled else maker_name(graph, operands[0])
         seen[name] = seen.get(name, 0) + 1
         if seen[name] > 1:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
@@ -15,11 +16,36 @@ _JOINS = {"cat", "concat", "concatenate", "stack", "hstack", "vstack"}
 _ARITHMETIC = _SUMS | {
     *("mul", "rmul", "multiply", "div", "truediv", "divide", "true_divide", "addmm", "baddbmm"),
 }
+
+
+def _sums_of_neighbours(
+    x: Tensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: Tensor | None = None,
+    append: Tensor | None = None,
+) -> Tensor:
+    """Sizes of the terms of `torch.diff`."""
+    x = torch.cat([part for part in (prepend, x, append) if part is not None], dim)
+    for _ in range(n):
+        x = x.narrow(dim, 1, x.shape[dim] - 1) + x.narrow(dim, 0, x.shape[dim] - 1)
+    return x
+
+
+def _interpolated(x: Tensor, *args, **kwargs) -> Tensor:
+    """Sizes of the terms of `interpolate`; the weights of a bicubic one add up to 1.9 at most."""
+    if "bicubic" in (*args, *kwargs.values()):
+        x = 2 * x.amax((-2, -1), keepdim=True).expand_as(x)
+    return F.interpolate(x, *args, **kwargs)
+
+
 _ABSOLUTE = {
     "sub": torch.add,
     "subtract": torch.add,
     "rsub": torch.add,
     "neg": torch.clone,
+    "diff": _sums_of_neighbours,
+    "interpolate": _interpolated,
 }
 
 

@@ -221,6 +221,7 @@ class Recorder(TorchFunctionMode):
         kwargs = {key: item for key, item in kwargs.items() if key != "out"}
         dims = max((t.dim() for t in read if self.known(t)), default=0)
         written = not self.known(args[0] if args else None) and _in_place(func)
+        rows = self.graph.rows
 
         def keep(item):
             if self.known(item):
@@ -230,6 +231,8 @@ class Recorder(TorchFunctionMode):
                     item = item[:1]
                 if name == "setitem" and item is args[0] and self._per_row(item):
                     item = item[:1]
+                if name == "copy" and item is args[0] and dims and item.shape[:1] == (rows,):
+                    item = item[:1]  # whatever it holds, as `empty_like` does, is written over
                 return item.clone() if written else item
             return item
 

@@ -18,6 +18,7 @@ from splinelib.bounds.relaxation import (
     unary,
     value_range,
 )
+from splinelib.network.activations import parse
 from splinelib.network.trace import record
 
 
@@ -102,3 +103,16 @@ def test_slopes_of_the_pieces_that_a_range_meets():
     assert [s.item() for s in slopes_met(tanh, *number(-0.5, 0.5))] == [1, 1]
     assert [s.item() for s in slopes_met(tanh, *number(-3, 0.5))] == [0, 1]
     assert [s.item() for s in slopes_met(tanh, *number(2, 3))] == [0, 0]
+
+
+def test_slopes_that_only_float64_tells_apart_are_two():
+    """On the same value, -3, slopes of 0.1 and 0.1 + 1e-10 make a change of -3e-10."""
+    one, two = (
+        parse(nn.functional.leaky_relu, (torch.zeros(1, 1), slope), {})[0]
+        for slope in (0.1, 0.1 + 1e-10)
+    )
+    z, still = Range(*number(-3, -3)), Range(*number(0, 0))
+    assert change_range(one, two, z, z, still).low.item() == pytest.approx(-3e-10, rel=1e-5)
+    assert change_range(one, one, z, z, still).low.item() == 0
+    for plane in change_planes(one, two, z, z, still):
+        assert plane.at(z.low, still.low).item() == pytest.approx(-3e-10, rel=1e-5)

@@ -127,3 +127,40 @@ def test_a_state_that_does_not_fit_is_refused():
         sl.EarlyBird(lookback=2).load_state_dict(used.state_dict())
     with pytest.raises(sl.DamagedFile, match="lacks"):
         sl.MaskEarlyBird().load_state_dict({"threshold": 0.1})
+
+
+def test_masks_that_are_written_in_place_are_those_of_their_epochs():
+    detector, mask = sl.MaskEarlyBird(queue=2), torch.zeros(10, dtype=torch.bool)
+    for units in (0, 5, 5):
+        mask[:units] = True
+        detector.update({"a": mask})
+    assert detector.epoch == 2
+    assert detector.distances[1:] == [0.5, 0]
+
+
+def test_what_is_no_epoch_is_refused_at_once():
+    with pytest.raises(TypeError, match="RegionCodes"):
+        sl.EarlyBird().update({"a": torch.zeros(3)})
+    with pytest.raises(ValueError, match="no inputs"):
+        sl.EarlyBird().update(sl.RegionCodes.from_bool({"a": torch.zeros(0, 3)}))
+
+
+@pytest.mark.parametrize("lookback", [1, 2, 4])
+def test_the_epoch_is_that_of_the_definition(lookback):
+    """Random walks on bits that slow down; every pair of epochs compared by hand."""
+    rng = np.random.default_rng(lookback)
+    for threshold in (0.05, 0.16, 0.3):
+        bits, epochs, detector = rng.random((7, 13)) < 0.5, [], sl.EarlyBird(threshold, lookback)
+        for epoch in range(12):
+            bits = bits ^ (rng.random(bits.shape) < 0.5 / (1 + epoch))
+            epochs.append(bits)
+            detector.update(sl.RegionCodes.from_bool({"a": bits[:, :4], "b": bits[:, 4:]}))
+        apart = [
+            [((s ^ t)[:, :4].mean() + (s ^ t)[:, 4:].mean()) / 2 for t in epochs] for s in epochs
+        ]
+        near = [
+            all(apart[t][t - back] < threshold for back in range(1, lookback + 1))
+            for t in range(lookback, len(epochs))
+        ]
+        assert detector.epoch == (near.index(True) + lookback if any(near) else None)
+        assert detector.matrix == pytest.approx(np.array(apart), abs=1e-15)

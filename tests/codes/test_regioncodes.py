@@ -78,6 +78,35 @@ def test_agreement_is_the_share_of_equal_bits():
         assert codes.agreement(name) == pytest.approx(expected.numpy(), abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((2, 6), -1), ((5, 6), 1), ((4, 7), 0), ((4, 2, 3, 5), 0), ((2, 4, 7), 1)]
+)
+def test_agreement_along_the_axis_that_is_said(shape, axis):
+    rng = np.random.default_rng(0)
+    codes = sl.RegionCodes.from_bool({"a": rng.random((30, *shape)) < 0.3})
+    bits = codes.unpack("a").movedim(axis % len(shape) + 1, 0).flatten(1)
+    expected = (bits[:, None] == bits[None]).double().mean(-1)
+    assert codes.agreement("a", axis) == pytest.approx(expected.numpy(), abs=1e-12)
+    with pytest.raises(ValueError, match="say along which axis"):
+        codes.agreement("a", len(shape))
+    if len(shape) == 2:
+        with pytest.raises(ValueError, match="say along which axis"):
+            codes.agreement("a")
+
+
+def test_a_layer_without_units_tells_nothing_apart():
+    rng = np.random.default_rng(0)
+    one, two = (rng.random((30, 3)) < 0.5 for _ in range(2))
+    nothing = np.zeros((30, 0), bool)
+    codes, other = (sl.RegionCodes.from_bool({"a": a, "none": nothing}) for a in (one, two))
+    alone = sl.RegionCodes.from_bool({"a": one})
+    assert (codes.labels() == alone.labels()).all()
+    assert codes.labels(["none"]).tolist() == [0] * 30
+    apart = codes.distance(other, per_layer=True)
+    assert apart == {"a": (one != two).mean(), "none": 0}
+    assert codes.pairwise() == pytest.approx(alone.pairwise() / 2)
+
+
 def test_agreement_finds_twins_and_mirrors():
     """A unit scaled by a positive number agrees always, by a negative one never."""
     torch.manual_seed(0)

@@ -7,6 +7,7 @@ from networks import by_hand
 from torch import nn
 
 from splinelib import models, training
+from splinelib.cost import flops
 from splinelib.training import FlopCounter, forward_flops
 
 
@@ -54,3 +55,59 @@ def test_fused_layers_of_transformers_count_as_their_parts_do():
     attention.batch_first, layer.norm_first = False, True  # torch fuses neither
     apart = counted(layer, turned), counted(attention, turned, turned[:5], turned[:5])
     assert fused == apart
+
+
+VECTOR, MATRIX = torch.randn(8), torch.randn(5, 8)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "products"),
+    [
+        (torch.matmul, (MATRIX, VECTOR), 5 * 8),
+        (torch.matmul, (torch.randn(2, 3, 8), VECTOR), 2 * 3 * 8),
+        (torch.matmul, (VECTOR, VECTOR), 8),
+        (torch.vdot, (VECTOR, VECTOR), 8),
+        (torch.addmv, (torch.randn(5), MATRIX, VECTOR), 5 * 8),
+        (torch.addbmm, (torch.randn(4, 6), torch.randn(3, 4, 8), torch.randn(3, 8, 6)), 3 * 192),
+        (F.linear, (VECTOR, MATRIX), 5 * 8),
+        (torch.einsum, ("bi,i->b", MATRIX, VECTOR), 5 * 8),
+        (nn.Bilinear(3, 4, 5), (torch.randn(6, 3), torch.randn(6, 4)), 6 * 5 * 3 * 4),
+        (nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2), (torch.randn(1, 4, 5, 5),), 25 * 12 * 9),
+        (
+            nn.Conv2d(4, 6, 3, stride=2, dilation=2, groups=2),
+            (torch.randn(1, 4, 9, 9),),
+            9 * 12 * 9,
+        ),
+    ],
+)
+def test_products_count_whatever_their_shapes(function, arguments, products):
+    assert counted(function, *arguments) == 2 * products
+
+
+@pytest.mark.parametrize("two_ways", [False, True])
+def test_recurrent_layers_count_as_their_cells_do(two_ways):
+    x = torch.randn(2, 7, 4)
+    layer = nn.LSTM(4, 6, 2, batch_first=True, bidirectional=two_ways).eval()
+    ways, cells = 1 + two_ways, (nn.LSTMCell(4, 6), nn.LSTMCell(6 * (1 + two_ways), 6))
+    apart = sum(counted(cell, torch.randn(2, cell.input_size)) for cell in cells)
+    assert counted(layer, x) == 7 * ways * apart
+    gates = nn.GRU(4, 6, 2, batch_first=True, bidirectional=two_ways).eval()
+    assert counted(gates, x) == 3 / 4 * counted(layer, x)
+
+
+def test_a_step_through_recurrent_and_bilinear_layers_counts_its_way_back():
+    x = torch.randn(2, 7, 4, requires_grad=True)
+    for layer, inputs in ((nn.LSTM(4, 6), (x,)), (nn.Bilinear(4, 4, 5), (x, x))):
+        with FlopCounter() as counter:
+            out = layer(*inputs)
+            (out[0] if isinstance(out, tuple) else out).sum().backward()
+        forward = counted(layer, *inputs)
+        assert counter.total == (1 + len(inputs) + 1) * forward  # to each input, and to the weights
+
+
+def test_the_recurrent_layers_of_a_gpu_count_by_their_matrices():
+    """Their weights come as a list, with biases among them."""
+    layer = nn.LSTM(4, 6, 2)
+    weights = [p.detach() for p in layer.parameters()]
+    once = flops.recurrent(torch.randn(7, 2, 4), weights)
+    assert once == counted(layer.eval(), torch.randn(7, 2, 4))

@@ -27,6 +27,20 @@ def test_a_unit_bends_where_its_value_is_zero():
     assert [bits.tolist() for bits in run.codes()] == [[[False], [True]]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("at", [0.1, 1 / 3, -0.3])
+def test_a_unit_bends_where_float64_has_its_breakpoint(at, dtype):
+    """Whatever the default type is: in float32 these numbers are others, by some 1e-8."""
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Threshold(at, at)).double()
+    model[0].weight.data[:] = 1.0
+    torch.set_default_dtype(dtype)
+    try:
+        run, _ = run_of(model, torch.tensor([[-1.0], [1.0]]).double())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert run.shares[1] == pytest.approx((1 + at) / 2, abs=1e-15)
+
+
 def test_a_candidate_that_another_one_beats_bends_nothing():
     """Of x, 2 x - 0.5 and 3 x - 0.5 the second is never the largest; of the others one leads."""
     values = nn.Linear(1, 3).double()

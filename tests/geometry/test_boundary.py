@@ -39,8 +39,13 @@ def test_decision_boundary_of_one_output_and_of_two_classes():
     assert (out[:, 0] - out[:, 2]).abs().max() < 1e-10
     with pytest.raises(ValueError, match="say which two"):
         part.decision_boundary()
-    with pytest.raises(ValueError, match="two different outputs"):
-        part.decision_boundary(classes=(1, 1))
+    for classes in ((1, 1), (0, 3), (-1, 0), (0,), (0.5, 1), "01", "best", 1):
+        with pytest.raises(ValueError, match="two different outputs"):
+            part.decision_boundary(classes=classes)
+    one = sl.partition(random_network([4], outputs=1))
+    for classes in ("top", (0, 1)):
+        with pytest.raises(ValueError, match="one output"):
+            one.decision_boundary(classes)
 
 
 def test_the_boundary_of_all_classes_is_where_the_first_class_changes():

@@ -97,6 +97,15 @@ def test_both_are_affine_on_every_region_of_the_refinement():
     assert {name.split(".")[0] for name in refinement.layers} == {"first", "second"}
 
 
+def test_layers_that_two_networks_share_have_the_names_of_both():
+    model = random_network([4, 4])
+    head = nn.Sequential(model[0], model[1], nn.Linear(4, 1))
+    assert sl.difference(model, model).refinement.layers == [
+        *("first.0", "first.2", "second.0", "second.2")
+    ]
+    assert sl.difference(model, head).refinement.layers == ["first.0", "first.2", "second.0"]
+
+
 def test_a_pruned_convolutional_network_on_a_plane_of_images():
     torch.manual_seed(0)
     model = nn.Sequential(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from geometry.checks import UNIT
+from geometry.checks import UNIT, Abs
 from torch import nn
 
 import splinelib as sl
@@ -70,3 +70,30 @@ def test_units_that_never_bend_are_affine_and_cut_nothing():
     model[0].weight.data, model[0].bias.data = torch.zeros(3, 2), torch.tensor([1.0, -1, 0])
     part = sl.partition(model)
     assert len(part) == 1 and part.outputs[0].tolist() == [1, -0.5, 0]
+
+
+@pytest.mark.parametrize(
+    ("activation", "at"),
+    [(nn.LeakyReLU(0.5), 0.0), (nn.PReLU(1), 0.0), (Abs(), 0.0), (nn.Hardtanh(-0.5, 0.25), 0.25)],
+)
+def test_a_unit_that_is_at_its_breakpoint_up_to_rounding_is_there_for_all_later_layers(
+    activation, at
+):
+    """It is 0.1 a + 0.2 a - 0.3 a, some 1e-17, which no later layer may take for more than 0."""
+    model = nn.Sequential(
+        *(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1), activation, nn.Linear(1, 2), nn.ReLU())
+    ).double()
+    with torch.no_grad():
+        model[0].weight[:], model[0].bias[:] = torch.tensor([1.0, 2.0]), 3.0
+        model[2].bias[:] = at
+        model[2].weight[:] = torch.tensor([[0.1, 0.2, -0.3]], dtype=torch.float64)
+        model[4].weight[:] = torch.tensor([[1.0], [-1.0]])
+        model[4].bias[:] = torch.tensor([-at, at])
+    part = sl.partition(model, ((-0.5, 1), (0, 1)))
+    way = sl.segment(model, torch.tensor([-0.5, 0]), torch.tensor([1.0, 1]))
+    for found in (part, way):
+        assert len(found) == 1
+        assert [found.codes.unpack(name).any().item() for name in ("0", "2", "4")] == [
+            *(True, at == 0.25, False)
+        ]
+        assert not found.outputs.any()

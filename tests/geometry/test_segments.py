@@ -166,3 +166,13 @@ def test_what_is_no_way_is_refused():
         sl.segment(net, -10 * x, 10 * x, max_regions=1)
     with pytest.raises(sl.NotPiecewiseAffine, match="1"):
         sl.segment(nn.Sequential(nn.Linear(2, 2), nn.GELU()), -x, x)
+
+
+def test_a_layer_without_units_bends_nowhere():
+    class Nothing(nn.Module):
+        def forward(self, x):
+            return torch.cat([x[:, :2], x[:, 2:].relu()], 1)
+
+    model = nn.Sequential(nn.Linear(2, 2), Nothing(), nn.ReLU())
+    way = sl.segment(model, torch.tensor([-9.0, -9]), torch.tensor([9.0, 9]))
+    assert way.codes.count_regions() == len(way) == len(sl.segment(model[::2], way.start, way.end))

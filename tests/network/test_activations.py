@@ -1,5 +1,7 @@
 """How calls are read: breakpoints, slopes, and the bits of a code."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,6 +28,9 @@ Z = torch.linspace(-8, 8, 33, dtype=torch.float64)[None]
         (torch.clamp, {"max": 1.0}, (1,), (1, 0)),
         (torch.clamp, {"min": -1, "max": 2}, (-1, 2), (0, 1, 0)),
         (torch.clamp_min, {"min": 0.5}, (0.5,), (0, 1)),
+        (torch.clamp, {"min": 0.5, "max": math.inf}, (0.5,), (0, 1)),
+        (torch.clamp, {"min": -math.inf, "max": 0.5}, (0.5,), (1, 0)),
+        (F.hardtanh, {"min_val": 0.0, "max_val": math.inf}, (0,), (0, 1)),
     ],
 )
 def test_breakpoints_and_slopes_are_those_of_the_function(function, options, breakpoints, slopes):
@@ -68,6 +73,11 @@ def test_the_larger_and_the_smaller_of_two_compare_their_difference_with_zero(fu
         (F.threshold, (Z, 1.0, 0.0)),  # jumps
         (torch.clamp, (Z, torch.tensor(0.0))),  # a bound that may depend on the input
         (torch.clamp, (Z, 1.0, -1.0)),  # constant
+        (torch.clamp, (Z, -math.inf, math.inf)),  # bends nowhere
+        (torch.clamp, (Z, math.inf)),  # constant
+        (torch.clamp, (Z, 0.0, math.nan)),
+        (F.threshold, (Z, -math.inf, -math.inf)),
+        (F.softshrink, (Z, math.inf)),
         (torch.exp, (Z,)),
     ],
 )
@@ -116,3 +126,18 @@ def test_the_largest_over_the_last_dimensions_is_a_pooling_of_one_window():
         activation, operands = parse(*call)
         assert activation.call(*operands)[0].tolist() == [[5, 9], [0, 4]]
         assert activation.winner(*operands).flatten().tolist() == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("function", [torch.amax, torch.max])
+def test_of_values_that_are_equally_large_the_winner_of_the_code_has_the_gradient(
+    function, keepdim
+):
+    x = torch.tensor([[[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]], requires_grad=True)
+    activation, operands = parse(function, (x, -1), {"keepdim": keepdim})
+    value = activation.linearised(*operands)
+    value = value if isinstance(value, torch.Tensor) else value[0]
+    assert value.tolist() == ([[[3], [2]]] if keepdim else [[3, 2]])
+    (gradient,) = torch.autograd.grad(value.sum(), x)
+    assert gradient.tolist() == [[[0, 1, 0], [1, 0, 0]]]
+    assert activation.winner(*operands).flatten().tolist() == [1, 0]

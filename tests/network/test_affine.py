@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from networks import Odd, randomised
 from torch import nn
@@ -67,3 +68,44 @@ def test_bad_input():
         sl.affine_map(model, torch.tensor([torch.nan, 0]))
     with pytest.raises(TypeError, match="floating point"):
         sl.affine_map(model, torch.ones(2, dtype=torch.long))
+
+
+def test_where_equal_values_share_the_largest_the_map_is_that_of_one_region():
+    """On a uniform image all windows of a convolution are equal, and `amax` takes any of them."""
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(1, 3, 2).double()
+
+    class Largest(nn.Module):
+        def __init__(self, function):
+            super().__init__()
+            self.convolution, self.function = convolution, function
+
+        def forward(self, x):
+            return self.function(self.convolution(x))
+
+    x = torch.ones(1, 1, 3, 3, dtype=torch.float64)
+    expected, offset = sl.affine_map(Largest(lambda h: F.adaptive_max_pool2d(h, 1).flatten(1)), x)
+    A, b = sl.affine_map(Largest(lambda h: h.amax((2, 3))), x)
+    torch.testing.assert_close(A, expected)
+    torch.testing.assert_close(b, offset)
+    assert (A.abs() > 0).sum(1).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_may_come_without_a_batch_though_it_has_one_channel(channels):
+    """A convolution takes it as it is, and behind `flatten(2)` a channel would be an input."""
+    torch.manual_seed(0)
+
+    class Largest(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution, self.out = nn.Conv2d(channels, 4, 2), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.out(F.relu(self.convolution(x)).flatten(2).max(2)[0])
+
+    model, x = Largest().double(), torch.randn(channels, 5, 5, dtype=torch.float64)
+    A, b = sl.affine_map(model, x)
+    assert A.shape == (2, x.numel())
+    torch.testing.assert_close(A @ x.flatten() + b, model(x[None])[0])
+    torch.testing.assert_close(A, sl.affine_map(model, x[None])[0])

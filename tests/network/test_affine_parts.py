@@ -44,3 +44,60 @@ def test_hyperplanes_of_a_residual_sum_stand_side_by_side():
     inputs = torch.cat([F.relu(model.a(x)), x], 1)
     expected = model.b(F.relu(model.a(x))) + x
     torch.testing.assert_close(inputs @ normals.T + offsets, expected)
+
+
+class Sums(nn.Module):
+    """A function of two linear layers, of rows or of tokens."""
+
+    def __init__(self, function, outputs=(4, 4)):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b = (nn.Linear(3, size) for size in outputs)
+        self.function = function
+
+    def forward(self, x):
+        return F.relu(self.function(self.a(x), self.b(x)))
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (2, 5, 3), (2, 4, 3)])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a, b: a + b,
+        lambda a, b: a - F.dropout(b, 0.5, training=False),
+        lambda a, b: torch.add(a, b, alpha=-2),
+        lambda a, b: torch.sub(a, b, alpha=0.5),
+        lambda a, b: torch.sub(other=b, input=a),
+        lambda a, b: a.add_(b, alpha=3),
+        lambda a, b: F.dropout(a, 0.5, training=False) - b,
+    ],
+)
+def test_hyperplanes_of_sums_have_the_factors_and_the_signs_of_their_terms(function, shape):
+    model, x = Sums(function), torch.randn(*shape)
+    (layer,) = sl.spline_layers(model, x)
+    normals, offsets = layer.hyperplanes()
+    assert (layer.name, layer.units, normals.shape) == ("a", 4, (4, 6))
+    expected = function(model.a(x), model.b(x))
+    torch.testing.assert_close(torch.cat([x, x], -1) @ normals.T + offsets, expected)
+
+
+def test_a_term_that_is_one_number_for_all_units_has_one_column():
+    model, x = Sums(lambda a, b: a + 2 * b, outputs=(4, 1)), torch.randn(6, 3)
+    normals, offsets = sl.spline_layers(model, x)[0].hyperplanes()
+    inputs = torch.cat([x, 2 * model.b(x)], 1)
+    torch.testing.assert_close(inputs @ normals.T + offsets, model.a(x) + 2 * model.b(x))
+
+
+@pytest.mark.parametrize("features", [4, 5])
+def test_batch_norm_of_positions_is_not_read_as_one_of_features(features):
+    """Behind a linear layer on tokens it scales tokens, as many as features or not."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, features), nn.BatchNorm1d(5), nn.ReLU()).eval()
+    model[1].running_mean.normal_()
+    model[1].running_var.uniform_(0.5, 2)
+    x = torch.randn(2, 5, 3)
+    (layer,) = sl.spline_layers(model, x)
+    normals, offsets = layer.hyperplanes()
+    assert layer.units == 5
+    found = torch.einsum("up,npf->nuf", normals, model[0](x)) + offsets[:, None]
+    torch.testing.assert_close(found, model[:2](x))

@@ -111,3 +111,27 @@ def test_beside_what_is_left_out_it_is_left_out_too():
     kinds = [layer.kind for layer in sl.spline_layers(model, X, smooth="sign")]
     assert kinds == ["gelu", "relu", "relu"]
     assert len(sl.region_codes(model, X, smooth="sign").layers) == 3
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [
+        lambda h: (h > 0) * 0.9 + 0.1,  # of float32, whatever h is
+        lambda h: ((h > 0).double() * 0.9 + 0.1).double(),
+        lambda h: (0.1 + 0.9 * (h > 0).to(h.dtype)).type_as(h),
+        lambda h: 1 - 0.7 * (h < 0).float(),
+        lambda h: ((h > 0).half() + 0.3).to(h.dtype),
+    ],
+)
+def test_a_factor_has_the_precision_that_it_is_computed_in(factor):
+    model = Calling(lambda h: h * factor(h)).double().eval()
+    x = X.double()
+    A, b = sl.affine_map(model, x[0])
+    torch.testing.assert_close(A @ x[0] + b, model(x[:1])[0], rtol=1e-13, atol=1e-13)
+    way = sl.segment(model, x[0], x[1])
+    torch.testing.assert_close(
+        torch.from_numpy(way.outputs), model(way(way.breakpoints)), rtol=1e-12, atol=1e-13
+    )
+    part = sl.partition(model, ((-1, 1), (-1, 1)), PLANE)
+    expected = model(PLANE(part.vertices)).detach().numpy()
+    assert part.outputs == pytest.approx(expected, rel=1e-12, abs=1e-12)

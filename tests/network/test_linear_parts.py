@@ -28,6 +28,8 @@ class Calls(torch.nn.Module):
         lambda x: torch.add(x, x, alpha=-3),
         lambda x: torch.sub(x, x, alpha=2),
         lambda x: x @ torch.tensor([[1.0, -1.0], [-2.0, 0.5]]),
+        lambda x: torch.diff(x),
+        lambda x: torch.diff(x, n=2, dim=1, append=x),
     ],
 )
 def test_sizes_are_never_below_what_signs_make(call):
@@ -41,3 +43,18 @@ def test_sizes_are_never_below_what_signs_make(call):
     zero = {0: torch.zeros(1, 2)}
     without_constants(node).run(zero, 1)
     assert not zero[out].any()
+
+
+@pytest.mark.parametrize("size", [3, 7, 16])
+def test_sizes_behind_an_interpolation_with_negative_weights(size):
+    """As large as the weights' absolute values make them, which a checkerboard shows."""
+
+    def enlarged(x):
+        return torch.nn.functional.interpolate(x, size=size, mode="bicubic")
+
+    (node,) = record(Calls(enlarged), torch.zeros(1, 1, 5, 5)).nodes
+    rows = torch.autograd.functional.jacobian(enlarged, torch.zeros(1, 1, 5, 5))
+    sizes = {0: torch.ones(1, 1, 5, 5)}
+    absolute(node).run(sizes, 1)
+    terms = rows.abs().flatten(-3).sum(-1)
+    assert (sizes[node.outputs[0]] >= terms).all() and terms.max() > 1.1

@@ -200,6 +200,11 @@ def into_a_buffer(h):
     return F.relu(out) + ones.add_(h).sub_(1)
 
 
+def into_new_memory(h):
+    column = torch.full_like(h, 7).copy_(h[:, :1])
+    return F.relu(torch.empty_like(h).copy_(h)) + column + torch.zeros_like(h).copy_(column.abs())
+
+
 def masked_view(h):
     g = h[:, 2:10]
     g.masked_fill_(g < 0, 0)
@@ -252,7 +257,7 @@ def inferred(h):
 IN_PLACE = [
     inferred,
     *(part, chunk, interleaved, transposed, statement, shifted, copied, of_data, into_a_buffer),
-    *(masked_view, one_of_a_list, swapped, view_of_a_view, one_by_one, squeezed),
+    *(into_new_memory, masked_view, one_of_a_list, swapped, view_of_a_view, one_by_one, squeezed),
 ]
 
 
