@@ -157,3 +157,16 @@ def test_images_of_one_channel_get_the_usual_layout_too(digits):
     _, batches = loop.laid_out(model, Batches.of(digits, True, torch.device("cpu")))
     inputs, _ = batches.make(*next(batches.shuffled(4, torch.Generator())).drawn)
     assert inputs.stride() == (64, 64, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "message"),
+    [
+        ({"loss": 0.0, "epoch": 7}, ValueError, "epoch, loss.*another name"),
+        (0.5, TypeError, r"a dict or None, not 0\.5"),
+    ],
+)
+def test_what_is_said_of_an_epoch_stands_beside_what_the_row_says(said, error, message):
+    """It took the place of the loss, and of the epoch, which no checkpoint can be read without."""
+    with pytest.raises(error, match=message):
+        quick(models.mlp([2, 4, 2]), data.toy("moons", n=64), on_epoch=lambda *_: said)
