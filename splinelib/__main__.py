@@ -147,14 +147,15 @@ def _add_tickets(parser: argparse.ArgumentParser, criteria, ratios) -> None:
     )
 
 
-def _add_folder(parser: argparse.ArgumentParser) -> None:
-    def folder(text: str) -> str:
-        if not text:
-            raise argparse.ArgumentTypeError("it names no folder")
-        return text
+def _folder(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it names no folder")
+    return text
 
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--folder", type=folder, help="folder of the records; data/runs if not given"
+        "--folder", type=_folder, help="folder of the records; data/runs if not given"
     )
 
 
@@ -241,7 +242,7 @@ def _add_slice(actions) -> None:
         "torchvision.models:resnet18, or a .json file of the playground",
     )
     parser.add_argument("images", help="a folder of images, or an .npy file whose rows are inputs")
-    parser.add_argument("--out", required=True, help="folder for index.html")
+    parser.add_argument("--out", type=_folder, required=True, help="folder for index.html")
     parser.add_argument(
         "--weights", help="a checkpoint, a pruned network or a state_dict; random if not given"
     )
@@ -329,6 +330,8 @@ def _slice(options: argparse.Namespace) -> int:
 
 def _runs(options: argparse.Namespace) -> int:
     files = record_files(options.folder)
+    if not options.names and options.folder is not None and not Path(options.folder).is_dir():
+        raise FileNotFoundError(f"There is no folder {options.folder}.")
     if options.names:
         records, damaged = _read(_named(options.names, files), read_record)
         if records:

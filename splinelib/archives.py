@@ -11,19 +11,25 @@ import hashlib
 import os
 import struct
 import zipfile
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import DamagedFile
 from .files import replacing
 
 # Bytes of a tensor that are brought to the CPU at a time.
 _AT_ONCE = 1 << 26
+# What is read back without executing anything; what lies in a container is asked for itself.
+_READABLE = frozenset(
+    {type(None), bool, int, float, complex, str, bytes, Tensor, nn.Parameter}
+    | {torch.Size, torch.dtype, torch.device, dict, OrderedDict, Counter, list, tuple, set}
+)
 # How an archive begins, and how its last part does, which has no comment behind it.
 _BEGINNING, _ENDING = b"PK\x03\x04", b"PK\x05\x06"
 _END = struct.Struct("<4s6xH10x")  # it says how many members there are,
@@ -35,9 +41,12 @@ def write_tensors(path: str | os.PathLike, content: object) -> None:
 
     Raises
     ------
+    TypeError
+        Something in the content could not be read back; see `check_readable`.
     OSError
         The file cannot be written, because the disk is full for one; it names the file.
     """
+    check_readable(content, "content")
     with replacing(path) as temporary, open(temporary, "wb") as file:
         try:
             torch.save(content, file)
@@ -46,6 +55,43 @@ def write_tensors(path: str | os.PathLike, content: object) -> None:
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
+
+
+def check_readable(content: object, where: str) -> None:
+    """Refuse to write what `read_tensors`, which executes nothing, could not read back.
+
+    Parameters
+    ----------
+    content : object
+        Tensors and plain values, in dicts, lists, tuples and sets.
+    where : str
+        What the content is, for the error.
+
+    Raises
+    ------
+    TypeError
+        It names the first place that holds something else, a number of NumPy's for one.
+
+    Examples
+    --------
+    >>> check_readable({"rows": [{"accuracy": np.float64(0.5)}]}, "history")
+    Traceback (most recent call last):
+    ...
+    TypeError: history.rows[0].accuracy is of numpy.float64, which could not be read back from ...
+    """
+    kind = type(content)
+    if isinstance(content, dict):
+        for key, value in content.items():
+            check_readable(key, f"the key {key!r} of {where}")
+            check_readable(value, f"{where}.{key}")
+    elif kind in (list, tuple, set):
+        for index, value in enumerate(content):
+            check_readable(value, f"{where}[{index}]")
+    if kind not in _READABLE:
+        raise TypeError(
+            f"{where} is of {kind.__module__}.{kind.__qualname__}, which could not be read back "
+            "from a file: make it a plain number, a text, a list or a dict of such, or a tensor"
+        )
 
 
 def read_tensors(path: str | os.PathLike, what: str, remedy: str) -> object:

@@ -27,6 +27,10 @@ class PruningError(SplineError, ValueError):
     """The network, or a part of it, cannot be pruned as asked."""
 
 
+class MissingPackage(SplineError, ModuleNotFoundError):
+    """A package that most readers do not need is not installed; the message says how to."""
+
+
 class DamagedFile(SplineError, ValueError):
     """A saved file is truncated, of another version, or not one of ours."""
 

@@ -2,6 +2,8 @@
 
 import errno
 import resource
+from collections import Counter, OrderedDict, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +108,47 @@ def test_a_digest_is_of_values_shapes_and_dtypes():
     assert len({archives.digest([tensor]) for tensor in (images, *others)}) == 5
     assert archives.digest([torch.tensor(1.0)]) != archives.digest([torch.tensor(2.0)])
     assert archives.digest([torch.ones(3, dtype=torch.bfloat16), torch.zeros(0)])
+
+
+READABLE = {
+    "none": None,
+    "numbers": [True, 3, 0.5, 1j, float("nan"), 2**80],
+    "texts": ("a", b"b"),
+    "tensors": [torch.ones(2), torch.nn.Parameter(torch.ones(2)), torch.nn.Buffer(torch.ones(2))],
+    "kinds": [torch.Size([2]), torch.float16, torch.device("cpu")],
+    "sets": {1, "a"},
+    "counted": Counter("aab"),
+    "ordered": OrderedDict([((1, "a"), {3: []})]),
+}
+
+
+@pytest.mark.parametrize("kind", READABLE)
+def test_what_may_be_written_can_be_read(kind, tmp_path):
+    archives.write_tensors(tmp_path / "a.pt", {kind: READABLE[kind]})
+    found = read(tmp_path / "a.pt")[kind]
+    assert repr(found) == repr(READABLE[kind])
+
+
+class Text(str):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("foreign", "where"),
+    [
+        (np.float64(0.5), r"content\.rows\[1\]\.a is of numpy\.float64"),
+        (np.zeros(2), r"content\.rows\[1\]\.a is of numpy\.ndarray"),
+        (Path("a"), r"content\.rows\[1\]\.a is of pathlib"),
+        (Text("a"), r"content\.rows\[1\]\.a is of .*Text"),
+        ({np.int64(1): 0}, r"the key .*1.* of content\.rows\[1\]\.a is of numpy\.int64"),
+        ((1, {0.5, np.float32(1)}), r"content\.rows\[1\]\.a\[1\]\[.\] is of numpy\.float32"),
+        (defaultdict(list), r"content\.rows\[1\]\.a is of collections\.defaultdict"),
+        (torch.ones(1).as_subclass(type("Own", (torch.Tensor,), {})), r"is of .*Own"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(foreign, where, path):
+    """It was written, and called damaged when it was read: a training of hours was lost."""
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match=where):
+        archives.write_tensors(path, {"rows": [{}, {"a": foreign}]})
+    assert path.read_bytes() == before

@@ -16,6 +16,7 @@ from recorded import record, ticket
 
 from splinelib.__main__ import main
 from splinelib.errors import SplineError
+from splinelib.experiments.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = [
@@ -162,13 +163,31 @@ def test_the_command_line_answers_bad_input_in_one_line(tmp_path, capsys, words,
         (["oneshot", "../x"], "'../x' cannot be the name of a record"),
         (["oneshot", "x", "--ratios", "nan"], "A ratio is"),
         (["oneshot", "x", "--methods", ""], "There is no criterion ''"),
+        *(([study.name, "--name="], "'' cannot be the name of a record") for study in STUDIES),
+        *(([study.name, f"--seeds={2**70}"], "is more than 1,000,000") for study in STUDIES),
+        (["starts", "--steps=x"], "invalid int value: 'x'"),
+        (["starts", f"--depths={2**70}"], "is more than 1,000,000"),
+        (["starts", "--widths=10001"], "widths are whole numbers of at least 1 and at most 10,000"),
+        (["starts", "--images", "--name="], "'' cannot be the name of a record"),
+        (
+            ["starts", "--images", "--depths=3", "--steps=9"],
+            "--depths, --steps cannot be given together with --images.",
+        ),
+        *((["pca", f"--epochs={value}"], "epochs is at least 1") for value in (-1, 0)),
+        *((["pca", f"--width={value}"], "width multiplies") for value in (-1, 0, "nan")),
+        (["orders", "--run=x", "--seeds=9"], "--seeds cannot be given together with --run."),
+        (["shares", "--run=x", "--network=vgg16"], "--network cannot be given together with"),
+        (["rivals", "--run="], "'' cannot be the name of a record"),
+        (["slice", "a:b", "c", "--out="], "it names no folder"),
+        (["runs"], "There is no folder runs."),
         (["runs", "["], "There is no recorded run '['"),
         (["runs", "\udcff"], r"There is no recorded run '\udcff'"),
     ],
 )
 def test_other_actions_answer_bad_input_too(tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
-    given = [] if any(word.startswith("--folder") for word in words) else ["--folder", "runs"]
+    folder = words[0] != "slice" and not any(word.startswith("--folder") for word in words)
+    given = ["--folder", "runs"] if folder else []
     try:
         status = main([*words, *given])
     except SystemExit as end:  # argparse, which says how the command is used
@@ -176,6 +195,14 @@ def test_other_actions_answer_bad_input_too(tmp_path, monkeypatch, capsys, words
     error = capsys.readouterr().err
     assert status == 2 and message in error and "Traceback" not in error
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_package_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys):
+    """It ended in a traceback, at the end of which stood what to install."""
+    monkeypatch.setattr("splinelib.models.pitch.PACKAGE", "nowhere_to_be_found")
+    assert main(["pitch", "--folder", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "pip install" in error and "Traceback" not in error
 
 
 @pytest.mark.parametrize(

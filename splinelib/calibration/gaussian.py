@@ -18,7 +18,8 @@ from .moments import mirrored
 # Terms of the series by which correlations pass an activation. What is left is given to the
 # diagonal and to units that are nearly the same, whose terms fall off slowest.
 _TERMS = 40
-_TINY = 1e-24
+# A variance that is divided by where there is none.
+_TINY = 1e-200
 # Deviations beyond which the normal density is 0 and powers of the place would overflow.
 _FAR = 30.0
 # Places at which the functions that are smooth are looked at.

@@ -98,6 +98,17 @@ class Moments:
         return self.cross / self.count - torch.outer(self.total / self.count, self.target_mean)
 
 
+def with_ridge(moment: Tensor, ridge: float) -> Tensor:
+    """Second moments that can be solved, every diagonal entry larger by a share of itself.
+
+    In proportion to each column's own, so that the scale of a column does not matter. One that is
+    always 0 gets next to nothing beside the largest, whatever the scale of all.
+    """
+    own = moment.diagonal()
+    floor = 1e-12 * torch.where(own.max() > 0, own.max(), 1)
+    return moment + torch.diag((ridge * own).clamp(min=floor))
+
+
 def mirrored(lower: Tensor) -> Tensor:
     """The symmetric matrix of which this is right on and below the diagonal."""
     lower = lower.tril()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .attention import closed, opened
 from .axes import tensors_of_role
 from .norms import MIXING
+from .saving import shapes_of
 from .surgery import duplicate, shell
 
 
@@ -35,8 +36,7 @@ def filled(small: nn.Module, dense: nn.Module) -> nn.Module:
         layer or group norms over channels that went.
     """
     record = getattr(small, "pruning_record", None)
-    shapes = {name: tuple(tensor.shape) for name, tensor in dense.state_dict().items()}
-    if record is None or record["shapes"] != shapes:
+    if record is None or record["shapes"] != shapes_of(dense):
         why = "carries no record of what was kept" if record is None else "is of another network"
         raise ValueError(
             f"the pruned network {why}: give what shrink or prune made of this model, or a network "

@@ -46,15 +46,22 @@ def remembered(
     before = getattr(model, "pruning_record", None)
     if before is None:
         plain = closed(shell(model)) if has_opened(model) else model
-        state = plain.state_dict(keep_vars=True)
-        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        return {"kept": kept, "shapes": shapes, "added_biases": [*added_biases]}
+        return {"kept": kept, "shapes": shapes_of(plain), "added_biases": [*added_biases]}
     merged = {name: dict(sides) for name, sides in before["kept"].items()}
     for name, sides in kept.items():
         for role, indices in sides.items():
             old = merged.setdefault(name, {}).get(role)
             merged[name][role] = indices if old is None else old[indices]
     return {**before, "kept": merged, "added_biases": [*before["added_biases"], *added_biases]}
+
+
+def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Shapes of all parameters and buffers, as a pruned network remembers them of the dense one.
+
+    What modules keep besides (`torch.nn.Module.get_extra_state`) has none.
+    """
+    state = model.state_dict(keep_vars=True)
+    return {name: tuple(held.shape) for name, held in state.items() if isinstance(held, Tensor)}
 
 
 def save_pruned(model: nn.Module, path: str | os.PathLike) -> None:
@@ -71,6 +78,8 @@ def save_pruned(model: nn.Module, path: str | os.PathLike) -> None:
     ------
     ValueError
         If the model was not pruned here, so that nobody knows what was kept.
+    TypeError
+        If a module keeps what could not be read back (`torch.nn.Module.get_extra_state`).
     """
     write_tensors(path, pruned_state(model))
 
@@ -78,7 +87,10 @@ def save_pruned(model: nn.Module, path: str | os.PathLike) -> None:
 def pruned_state(model: nn.Module) -> dict:
     """What `save_pruned` writes, for a file that holds more than a pruned network."""
     record = _record_of(model, "save_pruned")
-    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    state = {
+        name: held.detach().cpu() if isinstance(held, Tensor) else held
+        for name, held in model.state_dict().items()
+    }
     head = {"format": _FORMAT, "version": _VERSION, "training": model.training}
     return {**head, **record, "state": state}
 
@@ -217,7 +229,7 @@ def _record_of(model: nn.Module, caller: str) -> dict:
 
 
 def _check_dense(model: nn.Module, shapes: dict[str, tuple], given: str, pruned) -> None:
-    state = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    state = shapes_of(model)
     if state == shapes:
         return
     names = [*shapes, *state]

@@ -36,7 +36,8 @@ def load_pictures(
     Raises
     ------
     ValueError
-        There are no images, or no size for them; an array is not of finite numbers.
+        There are no images, or no size for them, or a size or `grey` for an array; an array is not
+        of finite numbers.
     DamagedFile
         A file cannot be read.
     FileNotFoundError
@@ -45,6 +46,11 @@ def load_pictures(
     if not path.exists():
         raise FileNotFoundError(f"There are no images at {path}: no such file or folder.")
     if not path.is_dir():
+        if image_size is not None or grey:
+            raise ValueError(
+                f"{path} is no folder of images, to which alone --image-size and --grey apply: the "
+                "rows of an array are taken as they are."
+            )
         array = _read_array(path)
         return array, [f"row {number}" for number in range(1, len(array) + 1)]
     files = list(image_files(path))

@@ -220,12 +220,14 @@ def save_gallery(
     Raises
     ------
     ValueError
-        For fewer than three images, or three that span no plane.
+        For fewer than three images, or three that span no plane; for less than one slice or region.
     """
     if len(images) < 3:
         raise ValueError(f"a plane goes through three images; there are {len(images)}")
     if slices < 1:
         raise ValueError(f"there should be at least one slice, not {slices}")
+    if max_regions < 1:
+        raise ValueError(f"a plane has at least one region, and max_regions is {max_regions}")
     inputs = images if normalise is None else normalise(images)
     parts: list = []
     found = []

@@ -145,7 +145,7 @@ def compare(
     ------
     ValueError
         Something is out of range, or the record was made with other settings.
-    ModuleNotFoundError
+    MissingPackage
         The weights are not installed.
     DamagedFile
         The record or the weights cannot be read.
@@ -162,7 +162,7 @@ def compare(
     for number, what in ((seeds, "seed"), (frames, "frame")):
         if number < 1:
             raise ValueError(f"there should be at least one {what}, not {number}")
-    name = name or size
+    name = size if name is None else name
     check_name("record", name)
     settings = {"size": size, "calibration": frames, "judged_on": JUDGED, "noise": NOISE}
     settings |= {"cents": CENTS, "batch": _BATCH}

@@ -255,8 +255,12 @@ def _check(data, depths, widths, factors, seeds, steps) -> None:
         ("seeds", [seeds], 2),
         ("steps", [] if steps is None else [steps], 8),
     ):
-        if wrong := [value for value in values if value < least]:
-            raise ValueError(f"{what} are whole numbers of at least {least}, not {wrong[0]}.")
+        most = 1_000_000 if what == "steps" else 10_000
+        if wrong := [value for value in values if not least <= value <= most]:
+            raise ValueError(
+                f"{what} are whole numbers of at least {least} and at most {most:,}, not "
+                f"{wrong[0]}."
+            )
     if not (data and depths and widths and factors):
         raise ValueError("data, depths, widths and factors each name at least one.")
 

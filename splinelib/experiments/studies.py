@@ -31,6 +31,9 @@ from . import (
     truncations,
 )
 
+# Networks, steps or tones that can be asked for.
+_MOST = 1_000_000
+
 
 @dataclass(frozen=True)
 class Study:
@@ -58,6 +61,23 @@ class Study:
     records: ModuleType
 
 
+def _count(text: str) -> int:
+    """A whole number of things that are made one after the other."""
+    try:
+        count = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid int value: {text!r}") from None
+    if count > _MOST:
+        raise argparse.ArgumentTypeError(f"{text} is more than {_MOST:,}")
+    return count
+
+
+def _check_alone(options: argparse.Namespace, option: str, others: dict[str, object]) -> None:
+    """Refuse settings that say nothing beside an option, with their usual values."""
+    if told := [f"--{name}" for name, usual in others.items() if getattr(options, name) != usual]:
+        raise ValueError(f"{', '.join(told)} cannot be given together with --{option}.")
+
+
 def _arguments_of_starts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", nargs="+", default=list(starts.DATA), metavar="NAME", help="data sets"
@@ -68,10 +88,10 @@ def _arguments_of_starts(parser: argparse.ArgumentParser) -> None:
         ("factors", starts.FACTORS, "how many times as wide the network is that is pruned"),
     ):
         parser.add_argument(
-            f"--{option}", nargs="+", type=int, default=list(default), metavar="N", help=what
+            f"--{option}", nargs="+", type=_count, default=list(default), metavar="N", help=what
         )
-    parser.add_argument("--seeds", type=int, default=starts.SEEDS, help="networks of each kind")
-    parser.add_argument("--steps", type=int, help="steps at equal epochs; each data set's own")
+    parser.add_argument("--seeds", type=_count, default=starts.SEEDS, help="networks of each kind")
+    parser.add_argument("--steps", type=_count, help="steps at equal epochs; each data set's own")
     parser.add_argument(
         "--images",
         action="store_true",
@@ -82,18 +102,23 @@ def _arguments_of_starts(parser: argparse.ArgumentParser) -> None:
 
 
 def _starts(options: argparse.Namespace) -> dict:
+    name = options.name
     if options.images:
-        return start_images.confirm(options.name or "cifar10", folder=options.folder)
+        usual = {"data": starts.DATA, "depths": starts.DEPTHS, "widths": starts.WIDTHS}
+        usual = {part: list(values) for part, values in usual.items()}
+        usual |= {"factors": list(starts.FACTORS), "seeds": starts.SEEDS, "steps": None}
+        _check_alone(options, "images", usual)
+        return start_images.confirm("cifar10" if name is None else name, folder=options.folder)
     asked = options.data, options.depths, options.widths, options.factors
     told = {part: getattr(options, part) for part in ("seeds", "steps", "folder")}
-    return starts.compare(*asked, name=options.name or "map", **told)
+    return starts.compare(*asked, name="map" if name is None else name, **told)
 
 
 def _arguments_of_pca(parser: argparse.ArgumentParser) -> None:
     networks = truncations.SETTINGS
     parser.add_argument("--network", choices=networks, default=next(iter(networks)))
-    parser.add_argument("--seeds", type=int, default=truncations.SEEDS, help="networks")
-    parser.add_argument("--epochs", type=int, help="of training; the network's own")
+    parser.add_argument("--seeds", type=_count, default=truncations.SEEDS, help="networks")
+    parser.add_argument("--epochs", type=_count, help="of training; the network's own")
     parser.add_argument("--width", type=float, help="of its layers; the network's own")
     parser.add_argument("--name", help="name of the record; the network's")
 
@@ -104,7 +129,7 @@ def _pca(options: argparse.Namespace) -> dict:
 
 
 def _arguments_of_routes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, default=routes.SEEDS, help="dense networks")
+    parser.add_argument("--seeds", type=_count, default=routes.SEEDS, help="dense networks")
     parser.add_argument("--name", default="digits", help="name of the record")
 
 
@@ -113,9 +138,9 @@ def _routes(options: argparse.Namespace) -> dict:
 
 
 def _arguments_of_vit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, default=transformers.SEEDS, help="networks")
+    parser.add_argument("--seeds", type=_count, default=transformers.SEEDS, help="networks")
     parser.add_argument("--width", type=float, default=transformers.WIDTH, help="of their tokens")
-    parser.add_argument("--epochs", type=int, default=transformers.EPOCHS, help="of training")
+    parser.add_argument("--epochs", type=_count, default=transformers.EPOCHS, help="of training")
     parser.add_argument("--name", default="digits", help="name of the record")
 
 
@@ -125,7 +150,7 @@ def _vit(options: argparse.Namespace) -> dict:
 
 
 def _arguments_of_slices(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, default=slices.SEEDS, help="networks")
+    parser.add_argument("--seeds", type=_count, default=slices.SEEDS, help="networks")
     parser.add_argument("--name", default="digits", help="name of the record")
 
 
@@ -136,23 +161,27 @@ def _slices(options: argparse.Namespace) -> dict:
 def _arguments_of_subjects(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", choices=truncations.SETTINGS, default="mlp")
     parser.add_argument("--run", help="take the dense network of this recorded run instead")
-    parser.add_argument("--seeds", type=int, default=rivals.SEEDS, help="networks on digits")
+    parser.add_argument("--seeds", type=_count, default=rivals.SEEDS, help="networks on digits")
     parser.add_argument("--name", help="name of the record; the run's, or that of the network")
 
 
-def _orders(options: argparse.Namespace) -> dict:
+def _of_subjects(compare: Callable[..., dict], options: argparse.Namespace) -> dict:
+    if options.run is not None:
+        _check_alone(options, "run", {"network": "mlp", "seeds": rivals.SEEDS})
     told = {part: getattr(options, part) for part in ("seeds", "name", "folder")}
-    return orders.compare(options.network, options.run, **told)
+    return compare(options.network, options.run, **told)
+
+
+def _orders(options: argparse.Namespace) -> dict:
+    return _of_subjects(orders.compare, options)
 
 
 def _shares(options: argparse.Namespace) -> dict:
-    told = {part: getattr(options, part) for part in ("seeds", "name", "folder")}
-    return shares.compare(options.network, options.run, **told)
+    return _of_subjects(shares.compare, options)
 
 
 def _rivals(options: argparse.Namespace) -> dict:
-    told = {part: getattr(options, part) for part in ("seeds", "name", "folder")}
-    return rivals.compare(options.network, options.run, **told)
+    return _of_subjects(rivals.compare, options)
 
 
 def _arguments_of_pitch(parser: argparse.ArgumentParser) -> None:
@@ -161,8 +190,10 @@ def _arguments_of_pitch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ratios", nargs="+", type=float, default=list(pitch.RATIOS), metavar="RATIO"
     )
-    parser.add_argument("--seeds", type=int, default=pitch.SEEDS, help="draws of what goes by lot")
-    parser.add_argument("--frames", type=int, default=pitch.FRAMES, help="tones to fit on")
+    parser.add_argument(
+        "--seeds", type=_count, default=pitch.SEEDS, help="draws of what goes by lot"
+    )
+    parser.add_argument("--frames", type=_count, default=pitch.FRAMES, help="tones to fit on")
     parser.add_argument("--name", help="name of the record; the size")
 
 

@@ -135,7 +135,8 @@ def pruned_in_all_ways(
     check_choice("network", network, SETTINGS)
     if seeds < 1:
         raise ValueError(f"there should be at least one seed, not {seeds}")
-    name = name or run or f"digits-{network}"
+    if name is None:
+        name = f"digits-{network}" if run is None else run
     check_name("record", name)
     settings, words = _settings(network, run, folder, judged)
     path = records.path_of(name, folder)

@@ -161,9 +161,9 @@ def compare(
     if seeds < 2:
         raise ValueError(f"an interval needs two networks or more, not {seeds}.")
     own = SETTINGS[network]
-    settings = {"network": network, "width": width or own["width"]}
-    settings["epochs"] = epochs or own["epochs"]
-    name = name or network
+    settings = {"network": network, "width": own["width"] if width is None else width}
+    settings["epochs"] = own["epochs"] if epochs is None else epochs
+    name = network if name is None else name
     check_name("record", name)
     path = records.path_of(name, folder)
     with locked(path.parent, name):

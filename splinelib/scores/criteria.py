@@ -200,7 +200,8 @@ def codes(context: Context, group: Group) -> Tensor | None:
     bits = context.activity(group)
     if bits is None:  # nothing is known of units that no input reaches
         return None
-    strength = torch.stack([rows.norm(dim=1) for rows in context.rows(group)]).sum(0).cpu()
+    rows = _in_range(context.rows(group))
+    strength = torch.stack([each.norm(dim=1) for each in rows]).sum(0).cpu()
     strength = strength * bits.any(1)  # beside one that never changes, any other unit stays
     # 1 - |cos| of vectors of +-1 is twice the share of places where they differ, or agree if
     # that is less.
@@ -233,13 +234,13 @@ def magnitude(context: Context, group: Group) -> Tensor:
     As a share of the group's mean, so that layers can be compared; where several layers
     make the unit, the mean of their shares.
     """
-    return _mean_share([rows.abs().sum(1) for rows in context.rows(group)])
+    return _mean_share(context, group, lambda rows: rows.abs().sum(1))
 
 
 @register("l2", looks_at=["incoming"], source="Li et al., ICLR 2017, with the Euclidean norm")
 def l2(context: Context, group: Group) -> Tensor:
     """L2 norm of a unit's incoming weights, as a share of the group's mean; see `magnitude`."""
-    return _mean_share([rows.norm(dim=1) for rows in context.rows(group)])
+    return _mean_share(context, group, lambda rows: rows.norm(dim=1))
 
 
 @register("bn", looks_at=["batch norm"], source="network slimming, Liu et al., ICCV 2017")
@@ -260,7 +261,7 @@ def fpgm(context: Context, group: Group) -> Tensor:
     The sum of a filter's Euclidean distances to all filters of its layer, as a share of the
     group's mean; where several layers make the unit, the mean of their shares.
     """
-    return _mean_share([torch.cdist(rows, rows).sum(1) for rows in context.rows(group)])
+    return _mean_share(context, group, lambda rows: torch.cdist(rows, rows).sum(1))
 
 
 @register("thinet", looks_at=["outgoing", "images"], source="ThiNet, Luo, Wu and Lin, ICCV 2017")
@@ -297,7 +298,16 @@ def random(context: Context, group: Group) -> Tensor:
     return torch.rand(group.units, generator=context.generator, dtype=torch.float32)
 
 
-def _mean_share(values: list[Tensor]) -> Tensor:
-    """Mean over the producing layers of each layer's values divided by their mean."""
+def _in_range(layers: list[Tensor]) -> list[Tensor]:
+    """Rows of weights whose squares neither overflow nor vanish, but for one factor of all."""
+    largest = max(float(rows.abs().max()) for rows in layers)
+    if 1e-12 < largest < 1e12 or largest == 0:
+        return layers
+    return [(rows.double() / largest).to(rows.dtype) for rows in layers]
+
+
+def _mean_share(context: Context, group: Group, measure: Callable[[Tensor], Tensor]) -> Tensor:
+    """What is measured of each unit's rows, divided by its mean; the mean over producing layers."""
+    values = [measure(*_in_range([rows])) for rows in context.rows(group)]
     floor = torch.finfo(values[0].dtype).tiny
     return torch.stack([value / value.mean().clamp(min=floor) for value in values]).mean(0)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..calibration.moments import with_ridge
+
 # Columns of units that go whose steps are made at once.
 _WAITING = 64
 
@@ -29,11 +31,7 @@ class Downdate:
 
     def __init__(self, gram: Tensor, outgoing: Tensor, energy: float, units: int, ridge: float):
         self.width = len(gram) // units
-        # In proportion to each column's own variance, so that the scale of a unit does not
-        # matter; a column that is always 0 gets next to nothing, and costs next to nothing.
-        variance = gram.diagonal()
-        floor = 1e-12 * variance.max().clamp(min=1)
-        gram = gram + torch.diag((ridge * variance).clamp(min=floor))
+        gram = with_ridge(gram, ridge)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
         self.outgoing = outgoing / energy if energy > 0 else torch.zeros_like(outgoing)
         self.own_inverse = self._blocks(self.inverse).clone()  # as the steps have made them

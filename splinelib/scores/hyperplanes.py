@@ -277,7 +277,8 @@ def redundancy_order(
                 heapq.heapreplace(closest, (gap, first))
         other = partner[first]
         goes = first if (power[first], -first) < (power[other], -other) else other
-        costs[goes] = closest[0][0]
+        # A distance that is computed once more may come out a rounding step smaller.
+        costs[goes] = max(closest[0][0], costs[order[-1]] if order else 0.0)
         order.append(goes)
         left.remove(goes)
     last, cost = gone.index(0), np.array(costs, dtype=gaps.dtype)

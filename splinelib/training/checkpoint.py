@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from .. import parallel
-from ..archives import read_tensors, write_tensors
+from ..archives import check_readable, read_tensors, write_tensors
 from ..errors import DamagedFile
 from ..schemas import AMOUNT, COUNT, NUMBER, mismatches
 from ..text import differences
@@ -117,11 +117,15 @@ class Checkpoint:
 
         Raises
         ------
+        TypeError
+            The settings hold what could not be read back from a file.
         ValueError
             The file belongs to another training run or to another network.
         DamagedFile
             It cannot be read.
         """
+        if self.path is not None:  # before hours of training, which could not be read back
+            check_readable(self.settings, "context")
         state = self._read()
         if state is None:
             return []

@@ -146,8 +146,11 @@ def train(
     Raises
     ------
     ValueError
-        A setting is out of range, a label is no class of the network, or the checkpoint belongs to
-        another training run.
+        A setting is out of range, a label is no class of the network, `on_epoch` returned what the
+        row says already, or the checkpoint belongs to another training run.
+    TypeError
+        `on_epoch` returned no dict; or, where there is a checkpoint, the history or the context
+        hold what could not be read back.
     DamagedFile
         The checkpoint cannot be read.
     TrainingDiverged
@@ -199,7 +202,7 @@ def train(
                 model.eval()
                 parallel.average_statistics(model)
                 _check_outputs(model, batches.example(), epoch, recipe.rate(epoch))
-                row |= _said(on_epoch, epoch, model)
+                row |= _said(on_epoch, epoch, model, row)
             history.append(row)
             progress_bar.set_postfix(epoch=epoch + 1, loss=f"{row['loss']:.3f}")
             kept.save(history)
@@ -211,9 +214,19 @@ def _digest(data: Dataset | tuple[Tensor, Tensor]) -> str:
 
 
 @parallel.first_only
-def _said(on_epoch: OnEpoch | None, epoch: int, model: nn.Module) -> dict:
-    """What `on_epoch` has to say of an epoch."""
-    return (on_epoch(epoch, model) if on_epoch is not None else None) or {}
+def _said(on_epoch: OnEpoch | None, epoch: int, model: nn.Module, row: dict) -> dict:
+    """What `on_epoch` has to say of an epoch, beside what its row of history says."""
+    said = on_epoch(epoch, model) if on_epoch is not None else None
+    if said is None:
+        return {}
+    if not isinstance(said, dict):
+        raise TypeError(f"on_epoch should return a dict or None, not {said!r}")
+    if taken := sorted(row.keys() & said.keys()):
+        raise ValueError(
+            f"on_epoch returned {', '.join(taken)}, which the row of history says already: give "
+            "it another name"
+        )
+    return said
 
 
 def _epoch(step: Step, batches: Batches, recipe: Recipe, epoch: int, progress_bar: tqdm) -> dict:

@@ -4,8 +4,9 @@ The defaults are the paper's: SGD at 0.1 with momentum 0.9 and weight decay 1e-4
 the rate divided by ten at half and at three quarters of the epochs (80 and 120 of 160).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral, Real
 
 from ..randomness import checked_seed
 
@@ -38,7 +39,8 @@ class Recipe:
     ValueError
         A setting is out of range.
     TypeError
-        The seed is no whole number.
+        A setting is no number, or no whole one where it counts something. NumPy's are taken, and
+        kept as Python's.
 
     Examples
     --------
@@ -60,6 +62,10 @@ class Recipe:
 
     def __post_init__(self):
         object.__setattr__(self, "seed", checked_seed(self.seed))
+        for name in ("epochs", "batch_size", "start"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        for name in ("lr", "momentum", "weight_decay", "l1"):
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
         if self.epochs < 1 or not 0 <= self.start <= self.epochs:
             raise ValueError(
                 f"epochs is at least 1 and start lies in 0 .. epochs; got epochs={self.epochs}, "
@@ -78,7 +84,9 @@ class Recipe:
             # Rounded up, so that a very short run still has a part at the full rate.
             milestones = -(-self.epochs // 2), -(-self.epochs * 3 // 4)
         else:
-            milestones = tuple(self.milestones)
+            if not isinstance(self.milestones, Iterable):
+                raise TypeError(f"milestones are several epochs, not {self.milestones!r}.")
+            milestones = tuple(_whole("a milestone", epoch) for epoch in self.milestones)
         object.__setattr__(self, "milestones", milestones)
 
     @classmethod
@@ -117,3 +125,15 @@ class Recipe:
     def state_dict(self) -> dict:
         """The settings as plain values, for a checkpoint."""
         return asdict(self) | {"milestones": list(self.milestones)}
+
+
+def _whole(name: str, value: object) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} is a whole number, not {value!r}.")
+    return int(value)
+
+
+def _number(name: str, value: object) -> int | float:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} is a number, not {value!r}.")
+    return value if type(value) in (int, float) else float(value)

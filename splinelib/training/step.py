@@ -68,12 +68,18 @@ class Step:
         with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
             logits = self.model(inputs)
             loss = nn.functional.cross_entropy(logits, targets)
+        if not loss.requires_grad:
+            raise ValueError(
+                "Nothing that the outputs depend on can be trained: its parameters have "
+                "requires_grad=False. Call requires_grad_() on those that should learn."
+            )
         self.optimizer.zero_grad()
         # Gradients are averaged over processes: parts of unequal size count by their size.
         weight = len(targets) * parallel.processes() / size
         (loss if weight == 1 else loss * weight).backward()
         for scale in self.scales:
-            scale.grad.add_(scale.detach().sign(), alpha=self.l1)
+            if scale.grad is not None:  # of a batch norm that ran
+                scale.grad.add_(scale.detach().sign(), alpha=self.l1)
         self.optimizer.step(rate)
         self.loss_sum += loss.detach() * len(targets)
         self.correct += (logits.detach().argmax(1) == targets).sum()

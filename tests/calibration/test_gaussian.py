@@ -87,3 +87,12 @@ def test_a_smooth_function_that_is_affine_passes_covariances_as_they_are():
     first, covariance = after_smooth(mean, pair(-0.4, 2.0, 3.0), lambda z: 3 * z + 1)
     torch.testing.assert_close(first, 3 * mean + 1)
     torch.testing.assert_close(covariance, 9 * pair(-0.4, 2.0, 3.0))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-15, 1.0, 1e15])
+def test_a_relu_passes_small_values_as_it_passes_large_ones(scale):
+    mean = torch.tensor([0.5, -1.0]).double()
+    first, covariance = after_activation(mean * scale, pair(-0.4, 2.0, 3.0) * scale**2, *RELU)
+    found, expected = after_activation(mean, pair(-0.4, 2.0, 3.0), *RELU)
+    torch.testing.assert_close(first / scale, found)
+    torch.testing.assert_close(covariance / scale**2, expected)

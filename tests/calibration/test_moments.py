@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from splinelib.calibration import Moments
+from splinelib.calibration.moments import with_ridge
 
 
 def test_moments_of_counted_rows_are_those_of_repeated_rows():
@@ -50,3 +51,17 @@ def test_halves_are_summed_in_full(dtype):
         moments.add(part)
     torch.testing.assert_close(moments.mean, rows.double().mean(0))
     torch.testing.assert_close(moments.covariance(), torch.cov(rows.double().T, correction=0))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_a_ridge_grows_with_what_it_is_added_to(scale):
+    root = torch.tensor([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0]], dtype=torch.float64)
+    moment = root.T @ root * scale  # singular, and the last column is always 0
+    found = with_ridge(moment, 0.1)
+    torch.testing.assert_close(found[:2, :2] / scale, torch.tensor([[5.5, 5], [5, 5.5]]).double())
+    assert 0 < found[2, 2] < 1e-10 * scale
+    torch.linalg.cholesky(found)
+
+
+def test_nothing_at_all_can_be_solved_with_a_ridge():
+    torch.linalg.cholesky(with_ridge(torch.zeros(3, 3, dtype=torch.float64), 0.1))

@@ -204,3 +204,36 @@ def test_export_and_onnx_give_the_same_outputs(make, tmp_path):
     session = ReferenceEvaluator(str(onnx))
     found = session.run(None, {session.input_names[0]: inputs.numpy()})[0]
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-5)
+
+
+class Noted(torch.nn.Module):
+    """Keeps in its state what is no tensor."""
+
+    def __init__(self, note):
+        super().__init__()
+        self.layers, self.note = dense_mlp(), note
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def get_extra_state(self):
+        return self.note
+
+    def set_extra_state(self, state):
+        self.note = state
+
+
+def test_what_modules_keep_beside_tensors_goes_along(tmp_path):
+    """These raised AttributeError when they were pruned."""
+    model, x = Noted({"calls": 3, "names": ["a"]}), torch.zeros(1, 6)
+    small = sl.prune(model, 0.5, example=x)
+    sl.save_pruned(small, tmp_path / "small.pt")
+    loaded = sl.load_pruned(lambda: Noted(None), tmp_path / "small.pt")
+    assert loaded.note == model.note and torch.equal(loaded(x), small(x))
+    rewound = sl.rewind(small, Noted("start"))
+    assert rewound.note == "start" and parameters(rewound) == parameters(small)
+    bound = sl.pruning_bound(model, small, (x - 0.1, x + 0.1))
+    assert bound.largest > 0
+    model.note = np.float64(3)
+    with pytest.raises(TypeError, match=r"state\._extra_state is of numpy\.float64"):
+        sl.save_pruned(sl.prune(model, 0.5, example=x), tmp_path / "other.pt")

@@ -57,3 +57,10 @@ def test_normalising_is_by_channel():
         normalised(images, [0, 0], [1])
     with pytest.raises(ValueError, match="above zero"):
         normalised(images, [0], [0])
+
+
+@pytest.mark.parametrize("told", [{"image_size": 8}, {"grey": True}])
+def test_rows_of_an_array_are_not_scaled_without_a_word(tmp_path, told):
+    np.save(tmp_path / "x.npy", np.ones((3, 4)))
+    with pytest.raises(ValueError, match=r"x\.npy is no folder of images.*taken as they are"):
+        load_pictures(tmp_path / "x.npy", **told)

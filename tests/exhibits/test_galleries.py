@@ -68,3 +68,13 @@ def test_images_that_span_no_plane_are_named(model, images, tmp_path):
     with pytest.raises(ValueError, match="shape"):
         galleries.save_gallery(tmp_path / "x.html", model, torch.randn(3, 2, 8, 8), list("abc"))
     assert not (tmp_path / "x.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [({"slices": 0}, "at least one slice"), ({"max_regions": 0}, "at least one region")],
+)
+def test_less_than_one_is_refused(model, images, tmp_path, told, message):
+    with pytest.raises(ValueError, match=message):
+        galleries.save_gallery(tmp_path / "index.html", model, images, list("abcdef"), **told)
+    assert not list(tmp_path.iterdir())

@@ -91,7 +91,7 @@ def test_other_settings_are_refused(made):
     "change, message",
     [
         ({"data": ["cifar10"]}, "no data set of this study 'cifar10'"),
-        ({"depths": [0]}, "depths are whole numbers of at least 1, not 0"),
+        ({"depths": [0]}, "depths are whole numbers of at least 1 and at most 10,000, not 0"),
         ({"factors": [1]}, "factors are whole numbers of at least 2"),
         ({"seeds": 1}, "seeds are whole numbers of at least 2"),
         ({"steps": 4}, "steps are whole numbers of at least 8"),

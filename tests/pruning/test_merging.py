@@ -8,6 +8,7 @@ import torch
 from networks import (
     alive,
     convnet,
+    dense_mlp,
     gaussian,
     grouped,
     images,
@@ -342,3 +343,16 @@ def test_data_that_a_way_does_not_need_change_nothing():
         torch.equal(one, other)
         for one, other in zip(plain.parameters(), given.parameters(), strict=True)
     )
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e-8, 1e8])
+def test_in_what_unit_a_layer_computes_does_not_matter(scale):
+    """What one layer gains the next one loses: what takes over does, too."""
+    model, inputs = dense_mlp(), gaussian(200, 6).float()
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in (other[0].weight, other[0].bias):
+            weight *= scale
+        other[2].weight /= scale
+    one, two = (merged(net, {"0": [1, 4, 7]}, inputs[:1]) for net in (model, other))
+    torch.testing.assert_close(one(inputs), two(inputs))

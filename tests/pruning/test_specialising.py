@@ -195,3 +195,46 @@ def test_what_is_no_box_of_the_network_is_refused():
         sl.specialise(smooth, box_around(X, 0.1))
     with pytest.raises(sl.PruningError), warnings.catch_warnings():
         sl.specialise(nn.Sequential(nn.Linear(2, 2)), box_around(X, 0.1))
+
+
+def test_a_layer_loses_outputs_that_are_always_zero_though_no_activation_is_behind_it():
+    """How far rounding may have taken them was of another length: these raised RuntimeError."""
+    net = nn.Sequential(
+        nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 3, bias=False), nn.Linear(3, 2), nn.ReLU()
+    )
+    net.append(nn.Linear(2, 2))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([[1.0], [-1.0], [2.0], [-2.0]]))
+        net[0].bias.zero_()
+        net[2].weight[1] = 0
+    local = sl.specialise(net, box_around(torch.tensor([[1.5]]), 0.5))
+    assert local.model[2].weight.shape == (2, 1)
+    x = torch.linspace(1, 2, 50)[:, None]
+    with torch.no_grad():
+        assert float((local(x) - net(x)).abs().max()) <= local.slack < 1e-4
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_residual_stream_is_cut_where_it_is_read_by_pairs_as_well(seed):
+    torch.manual_seed(seed)
+    net = Stream().eval()
+    x = torch.randn(1, 3)
+    local = sl.specialise(net, box_around(x, 0.05))
+    assert local.model.a.out_features < 8
+    inputs = x + 0.05 * (2 * torch.rand(200, 3) - 1)
+    with torch.no_grad():
+        assert float((local(inputs) - net(inputs)).abs().max()) <= local.slack < 1e-4
+
+
+class Stream(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(3, 8), nn.Linear(8, 7), nn.Linear(7, 8)
+        self.d = nn.Linear(8, 2)
+        with torch.no_grad():  # what the branch adds is off where the stream is
+            for layer in (self.a, self.c):
+                layer.weight[:2], layer.bias[:2] = 0, -1
+
+    def forward(self, x):
+        h = torch.relu(self.a(x))
+        return self.d(torch.relu(h + self.c(torch.relu(self.b(h)))))

@@ -13,10 +13,15 @@ def even(model, data, ratio=0.5):
     return sl.select(sl.score(model, "magnitude", example=data[:1]), ratio, "layerwise")
 
 
-def test_two_units_in_closed_form():
+@pytest.mark.parametrize("scale", [1e-10, 1.0])
+def test_two_units_in_closed_form(scale):
     """Of two units one stays: B is g_11 and g_12, both over g_11 (1 + ridge)."""
     model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)).double()
     data = gaussian(50, 3)
+    with torch.no_grad():
+        for weight in model[0].parameters():
+            weight *= scale
+        model[2].weight /= scale
     masks = {"0": torch.tensor([True, False])}
     read = model[:2](data).detach()
     own, both = (read[:, 0] ** 2).sum(), (read[:, 0] * read[:, 1]).sum()

@@ -368,3 +368,18 @@ def test_units_of_transposed_convolutions_are_scored_by_their_rows():
     for criterion in ("magnitude", "l2", "fpgm", "spline"):
         found = sl.score(model, criterion, layout=one)["0"]
         torch.testing.assert_close(found, sl.score(other, criterion, layout=same)["0"])
+
+
+@pytest.mark.parametrize("scale", [1e-35, 1e-25, 1e-12, 1e-5, 1.0, 1e5, 1e12, 1e25])
+@pytest.mark.parametrize("criterion", ["bend", "codes", "fpgm", "l2", "lsq", "magnitude", "thinet"])
+def test_in_what_unit_a_layer_computes_does_not_matter(criterion, scale):
+    """What one layer gains the next one loses: the function stays, and so do all scores."""
+    model, data = dense_mlp(), gaussian(200, 6).float()
+    plain = sl.score(copy.deepcopy(model), criterion, data=data)
+    with torch.no_grad():
+        for weight in (model[0].weight, model[0].bias):
+            weight *= scale
+        model[2].weight /= scale
+    scaled = sl.score(model, criterion, data=data)
+    for name, values in plain.items():
+        torch.testing.assert_close(scaled[name], values, rtol=1e-3, atol=1e-6)

@@ -168,6 +168,20 @@ def test_greedy_order_is_the_definition(block):
     assert along[-1] > along[-2]
 
 
+@pytest.mark.parametrize("seed", [26, 53, 107])
+def test_costs_never_fall_along_the_order_though_distances_are_rounded(seed):
+    """Of three that coincide a distance was taken once more, and came out as 0 in place of 6e-8."""
+    generator = torch.Generator().manual_seed(seed)
+    units, fan_in = 4 + seed % 5, 2 + seed % 3
+    normals = torch.randn(units, fan_in, generator=generator)
+    offsets = torch.randn(units, generator=generator)
+    normals[1], offsets[1] = 2 * normals[0], 2 * offsets[0]
+    normals[2], offsets[2] = normals[0], offsets[0]
+    for block in (1, 2, 1024):
+        removal = redundancy_order(normals, offsets, block=block)
+        assert (removal.cost[removal.order].diff() >= 0).all()
+
+
 def test_two_of_three_duplicates_go_never_all():
     normals = torch.tensor([[1.0, 2.0], [-2.0, -4.0], [3.0, 6.0], [5.0, -1.0]])
     removal = redundancy_order(normals, torch.zeros(4))

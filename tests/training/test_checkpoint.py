@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from runs import quick, same_weights
@@ -183,3 +184,19 @@ def test_a_checkpoint_from_before_processes_were_counted_is_one_process(digits, 
     torch.save(state | {"recipe": state["recipe"] | {"processes": 2}}, path)
     with pytest.raises(ValueError, match=r"processes 2 \(now 1\)"):
         quick(models.mlp([64, 10]), few, epochs=2, checkpoint=path)
+
+
+def test_what_could_not_be_read_back_is_refused_while_little_is_lost(tmp_path):
+    """A mean of NumPy's was written after every epoch, and the file then called damaged."""
+    given, path = data.toy("moons", n=64), tmp_path / "checkpoint.pt"
+    model = models.mlp([2, 4, 2])
+
+    def mean(epoch, _):
+        return {"mean": np.mean([epoch, 1])}
+
+    with pytest.raises(TypeError, match=r"history\[0\]\.mean is of numpy\.float64"):
+        quick(model, given, on_epoch=mean, checkpoint=path)
+    with pytest.raises(TypeError, match=r"context\.folder is of pathlib"):
+        quick(model, given, on_epoch=Stopper(0), checkpoint=path, context={"folder": tmp_path})
+    assert not path.exists()
+    assert quick(model, given, on_epoch=mean).history[1]["mean"] == 1  # no file, nothing to refuse

@@ -157,3 +157,34 @@ def test_images_of_one_channel_get_the_usual_layout_too(digits):
     _, batches = loop.laid_out(model, Batches.of(digits, True, torch.device("cpu")))
     inputs, _ = batches.make(*next(batches.shuffled(4, torch.Generator())).drawn)
     assert inputs.stride() == (64, 64, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "message"),
+    [
+        ({"loss": 0.0, "epoch": 7}, ValueError, "epoch, loss.*another name"),
+        (0.5, TypeError, r"a dict or None, not 0\.5"),
+    ],
+)
+def test_what_is_said_of_an_epoch_stands_beside_what_the_row_says(said, error, message):
+    """It took the place of the loss, and of the epoch, which no checkpoint can be read without."""
+    with pytest.raises(error, match=message):
+        quick(models.mlp([2, 4, 2]), data.toy("moons", n=64), on_epoch=lambda *_: said)
+
+
+def test_a_batch_norm_that_does_not_run_has_no_penalty():
+    """Its scale has no gradient to add one to, which raised AttributeError."""
+    given = data.toy("moons", n=64)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    unused = copy.deepcopy(model)
+    unused[0].unused = nn.BatchNorm1d(3)
+    expected, found = (quick(net, given, l1=0.01) for net in (model, unused))
+    assert [row["loss"] for row in found.history] == [row["loss"] for row in expected.history]
+    assert torch.equal(found.model[0].unused.weight, torch.ones(3))
+
+
+def test_where_nothing_can_be_trained_that_is_said():
+    model = models.mlp([2, 4, 2]).requires_grad_(False)
+    with pytest.raises(ValueError, match="Nothing that the outputs depend on can be trained"):
+        quick(model, data.toy("moons", n=64))

@@ -1,9 +1,11 @@
 """What decides a training."""
 
+import numpy as np
 import pytest
 from runs import quick
 
 from splinelib import models, training
+from splinelib.archives import check_readable
 
 
 def test_the_rate_falls_at_half_and_three_quarters(digits):
@@ -49,3 +51,29 @@ def test_a_recipe_and_its_settings_are_told_apart():
     ):
         with pytest.raises(TypeError, match=match):
             training.Recipe.of(recipe, settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 2.5}, "epochs is a whole number, not 2.5"),
+        ({"epochs": True}, "epochs is a whole number"),
+        ({"epochs": 2, "batch_size": 16.0}, "batch_size is a whole number, not 16.0"),
+        ({"epochs": 2, "start": "1"}, "start is a whole number, not '1'"),
+        ({"epochs": 2, "lr": "0.1"}, "lr is a number, not '0.1'"),
+        ({"epochs": 2, "l1": None}, "l1 is a number, not None"),
+        ({"epochs": 2, "milestones": 1}, "milestones are several epochs, not 1"),
+        ({"epochs": 2, "milestones": "a"}, "a milestone is a whole number, not 'a'"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(settings, message):
+    """These were errors from within the training, which named no setting."""
+    with pytest.raises(TypeError, match=message):
+        training.Recipe(**settings)
+
+
+def test_numbers_of_numpy_are_kept_as_pythons():
+    given = {"epochs": np.int64(4), "lr": np.float64(0.25), "batch_size": np.int32(8)}
+    recipe = training.Recipe(**given, milestones=np.array([1, 3]))
+    assert recipe == training.Recipe(4, 0.25, 8, milestones=(1, 3))
+    check_readable(recipe.state_dict(), "recipe")  # no number of NumPy's could be read back
