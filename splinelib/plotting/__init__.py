@@ -25,7 +25,7 @@ from .palette import Palette
 from .partitions import draw_partition, partition
 from .settling import early_bird
 from .svg import Figure, Row, beside, figure
-from .tables import Cell, Table, table
+from .tables import Cell, Table, folded, table
 from .ways import stages
 from .widgets import Still, scrub
 
@@ -46,6 +46,7 @@ __all__ = [
     "early_bird",
     "explorer",
     "figure",
+    "folded",
     "images",
     "layer_bars",
     "legend",

@@ -135,6 +135,27 @@ def table(
     )
 
 
+def folded(shown: Table, summary: str) -> Table:
+    """A table that is closed until the reader opens it; printed pages have it open.
+
+    Parameters
+    ----------
+    shown : Table
+    summary : str
+        The line that opens it.
+
+    Examples
+    --------
+    >>> folded(table([["dense", 93.4]], ["network", "accuracy"], "Accuracy"), "All networks")
+    Table('Accuracy')
+    """
+    summary = html.escape(check_alt(summary))
+    return Table(
+        f'<details class="sl sl-fold"><summary>{summary}</summary>{shown.markup}</details>',
+        shown.caption,
+    )
+
+
 def _sources(used: Sequence[str], cells: Sequence[Cell]) -> str:
     """The line below a table that says where its numbers come from, each record as a link."""
     origins = dict.fromkeys(origin for cell in cells for origin in cell.origins)

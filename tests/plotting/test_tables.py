@@ -92,3 +92,13 @@ def test_only_pages_are_linked_to(href, kept):
     root = ET.fromstring(plotting.table([["row", cell]], ["a", "b"], "A table").markup)
     assert [a.get("href") for a in root.findall(".//td/a")] == ([href] if kept else [])
     assert "".join(root.find(".//td").itertext()).startswith("text")
+
+
+def test_a_folded_table_opens_at_its_line_and_is_whole_inside():
+    shown = plotting.table([["dense", 93.4]], ["network", "accuracy"], "Accuracy <all>")
+    root = ET.fromstring(plotting.folded(shown, "VGG-16 <wide>").markup)
+    assert root.tag == "details" and root.get("open") is None
+    assert root.findtext("summary") == "VGG-16 <wide>"
+    assert ET.tostring(root.find("div")) == ET.tostring(ET.fromstring(shown.markup))
+    with pytest.raises(ValueError, match="empty"):
+        plotting.folded(shown, " ")
