@@ -293,4 +293,4 @@ def _add(into: dict[int, Tensor], value: int, coefficients: Tensor) -> None:
 def _dot(c: Tensor, x: Tensor) -> Tensor:
     """Sums over units: coefficients (B, R, ...) and values (B, ...) to (B, R)."""
     x = x.expand(len(c), *c.shape[2:])
-    return (c.flatten(2) @ x.flatten(1)[:, :, None])[..., 0]
+    return (c.reshape(*c.shape[:2], -1) @ x.reshape(len(x), -1, 1))[..., 0]

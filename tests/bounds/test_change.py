@@ -65,6 +65,7 @@ def test_a_layer_is_moved_by_hand():
         lambda h: torch.add(h, h.flip(1), alpha=-3),
         lambda h: torch.diff(h, n=2, append=h[:, :2]),
         lambda h: h.amax(1, keepdim=True) - h,
+        lambda h: torch.stack([h[:, i] for i in range(6)], 1) - h.amax(1)[:, None],  # numbers
     ],
 )
 def test_factors_of_sums_and_differences_count(function):
@@ -82,6 +83,18 @@ def test_factors_of_sums_and_differences_count(function):
         found = found_change(first, second, SQUARE)
         assert (bound.low <= change).all() and (change <= bound.high).all()
         assert (bound.low <= found.low).all() and (found.high <= bound.high).all()
+
+
+def test_one_output_needs_no_dimension():
+    first, second = random_network([6], seed=1), random_network([6], seed=2)
+    flat = [nn.Sequential(model, nn.Flatten(0)) for model in (first, second)]
+    squeezed = [nn.Sequential(model, Function(lambda y: y.squeeze(1))) for model in (first, second)]
+    for method in METHODS:
+        expected = change_bound(first, second, SQUARE, method=method)
+        for pair in (flat, squeezed):
+            bound = change_bound(*pair, SQUARE, method=method)
+            assert bound.low == pytest.approx(expected.low)
+            assert bound.high == pytest.approx(expected.high)
 
 
 def test_of_linear_networks_it_is_the_exact_change():
