@@ -87,9 +87,10 @@ def convolutional(kind: str, channels: int, pool: str) -> nn.Sequential:
         "overlapping": nn.MaxPool2d(3, 2, 1),
         "average": nn.AvgPool2d(2),
         "all": nn.AdaptiveMaxPool2d(1),
+        "largest": Function(lambda h: h.amax((2, 3))),
     }
     branches = Joined(nn.Conv2d(channels, 1, 1), nn.Conv2d(channels, 1, 3, padding=1, bias=False))
-    size = 1 if pool == "all" else 2
+    size = 1 if pool in {"all", "largest"} else 2
     return nn.Sequential(
         *(nn.Conv2d(1, channels, 3, padding=1), nn.BatchNorm2d(channels), act()),
         *(branches, act(), pools[pool], nn.Flatten(), nn.Linear(2 * size * size, 2)),
@@ -146,7 +147,7 @@ def pairs(draw):
         widths = draw(st.lists(st.integers(1, 6), min_size=1, max_size=3))
         model, shape = perceptron(kind, widths, draw(st.booleans())), (3,)
     else:
-        pool = draw(st.sampled_from(("max", "overlapping", "average", "all")))
+        pool = draw(st.sampled_from(("max", "overlapping", "average", "all", "largest")))
         model, shape = convolutional(kind, draw(st.integers(1, 3)), pool), (1, 4, 4)
     first = lively(model, generator)
     second = changed(first, how, generator)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..network.graph import Node, Value
 from .maps import AffineMap
 from .pair import CHANGE, FIRST, SECOND
-from .pooling import certain, to_winner
+from .pooling import certain, to_winner, winners
 from .ranges import Range
 from .relaxation import Plane
 from .state import State, difference_of
@@ -261,7 +261,7 @@ def _pool_back(
         z, after = state.compared(one, FIRST), state.compared(two, SECOND)
         phi, psi = one.activation, two.activation
         sure = certain(phi, z) & certain(psi, after)
-        sure = sure & (phi.winner(z.low) == psi.winner(after.low))
+        sure = sure & (winners(phi, z.low) == winners(psi, after.low))
         c = taken[CHANGE] * sure[:, None]
         _to_input(phi, z, c, coefficients[CHANGE], one)
         _rest(state, tally, taken[CHANGE] - c, state.ranges[CHANGE][o])
@@ -293,4 +293,4 @@ def _add(into: dict[int, Tensor], value: int, coefficients: Tensor) -> None:
 def _dot(c: Tensor, x: Tensor) -> Tensor:
     """Sums over units: coefficients (B, R, ...) and values (B, ...) to (B, R)."""
     x = x.expand(len(c), *c.shape[2:])
-    return (c.flatten(2) @ x.flatten(1)[:, :, None])[..., 0]
+    return (c.reshape(*c.shape[:2], -1) @ x.reshape(len(x), -1, 1))[..., 0]

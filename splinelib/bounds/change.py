@@ -161,11 +161,12 @@ def _bounded(pair: Pair, box: Box, rows: Tensor, units: int, method: str) -> Cha
 def _range(state: State, rows: Tensor, kind: int, ways: list) -> Range:
     """Of combinations of the outputs of one kind, from the outputs' ranges and backwards."""
     known = state.ranges[kind][state.pair.graphs[0].output]
-    centre = known.centre()
-    radius = known.radius(centre).flatten(1)
-    middle = torch.einsum("brn,bn->br", rows.flatten(2), centre.flatten(1))
-    size = torch.einsum("brn,bn->br", rows.abs().flatten(2), known.largest().flatten(1))
-    reach = torch.einsum("brn,bn->br", rows.abs().flatten(2), radius) + state.unit * size
+    centre, c = known.centre(), rows.reshape(*rows.shape[:2], -1)
+    flat = (t.reshape(len(c), -1) for t in (centre, known.largest(), known.radius(centre)))
+    middle, size, radius = (
+        torch.einsum("brn,bn->br", a, t) for a, t in zip((c, c.abs(), c.abs()), flat, strict=True)
+    )
+    reach = radius + state.unit * size
     return _narrowed(state, rows, ways, Range(middle - reach, middle + reach))
 
 

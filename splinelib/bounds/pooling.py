@@ -23,6 +23,11 @@ def pooled_change(pool: Activation, d: Range) -> Range:
     return Range(-pooled(pool, -d.low), pooled(pool, d.high))
 
 
+def winners(pool: Activation, x: Tensor) -> Tensor:
+    """Position of the winner in each window, int64, of the shape of what the pooling gives."""
+    return pool.winner(x).reshape(pooled(pool, x).shape)
+
+
 def certain(pool: Activation, z: Range) -> Tensor:
     """Windows in which one value is at least as large as all others can be, bool."""
     windows, least = _windows(pool.pool, z.high), pooled(pool, z.low)

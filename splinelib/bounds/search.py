@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..network.modes import check_weights, evaluating
+from ..network.outputs import as_rows
 from ..network.replica import replica
 from ..network.surroundings import undisturbed
 from .box import Box
@@ -55,13 +56,13 @@ def found_change(
     ends = Box.checked(box).range
     low, high = ends.low, ends.high
     with evaluating(first), evaluating(second), torch.enable_grad():
-        outputs = second(low[:1].clone()).flatten(1).shape[1]
+        outputs = as_rows(second(low[:1].clone())).shape[1]
         rows = torch.eye(outputs) if combinations is None else combinations
         rows = rows.to(low).expand(len(low), -1, -1)
 
         def change(x: Tensor) -> Tensor:
             flat = x.flatten(0, 1)
-            found = (second(flat.clone()) - first(flat.clone())).flatten(1)
+            found = as_rows(second(flat.clone()) - first(flat.clone()))
             return torch.einsum("pnc,nkc->pnk", found.unflatten(0, x.shape[:2]), rows)
 
         x = _tried(low, high, points, seed)

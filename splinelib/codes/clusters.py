@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..network.outputs import as_rows
 from .regioncodes import RegionCodes
 
 
@@ -50,6 +51,6 @@ def code_clusters(
             f"some clusters would be without members. Ask for at most {distinct}, or give more "
             "inputs or layers"
         )
-    bits = torch.cat([codes.unpack(name).flatten(1) for name in names], 1)
+    bits = torch.cat([as_rows(codes.unpack(name)) for name in names], 1)
     found = KMeans(count, n_init=4, random_state=seed).fit_predict(bits.numpy().astype(np.float32))
     return torch.from_numpy(found).long()

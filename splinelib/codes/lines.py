@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..network.outputs import as_rows
 from .extraction import region_codes
 
 
@@ -35,7 +36,7 @@ def distinct_lines(model: nn.Module, inputs: Tensor, batch_size: int = 256) -> d
     {'0': 2}
     """
     codes = region_codes(model, inputs, batch_size=batch_size)
-    return {name: count_lines(codes.unpack(name).flatten(1)) for name in codes.layers}
+    return {name: count_lines(as_rows(codes.unpack(name))) for name in codes.layers}
 
 
 def count_lines(signs: Tensor) -> int:

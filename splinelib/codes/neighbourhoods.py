@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ..network.layers import spline_layers
 from ..network.modes import check_inputs
+from ..network.outputs import as_rows
 from ..randomness import generator_of
 from .extraction import region_codes
 
@@ -76,5 +77,5 @@ def cutting_units(
         varies = bits.any(1) & ~bits.all(1)
         several = layer.node.activation.pool is not None or layer.node.activation.bits > 1
         varies = varies.any(1) if several else varies  # several bits of one unit
-        found[layer.name] = varies.flatten(1).sum(1)
+        found[layer.name] = as_rows(varies).sum(1)
     return found

@@ -17,7 +17,7 @@ from .chords import Chords, Crossings, cross_chords, find_chords
 from .crossings import group_crossings, signs_along
 from .indexing import offsets, places, starts_run, trace_cycles
 from .interpolation import NewVertices
-from .limits import check_regions
+from .limits import check_lines, check_regions
 from .mesh import Mesh
 from .rounding import undecidable
 from .signs import Signs, find_bits
@@ -64,10 +64,9 @@ def cut(
     RegionLimitExceeded
     """
     if max_cells is not None and len(mesh) * (1 + values.shape[1]) > max_cells:
-        # at least as many cells as are cut, before any is made
+        # before any is made: each line through a cell makes one more, unless lines coincide
         mixed = mesh.any_corner(signs.pos) & mesh.any_corner(signs.neg)
-        count = int(np.bitwise_count(mixed).sum(dtype=np.int64))
-        check_regions(len(mesh) + count, max_cells, layer)
+        check_lines(int(np.bitwise_count(mixed).sum(dtype=np.int64)), max_cells, layer)
     on_edges = _cut_edges(mesh, values, signs, tolerance)
     chords = find_chords(mesh, signs)
     if chords is None:
@@ -82,6 +81,8 @@ def cut(
     first_edge = len(mesh.edges)
     _add_edges(mesh, pieces, layer, chords.unit if units is None else units[chords.unit])
     parent = _retrace(mesh, chords, pieces, first_edge)
+    if max_cells is not None:  # now that it is known how many lines meet in each point
+        check_regions(len(mesh), max_cells, layer)
     _check(mesh, signs)
     return [on_edges, crossings.vertices], parent
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..network.outputs import as_rows
 from ..network.replica import replica
 from ..network.surroundings import undisturbed
 from .limits import MAX_REGIONS
@@ -68,7 +69,7 @@ class _Both(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Each gets an input of its own: the first may begin with an operation in place.
-        first, second = self.first(x.clone()).flatten(1), self.second(x.clone()).flatten(1)
+        first, second = as_rows(self.first(x.clone())), as_rows(self.second(x.clone()))
         if first.shape[1] != second.shape[1]:
             raise ValueError(
                 f"the networks have {first.shape[1]} and {second.shape[1]} outputs: only "

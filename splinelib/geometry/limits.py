@@ -3,6 +3,8 @@
 from ..errors import RegionLimitExceeded
 
 MAX_REGIONS = 5_000_000
+# So many lines may always run through cells in a layer: they are soon looked at.
+MAX_LINES = 1 << 18
 # So many pairs of lines may always cross in a layer: they fit into memory.
 MAX_PAIRS = 1 << 24
 # Numbers in an intermediate result that is made part by part.
@@ -15,6 +17,18 @@ def check_regions(regions: int, max_regions: int, layer: int) -> None:
         raise RegionLimitExceeded(
             f"layer {layer} makes about {regions:,} regions or more and the limit is "
             f"{max_regions:,}: take a smaller domain, or raise max_regions"
+        )
+
+
+def check_lines(lines: int, max_regions: int, layer: int) -> None:
+    """Raise `RegionLimitExceeded` if the lines of a layer run through cells too often.
+
+    Lines that coincide make fewer regions than that; it is not known yet which do.
+    """
+    if lines > max(8 * max_regions, MAX_LINES):
+        raise RegionLimitExceeded(
+            f"the lines of layer {layer} run through regions {lines:,} times, far more than "
+            f"{max_regions:,} regions need: take a smaller domain, or raise max_regions"
         )
 
 

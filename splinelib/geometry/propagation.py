@@ -17,6 +17,7 @@ from torch import nn
 from ..errors import NotPiecewiseAffine
 from ..network.graph import Graph, Node
 from ..network.operations import where
+from ..network.outputs import as_rows
 from .affine_layers import apply_affine
 from .cell_codes import LayerCode
 from .mesh import Mesh
@@ -103,7 +104,7 @@ def check_outputs(
         If they are not: something happened in the model that was not recorded.
     """
     some = np.unique(np.linspace(0, len(mesh.xy) - 1, 16).astype(int))
-    truth = model(plane(mesh.xy[some])).flatten(1).numpy()
+    truth = as_rows(model(plane(mesh.xy[some]))).numpy()
     if (
         truth.shape != outputs[some].shape
         or not (

@@ -17,6 +17,7 @@ from ..errors import NotPiecewiseAffine
 from ..network.graph import Graph
 from ..network.layers import layers_of
 from ..network.modes import check_weights
+from ..network.outputs import as_rows
 from ..network.replica import replica
 from ..network.surroundings import undisturbed
 from ..network.trace import record
@@ -207,14 +208,14 @@ def _propagate(graph: Graph, run: Run) -> np.ndarray:
                 run.apply(node)
         for index in [i for i in run.values if last_use.get(i, -1) <= position]:
             del run.values[index], run.sizes[index]
-    return run.values[graph.output].flatten(1).numpy().copy()
+    return as_rows(run.values[graph.output]).numpy().copy()
 
 
 def _check_outputs(model: nn.Module, run: Run, outputs: np.ndarray, ends: list[Tensor]) -> None:
     """Refuse outputs that are not the network's, at some points."""
     some = np.unique(np.linspace(0, len(run.shares) - 1, 16).astype(int))
     shares = torch.from_numpy(run.shares[some]).reshape(-1, *[1] * ends[0].dim())
-    truth = model(ends[0] + shares * (ends[1] - ends[0])).flatten(1).numpy()
+    truth = as_rows(model(ends[0] + shares * (ends[1] - ends[0]))).numpy()
     size = np.abs(truth).max(initial=0)
     if truth.shape != outputs[some].shape or not np.allclose(
         truth, outputs[some], rtol=1e-6, atol=1e-6 * size + 1e-12

@@ -42,7 +42,7 @@ def _interpolated(x: Tensor, *args, **kwargs) -> Tensor:
 _ABSOLUTE = {
     "sub": torch.add,
     "subtract": torch.add,
-    "rsub": torch.add,
+    "rsub": lambda x, other, alpha=1: alpha * x + other,
     "neg": torch.clone,
     "diff": _sums_of_neighbours,
     "interpolate": _interpolated,

@@ -46,6 +46,18 @@ def floating_tensors(output) -> list[Tensor]:
     return [tensor for tensor in tensors_of(output) if tensor.is_floating_point()]
 
 
+def as_rows(values: Tensor) -> Tensor:
+    """Values of N inputs as a row for each, shape (N, C); one number for each is a row of one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> as_rows(torch.zeros(3, 2, 4)).shape, as_rows(torch.zeros(3)).shape
+    (torch.Size([3, 8]), torch.Size([3, 1]))
+    """
+    return values.flatten(1) if values.dim() > 1 else values.unsqueeze(1)
+
+
 def is_wrapped(tensor: Tensor) -> bool:
     """Whether it stands for tensors inside `torch.func`, and holds no values once that is over."""
     return is_functorch_wrapped_tensor(tensor)

@@ -56,6 +56,47 @@ def test_a_layer_is_moved_by_hand():
     assert all(u.on.all() for u in (*bound.units_before, *bound.units_after))
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda h: torch.rsub(h, 0.5, alpha=2),
+        lambda h: torch.rsub(h, h.flip(1), alpha=-3),
+        lambda h: torch.sub(0.5, h, alpha=2),
+        lambda h: torch.add(h, h.flip(1), alpha=-3),
+        lambda h: torch.diff(h, n=2, append=h[:, :2]),
+        lambda h: h.amax(1, keepdim=True) - h,
+        lambda h: torch.stack([h[:, i] for i in range(6)], 1) - h.amax(1)[:, None],  # numbers
+    ],
+)
+def test_factors_of_sums_and_differences_count(function):
+    first, second = random_network([6], seed=1).double(), random_network([6], seed=2).double()
+    for model in (first, second):
+        model.insert(1, Function(function))
+    units = change_bound(first, second, SQUARE).units_before
+    x = torch.rand(500, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
+    seen = function(first[0](x)).detach()
+    read = next(u for u in units if u.kind == "relu")
+    assert (read.low <= seen).all() and (seen <= read.high).all()
+    for method in METHODS:
+        bound = change_bound(first, second, SQUARE, method=method)
+        change = (second(x) - first(x)).detach()
+        found = found_change(first, second, SQUARE)
+        assert (bound.low <= change).all() and (change <= bound.high).all()
+        assert (bound.low <= found.low).all() and (found.high <= bound.high).all()
+
+
+def test_one_output_needs_no_dimension():
+    first, second = random_network([6], seed=1), random_network([6], seed=2)
+    flat = [nn.Sequential(model, nn.Flatten(0)) for model in (first, second)]
+    squeezed = [nn.Sequential(model, Function(lambda y: y.squeeze(1))) for model in (first, second)]
+    for method in METHODS:
+        expected = change_bound(first, second, SQUARE, method=method)
+        for pair in (flat, squeezed):
+            bound = change_bound(*pair, SQUARE, method=method)
+            assert bound.low == pytest.approx(expected.low)
+            assert bound.high == pytest.approx(expected.high)
+
+
 def test_of_linear_networks_it_is_the_exact_change():
     first, second = linear_net([[1.0, 2.0]])[:1], linear_net([[1.0, -0.5]])[:1]
     exact = sl.difference(first, second).largest

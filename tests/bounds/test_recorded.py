@@ -30,11 +30,17 @@ def test_what_is_refused():
         recorded(nn.Sequential(nn.Linear(2, 2), nn.GELU()), BOX)
     with pytest.raises(TypeError, match="expected one tensor"):
         recorded(Function(lambda x: (x, x)), BOX)
-    with pytest.raises(sl.NotPiecewiseAffine, match=r"other outputs|rows of a batch"):
+    with pytest.raises(sl.NotPiecewiseAffine, match=r"first dimension"):
         recorded(
             Function(lambda x: x + x.sum(0, keepdim=True)),
             Box(*(torch.rand(2, 2, 2).double().sort(0)[0])),
         )
+    for moves in (lambda h: h.t().relu().t(), lambda h: h.reshape(-1, 2).relu().reshape(-1, 4)):
+        with pytest.raises(sl.NotPiecewiseAffine, match="first dimension"):
+            recorded(nn.Sequential(nn.Linear(2, 4), Function(moves)), BOX)
+    for mixes in (lambda h: h.expand(2, *h.shape)[0], lambda h: h.roll(1, 0), lambda h: h + h[0]):
+        with pytest.raises(sl.NotPiecewiseAffine, match=r"first dimension|rows of a batch"):
+            recorded(nn.Sequential(nn.Linear(2, 4), Function(mixes)), BOX)
     broken = random_network([3])
     broken[0].weight.data[0, 0] = torch.nan
     with pytest.raises(ValueError, match="NaN"):

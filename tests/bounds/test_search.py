@@ -3,6 +3,7 @@
 import pytest
 import torch
 from networks import random_network
+from torch import nn
 
 import splinelib as sl
 from splinelib.bounds import found_change
@@ -23,6 +24,13 @@ def test_combinations_of_outputs():
     first, second = random_network([8], 0, outputs=2), random_network([8], 1, outputs=2)
     found = found_change(first, second, SQUARE, combinations=torch.tensor([[1.0, -1.0]]))
     assert found.low.shape == (1, 1) and found.low < found.high
+
+
+def test_one_output_needs_no_dimension():
+    first, second = random_network([8], 0), random_network([8], 1)
+    flat = [nn.Sequential(model, nn.Flatten(0)) for model in (first, second)]
+    found, expected = found_change(*flat, SQUARE), found_change(first, second, SQUARE)
+    assert found.high.tolist() == expected.high.tolist()
 
 
 def test_what_is_no_box():

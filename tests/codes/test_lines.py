@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+import splinelib as sl
 from splinelib.codes import distinct_lines
 from splinelib.codes.lines import count_lines
 
@@ -38,3 +39,18 @@ def test_each_layer_has_a_number():
 def test_what_are_no_signs_is_refused(signs):
     with pytest.raises(ValueError, match="a matrix of booleans"):
         count_lines(signs)
+
+
+def test_a_unit_that_is_one_number_for_each_input():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 1), nn.Flatten(0), nn.ReLU())
+    same = nn.Sequential(*model[:3], nn.ReLU())
+    x = torch.rand(40, 2) * 4 - 2
+    codes = sl.region_codes(model, x)
+    assert list(codes.layers.values()) == [(6,), ()]
+    assert codes.count_regions() == sl.region_codes(same, x).count_regions()
+    lines, expected = (list(distinct_lines(net, x).values()) for net in (model, same))
+    assert lines == expected
+    cut, expected = (sl.codes.cutting_units(net, x, 0.3, 2).values() for net in (model, same))
+    assert [c.tolist() for c in cut] == [c.tolist() for c in expected]
+    assert sl.codes.code_clusters(codes, 2).shape == (40,)

@@ -31,3 +31,24 @@ def test_lines_that_cross_too_often_are_refused_before_the_crossings_are_made(mo
     monkeypatch.setattr(limits, "MAX_PAIRS", 0)
     with pytest.raises(sl.RegionLimitExceeded, match=r"cross each other 1,\d+ times"):
         sl.partition(network(wide), max_regions=120)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_limit_of_as_many_regions_as_there_are_is_one_that_holds(seed):
+    """Whole numbers: lines coincide, and more than two of them meet in a point."""
+    rng = np.random.default_rng(seed)
+    first = rng.integers(-2, 3, (12, 2)).tolist(), rng.integers(-1, 2, 12).tolist()
+    second = rng.integers(-2, 3, (6, 12)).tolist(), rng.integers(-1, 2, 6).tolist()
+    model = network([first, second, ([[1] * 6], [0])])
+    regions = len(sl.partition(model))
+    assert len(sl.partition(model, max_regions=regions)) == regions > 10
+    with pytest.raises(sl.RegionLimitExceeded):
+        sl.partition(model, max_regions=regions - 1)
+
+
+def test_lines_that_run_through_too_many_regions_are_refused_before_they_are_cut(monkeypatch):
+    model = network([([[1, 0]] * 100, [0.5] * 100), ([[1] * 100], [0])])
+    assert len(sl.partition(model, max_regions=2)) == 2  # all lines are one
+    monkeypatch.setattr(limits, "MAX_LINES", 0)
+    with pytest.raises(sl.RegionLimitExceeded, match="through regions 100 times"):
+        sl.partition(model, max_regions=2)

@@ -319,3 +319,24 @@ def test_degrees_and_regions_after_each_layer():
 def test_a_layer_that_cuts_nothing_adds_no_regions():
     layers = [([[1, 0]], [0]), ([[1]], [1]), ([[1]], [-0.5]), ([[1]], [0])]  # relu(x) + 1 > 0
     assert sl.partition(network(layers)).regions_after() == {"0": 2, "2": 2, "4": 2}
+
+
+def test_a_network_that_squeezes_its_only_output_is_the_same_network():
+    class Squeezed(nn.Module):
+        def __init__(self, last):
+            super().__init__()
+            self.first, self.last = random_network([6], seed=2), last
+
+        def forward(self, x):
+            return self.last(self.first(x)).squeeze(1)
+
+    for last in (nn.Identity(), nn.ReLU()):
+        model, same = Squeezed(last), nn.Sequential(random_network([6], seed=2), last)
+        part, expected = sl.partition(model), sl.partition(same)
+        check_invariants(part)
+        assert part.outputs.tolist() == expected.outputs.tolist()
+        assert part.decision_length() == expected.decision_length()
+        assert sl.difference(model, same).largest < 1e-12
+        ends = torch.tensor([-1.0, 0.3]), torch.tensor([1.0, -0.4])
+        way, other = sl.segment(model, *ends), sl.segment(same, *ends)
+        assert way.outputs.tolist() == other.outputs.tolist()

@@ -27,6 +27,8 @@ class Calls(torch.nn.Module):
         lambda x: x - 3,
         lambda x: torch.add(x, x, alpha=-3),
         lambda x: torch.sub(x, x, alpha=2),
+        lambda x: torch.rsub(x, 0.5, alpha=-2),
+        lambda x: torch.rsub(x, torch.tensor([0.5, -1.0]), alpha=3),
         lambda x: x @ torch.tensor([[1.0, -1.0], [-2.0, 0.5]]),
         lambda x: torch.diff(x),
         lambda x: torch.diff(x, n=2, dim=1, append=x),
