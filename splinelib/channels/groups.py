@@ -11,7 +11,6 @@ compensation and shrinking need no further tracing and work on any copy of the m
 """
 
 import contextlib
-import sys
 from collections.abc import Iterator
 
 import torch
@@ -115,7 +114,7 @@ def _found(model: nn.Module, example: Tensor | tuple, lend: Lender | None) -> La
     inputs = _inputs(model, example)
     scratch = model if lend else opened(shell(model))
     lend = lend or Lender(scratch)
-    with evaluating(scratch), _eagerly():
+    with evaluating(scratch):
         followed = _followed(scratch, inputs)
         if followed.emptied:  # more rows may reach what two do not
             inputs = _inputs(model, example, _MANY)
@@ -147,19 +146,6 @@ def _found(model: nn.Module, example: Tensor | tuple, lend: Lender | None) -> La
 def _inputs(model: nn.Module, example, rows: int = 2) -> Inputs:
     dtype = next(model.parameters()).dtype
     return lively(example_inputs(model, example, rows), dtype)
-
-
-@contextlib.contextmanager
-def _eagerly() -> Iterator[None]:
-    """Compiled modules run as they are written.
-
-    Without the compiler loaded nothing can be compiled, and to load it takes longer than all else.
-    """
-    if "torch._dynamo" not in sys.modules:
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
 
 
 def _blank(example: Tensor | tuple) -> Tensor | Inputs:

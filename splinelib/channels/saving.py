@@ -118,9 +118,16 @@ def load_pruned(make_dense_model: Callable[[], nn.Module], path: str | os.PathLi
     ValueError
         If the dense network is not the one that was pruned, or of a dtype that cannot hold what
         was saved.
+    TypeError
+        If what should make it does not.
     OSError, MemoryError
         If the file cannot be opened or read; it may be sound.
     """
+    if isinstance(make_dense_model, nn.Module):
+        raise TypeError(
+            "make_dense_model is a function that makes the dense network, such as "
+            "lambda: sl.models.vgg16(), and this is a network"
+        )
     if not os.path.exists(path):
         raise FileNotFoundError(f"there is no pruned network at {path}")
     return from_pruned_state(make_dense_model, read_tensors(path, "file", _REMEDY), path)
@@ -181,6 +188,8 @@ def rewind(pruned: nn.Module, dense: nn.Module) -> nn.Module:
     >>> [p.shape[0] for p in sl.rewind(small, sl.models.mlp([2, 8, 2], seed=1)).parameters()]
     [4, 4, 2, 2]
     """
+    if not isinstance(dense, nn.Module):
+        raise TypeError(f"dense should be a torch.nn.Module, not {type(dense).__name__}")
     record = _record_of(pruned, "rewind")
     _check_dense(dense, record["shapes"], "dense is not", "the pruned network")
     ticket = closed(cut_copy(opened(shell(dense)), record["kept"]))

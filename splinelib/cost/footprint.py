@@ -78,7 +78,7 @@ def measure(
     )
 
 
-@undisturbed()
+@undisturbed(compiled=True)
 @torch.no_grad()
 def latencies(
     models: Sequence[nn.Module], example: Tensor, repeats: int = 9, threads: int | None = 1

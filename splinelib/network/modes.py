@@ -97,7 +97,7 @@ def check_inputs(model: nn.Module, inputs: Tensor, what: str = "data") -> Tensor
     TypeError
         If they are not a tensor.
     ValueError
-        If they are empty, not floating point, or hold NaN or infinite values.
+        If they are empty, sparse, not floating point, or hold NaN or infinite values.
     """
     if not isinstance(inputs, Tensor):
         raise TypeError(
@@ -110,13 +110,18 @@ def check_inputs(model: nn.Module, inputs: Tensor, what: str = "data") -> Tensor
             f"{what} should have a row per input, shape (N, ...) with N >= 1; "
             f"its shape is {tuple(inputs.shape)}"
         )
+    if inputs.layout != torch.strided:
+        raise ValueError(f"{what} is of layout {inputs.layout}: make it dense ({what}.to_dense())")
     if inputs.is_meta:
         raise ValueError(f"{what} is on the meta device, where tensors hold no numbers")
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
         raise ValueError(f"{what} holds NaN or infinite values")
     parameter = next(model.parameters(), None)
     if parameter is None:
-        raise PruningError("the model has no parameters")
+        raise PruningError(
+            "the model has no parameters; of a quantised network prune the floating-point one, and "
+            "quantise what is left"
+        )
     if inputs.dtype == torch.uint8:
         raise ValueError(
             f"{what} holds uint8 images; normalise them to float first (Dataset.to_float)"

@@ -8,6 +8,7 @@ block that would leave it.
 import functools
 import inspect
 import operator
+import sys
 from collections.abc import Callable
 
 import torch
@@ -19,11 +20,12 @@ from torch.utils import _device
 from .replica import replica
 
 
-def undisturbed(*models: str) -> Callable:
+def undisturbed(*models: str, compiled: bool = False) -> Callable:
     """Make a public function independent of its surroundings, and these of it.
 
     The function runs without autocast and inference mode, and makes its tensors on the CPU unless
-    it says where. However it ends, torch's modes are afterwards what they were before.
+    it says where. Modules that `torch.compile` made run as they are written, so that hooks see what
+    they do. However it ends, torch's modes are afterwards what they were before.
 
     Parameters
     ----------
@@ -31,6 +33,8 @@ def undisturbed(*models: str) -> Callable:
         Parameters of the function that are models: it gets a `replica` of each, so that names,
         hooks and modes that it puts on them touch no model of the caller's, and other threads may
         run these meanwhile.
+    compiled : bool
+        Whether compiled modules run compiled all the same, as where their speed is what counts.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def undisturbed(*models: str) -> Callable:
 
         @functools.wraps(function)
         def run(*args, **kwargs):
-            before = _State()
+            before = _State(compiled)
             before.check_not_watched(function.__name__)
             try:
                 try:
@@ -74,9 +78,10 @@ def _usual(value):
 
 
 class _State:
-    """Torch's modes in this thread."""
+    """Torch's modes in this thread, and whether compiled modules run compiled."""
 
-    def __init__(self):
+    def __init__(self, compiled: bool):
+        self._compiled = compiled
         self._functions = torch.overrides._get_current_function_mode_stack()
         self._dispatches = dispatching._get_current_dispatch_mode_stack()
         self._device = _device.CURRENT_DEVICE
@@ -99,6 +104,8 @@ class _State:
 
     def leave(self) -> None:
         """Go out of inference mode, autocast and default device, until `restore`."""
+        if not self._compiled:
+            _EAGER.begin(self)
         if self._guard is not None:
             self._guard.__enter__()
         for kind, (enabled, _) in self._autocast.items():
@@ -109,6 +116,7 @@ class _State:
 
     def restore(self) -> None:
         """Bring back what was; does so as often as it is called."""
+        _EAGER.end(self)
         if not _same(torch.overrides._get_current_function_mode_stack(), self._functions):
             while torch.overrides._get_current_function_mode_stack():
                 torch.overrides._pop_mode()
@@ -126,6 +134,35 @@ class _State:
             torch.set_autocast_dtype(kind, dtype)
         while _autocast_depth() > self._depth:
             torch.autocast_decrement_nesting()
+
+
+class _Eager:
+    """Compiled modules run as they are written while somebody needs that, in whatever thread.
+
+    Torch has one stance for the whole process: whoever comes takes it, and the last who goes brings
+    back what was before. There is no lock, which an interruption could leave locked.
+    """
+
+    def __init__(self):
+        self._here, self._taken = set(), []
+
+    def begin(self, who: _State) -> None:
+        # Without the compiler loaded nothing can be compiled, and to load it takes long.
+        if "torch._dynamo" not in sys.modules:
+            return
+        self._here.add(who)
+        self._taken.append(torch.compiler.set_stance("force_eager"))
+
+    def end(self, who: _State) -> None:
+        if self._here == {who}:
+            for taken in [*self._taken]:
+                if taken.prev.stance != "force_eager":  # which the others found
+                    taken.__exit__(None, None, None)
+            self._taken.clear()
+        self._here.discard(who)
+
+
+_EAGER = _Eager()
 
 
 def _same(modes: list, others: list) -> bool:

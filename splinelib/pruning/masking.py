@@ -200,7 +200,10 @@ def checked_masks(layout: Layout, masks: Mapping[str, Tensor]) -> dict[str, Tens
         if name not in layout.groups:
             known = ", ".join(layout.groups)
             raise ValueError(f"there is no prunable group {name!r}; the groups are {known}")
-        mask = torch.as_tensor(mask)
+        try:
+            mask = torch.as_tensor(mask)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"the mask of {name!r} is no tensor of bool ({error})") from error
         units = layout.groups[name].units
         if mask.dtype != torch.bool or tuple(mask.shape) != (units,):
             raise ValueError(

@@ -225,6 +225,11 @@ def residual_scores(context: Context, scores: Scores) -> Scores:
 
 def layout_for(model: nn.Module, values: Mapping, example: Tensor | None) -> Layout:
     """The layout that scores or masks bring along, or that of the model run on an example."""
+    if not isinstance(values, Mapping):
+        raise TypeError(
+            "scores or masks are a dict of group name to tensor, as sl.score and sl.select give "
+            f"them, not {type(values).__name__}"
+        )
     layout = getattr(values, "layout", None)
     if layout is None:
         if example is None:

@@ -133,7 +133,7 @@ class Ensemble:
         sound = outputs.isfinite().flatten(1).all(1)
         return (outputs.argmax(2) == labels).double().mean(1) * sound
 
-    @undisturbed()
+    @undisturbed(compiled=True)
     def train(
         self,
         inputs: Tensor,

@@ -75,7 +75,7 @@ class Trained:
     flops: float
 
 
-@undisturbed()
+@undisturbed(compiled=True)
 @torch.enable_grad()
 def train(
     model: nn.Module,

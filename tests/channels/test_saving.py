@@ -237,3 +237,13 @@ def test_what_modules_keep_beside_tensors_goes_along(tmp_path):
     model.note = np.float64(3)
     with pytest.raises(TypeError, match=r"state\._extra_state is of numpy\.float64"):
         sl.save_pruned(sl.prune(model, 0.5, example=x), tmp_path / "other.pt")
+
+
+def test_what_makes_no_dense_network_is_refused(tmp_path):
+    small = sl.prune(dense_mlp(), 0.5, example=torch.zeros(1, 6))
+    sl.save_pruned(small, tmp_path / "small.pt")
+    for made, message in ((dense_mlp(), "is a function that makes"), (lambda: None, "NoneType")):
+        with pytest.raises(TypeError, match=message):
+            sl.load_pruned(made, tmp_path / "small.pt")
+    with pytest.raises(TypeError, match="Module, not str"):
+        sl.rewind(small, "dense.pt")

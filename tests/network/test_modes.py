@@ -39,6 +39,7 @@ def test_the_device_is_that_of_the_first_tensor():
 @pytest.mark.parametrize(
     ("inputs", "error", "match"),
     [
+        (torch.ones(3, 2).to_sparse(), ValueError, r"sparse.*data\.to_dense\(\)"),
         ([1.0], TypeError, "not list"),
         (torch.zeros(3), ValueError, "shape"),
         (torch.zeros(0, 3), ValueError, "N >= 1"),

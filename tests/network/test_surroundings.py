@@ -352,3 +352,62 @@ def test_another_thread_that_runs_the_model():
                 assert same([*codes.packed.values()], expected)
 
     in_threads(work, 3)
+
+
+def stance() -> str:
+    import torch._dynamo.eval_frame
+
+    return torch._dynamo.eval_frame._stance.stance
+
+
+@pytest.mark.parametrize("compensate", ["merge", "fold", "refit", "distil"])
+def test_a_compiled_network_is_pruned_as_what_was_compiled(compensate):
+    """The compiler stumbled over the hooks of a refit, and compiled those of the others."""
+    model = make().eval()
+    compiled = torch.compile(model, backend="eager")
+    with torch.no_grad():
+        compiled(IMAGES)
+    given = {"criterion": "lsq", "data": IMAGES, "compensate": compensate}
+    one, other = sl.prune(model, 0.4, **given), sl.prune(compiled, 0.4, **given)
+    for a, b in zip(weights(one), weights(other), strict=True):
+        assert torch.equal(a, b)
+    assert stance() == "default"
+
+
+def test_compiled_networks_run_compiled_only_when_the_last_has_gone():
+    """Each brought back what it had found: the first to go, or the last, left the other's."""
+    import torch._dynamo
+
+    second_in, first_out, found = threading.Event(), threading.Event(), []
+
+    @undisturbed()
+    def first():
+        assert second_in.wait(60)
+
+    @undisturbed()
+    def second():
+        second_in.set()
+        assert first_out.wait(60)
+        found.append(stance())
+
+    @undisturbed(compiled=True)
+    def neither():
+        found.append(stance())
+
+    with torch.compiler.set_stance("eager_on_recompile"):
+        thread = threading.Thread(target=second)
+        neither()
+        other = threading.Thread(target=lambda: (first(), first_out.set()))
+        other.start()
+        thread.start()
+        for each in (other, thread):
+            each.join(60)
+        found.append(stance())
+    assert found == ["eager_on_recompile", "force_eager", "eager_on_recompile"]
+    with pytest.raises(KeyboardInterrupt):
+        undisturbed()(interrupting)()
+    assert stance() == "default"
+
+
+def interrupting():
+    raise KeyboardInterrupt

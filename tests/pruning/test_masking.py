@@ -92,3 +92,15 @@ def test_works_on_cuda_as_on_the_cpu(criterion):
     here = sl.prune(model.cpu(), 0.5, criterion, **options)
     with torch.no_grad():
         assert relative_error(there(data.cuda()).cpu(), here(data)) < 1e-2
+
+
+@pytest.mark.parametrize("way", [sl.shrink, sl.apply_masks, sl.attach_masks])
+def test_what_are_no_masks_is_refused(way):
+    model, example = dense_mlp(), torch.zeros(1, 6)
+    for masks, error, message in (
+        (None, TypeError, "a dict of group name to tensor.*not NoneType"),
+        ([torch.ones(16) > 0], TypeError, "not list"),
+        ({"0": "all"}, ValueError, "the mask of '0' is no tensor of bool"),
+    ):
+        with pytest.raises(error, match=message):
+            way(model, masks, example)
