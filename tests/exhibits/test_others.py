@@ -126,6 +126,7 @@ def told(plain=(), normed=(), dearer=2, without=(), residual=True) -> dict[str, 
     of_digits += [(("default without data", False, r), 0.965) for r in (0.3, 0.5)]
     blind = zip(RATIOS, (0.95, 0.9, 0.5), strict=True)
     of_residual = [(("default without data", False, ratio), right) for ratio, right in blind]
+    of_residual += [(("Intra-Fusion", True, 0.3), 0.61), (("GRAIL", True, 0.7), 0.35)]
     for known in (of_digits, [], of_residual):
         changed = [*known, *normed]
         made.append(rivals_record(accuracy({False: NORMED, True: RENEWED}, changed)))
@@ -150,6 +151,7 @@ def test_claims_hold_of_records_like_the_real_ones():
         ("renewed, our merge is ahead", "normed", (("folding", True, 0.5), 0.575)),
         ("and GRAIL, which fits", "normed", (("GRAIL", True, 0.3), 0.87)),
         ("and behind it at the hardest", "normed", (("GRAIL", True, 0.7), 0.36)),
+        ("and level with it there", "normed", (("GRAIL", True, 0.7), 0.3)),
         ("and on digits from a half on", "normed", (("GRAIL", True, 0.5), 0.56)),
         ("on the perceptron the refit", "plain", (("magnitude refitted", False, 0.3), 0.95)),
         ("on the perceptron the refit", "plain", (("magnitude refitted", False, 0.3), 0.98)),
@@ -161,7 +163,7 @@ def test_claims_hold_of_records_like_the_real_ones():
         ("without an image our merge is far", "normed", (("magnitude", False, 0.3), 0.25)),
         ("on digits the default", "normed", (("default without data", False, 0.5), 0.95)),
         ("which is far above GRAIL", "normed", (("GRAIL", True, 0.5), 0.8)),
-        ("on CIFAR-100 our merge", "normed", (("bend merged", False, 0.5), 0.2)),
+        ("on CIFAR-100 our merge", "normed", (("bend merged", False, 0.5), 0.17)),
         ("on CIFAR-100 our merge", "normed", (("default without data", False, 0.5), 0.5)),
         ("and no rival that looks", "normed", (("folding", False, 0.5), 0.1)),
         ("without an image the default", "normed", (("default without data", False, 0.5), 0.86)),
@@ -170,6 +172,7 @@ def test_claims_hold_of_records_like_the_real_ones():
         ("at the mildest cut neuron", "normed", (("neuron merging", True, 0.3), 0.65)),
         ("on the perceptron Intra", "plain", (("Intra-Fusion", False, 0.5), 0.9)),
         ("at the mildest cut it keeps", "normed", (("Intra-Fusion", True, 0.3), 0.6)),
+        ("and on the residual network about", "normed", (("Intra-Fusion", True, 0.3), 0.65)),
         ("and rows added up", "normed", (("Intra-Fusion as coded", False, 0.3), 0.11)),
         ("on the residual network", "normed", (("magnitude refitted", False, 0.7), 0.31)),
         ("up to a half folding", "normed", (("folding", True, 0.5), 0.29)),
@@ -181,17 +184,19 @@ def test_claims_fail_where_a_record_says_otherwise(sentence, network, change):
     assert [holds for name, holds in found.items() if name.startswith(sentence)] == [False]
 
 
-def test_the_claim_of_costs_fails_where_the_default_costs_no_more():
-    found = told(dearer=1)
-    assert not found["the default leaves half as much again to compute"]
+@pytest.mark.parametrize("dearer", [1, 3])
+def test_the_claim_of_costs_fails_where_the_default_costs_something_else(dearer):
+    assert not told(dearer=dearer)["the default leaves about twice as much to compute"]
 
 
 def test_of_what_is_not_recorded_nothing_is_claimed():
     whole, fewer = told(), told(without=("Intra-Fusion", "Intra-Fusion as coded"), residual=False)
     assert all(fewer.values())
     assert [name.split(",")[0] for name in whole if name not in fewer] == [
+        "and level with it there on the residual network",
         "on the perceptron Intra-Fusion keeps less than just dropping",
         "at the mildest cut it keeps more than just dropping",
+        "and on the residual network about as much",
         "and rows added up keep more than averages where nothing is renewed",
         "without an image the default loses less than 3 and than 10 points",
         "and is ahead of all rivals",
