@@ -131,7 +131,7 @@ def change_bound(
             f"the networks are not of one layout: {why}. Only a network and its pruned version, or "
             "the same network with other weights, can be bounded together"
         )
-    rows = _checked_rows(combinations, graphs[0].shapes[graphs[0].output][1:], len(box))
+    rows = checked_rows(combinations, graphs[0].shapes[graphs[0].output][1:], len(box))
     pair, parts = Pair(*graphs), []
     with torch.no_grad():
         step = max(1, _BLOCK // pair.terms)
@@ -182,8 +182,14 @@ def _other_outputs(one, two) -> str:
     return "" if shapes[0] == shapes[1] else f"their outputs are of shapes {shapes[0]}, {shapes[1]}"
 
 
-def _checked_rows(combinations: Tensor | None, shape: tuple[int, ...], boxes: int) -> Tensor:
-    """Coefficients of the outputs, (N, K, *shape)."""
+def checked_rows(combinations: Tensor | None, shape: tuple[int, ...], boxes: int) -> Tensor:
+    """Coefficients of the outputs, (N, K, *shape), from what a caller gives for N boxes.
+
+    Raises
+    ------
+    ValueError
+        If they are of other shapes, or not finite.
+    """
     outputs = int(torch.Size(shape).numel())
     if combinations is None:
         combinations = torch.eye(outputs)

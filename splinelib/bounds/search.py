@@ -8,6 +8,7 @@ from ..network.outputs import as_rows
 from ..network.replica import replica
 from ..network.surroundings import undisturbed
 from .box import Box
+from .change import checked_rows
 from .ranges import Range
 from .recorded import in_float64
 
@@ -48,17 +49,21 @@ def found_change(
     Raises
     ------
     TypeError, ValueError
-        For a box that is none, or weights that are NaN or infinite.
+        For a box that is none, weights that are NaN or infinite, networks of different outputs,
+        wrong combinations, or too few points.
     """
+    if points < 4:
+        raise ValueError(f"points is how many are tried in each box, at least 4, not {points!r}")
     for model in (first, second):
         check_weights(model)
     first, second = (replica(model, in_float64) for model in (first, second))
     ends = Box.checked(box).range
     low, high = ends.low, ends.high
     with evaluating(first), evaluating(second), torch.enable_grad():
-        outputs = as_rows(second(low[:1].clone())).shape[1]
-        rows = torch.eye(outputs) if combinations is None else combinations
-        rows = rows.to(low).expand(len(low), -1, -1)
+        one, two = (as_rows(model(low[:1].clone())).shape[1] for model in (first, second))
+        if one != two:
+            raise ValueError(f"the networks have {one} and {two} outputs: they cannot be compared")
+        rows = checked_rows(combinations, (two,), len(low))
 
         def change(x: Tensor) -> Tensor:
             flat = x.flatten(0, 1)
@@ -77,7 +82,7 @@ def _tried(low: Tensor, high: Tensor, points: int, seed: int) -> Tensor:
     share = torch.rand(points, *low.shape, generator=generator, dtype=low.dtype)
     share[: points // 4] = share[: points // 4].round()
     share[-1] = 0.5
-    return low + (high - low) * share
+    return torch.minimum(low + (high - low) * share, high)  # rounding takes no point out of the box
 
 
 def _climbed(change, x: Tensor, seen: Tensor, sign: int, ends: Range) -> Tensor:

@@ -26,7 +26,7 @@ from .limits import MAX_REGIONS
 from .locating import border_distances, locate
 from .mesh import Mesh
 from .plane import Plane
-from .propagation import check_outputs, propagate
+from .propagation import check_outputs, check_precision, propagate
 
 _IDENTITY = Plane(
     torch.zeros(2).double(), torch.tensor([1.0, 0.0]).double(), torch.tensor([0.0, 1.0]).double()
@@ -354,8 +354,7 @@ def partition(
     """
     domain = _check_domain(domain)
     check_weights(model)
-    if any(p.dtype in (torch.float16, torch.bfloat16) for p in model.parameters()):
-        raise ValueError("a half-precision model: partition its float32 original instead")
+    check_precision(model)
     exact = replica(model, _in_float64).eval()
     surface = _IDENTITY if plane is None else plane
     mesh = Mesh.rectangle(domain)

@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from torch import nn
 
 from ..errors import NotPiecewiseAffine
@@ -91,6 +92,17 @@ def row_by_row(node: Node) -> Iterator[None]:
             "mixes or moves the rows of a batch, or depends on their number. Keep the inputs in "
             f"the first dimension throughout ({error})"
         ) from error
+
+
+def check_precision(model: nn.Module) -> None:
+    """Refuse a model in half precision, which rounds what it computes so much that lines move.
+
+    Raises
+    ------
+    ValueError
+    """
+    if any(p.dtype in (torch.float16, torch.bfloat16) for p in model.parameters()):
+        raise ValueError("a half-precision model: take its float32 original instead")
 
 
 def check_outputs(

@@ -23,7 +23,7 @@ from ..network.surroundings import undisturbed
 from ..network.trace import record
 from .bending import Run
 from .limits import MAX_REGIONS
-from .propagation import row_by_row
+from .propagation import check_precision, row_by_row
 
 
 @dataclass
@@ -150,7 +150,7 @@ def segment(model: nn.Module, start: Tensor, end: Tensor, max_regions: int = MAX
     RegionLimitExceeded
     ValueError
         If the ends are the same, differ in shape or are not finite, or the model does not take
-        such inputs.
+        such inputs; for NaN weights and models in half precision.
 
     Notes
     -----
@@ -175,6 +175,7 @@ def segment(model: nn.Module, start: Tensor, end: Tensor, max_regions: int = MAX
     if torch.equal(*ends):
         raise ValueError("start and end are the same input: there is no way between them")
     check_weights(model)
+    check_precision(model)
     exact = replica(model, _in_float64).eval()
     graph = record(exact, torch.stack(ends))
     graph.check_output()

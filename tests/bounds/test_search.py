@@ -33,6 +33,32 @@ def test_one_output_needs_no_dimension():
     assert found.high.tolist() == expected.high.tolist()
 
 
+def test_all_points_lie_in_the_box():
+    """-0.1 + (0.3 + 0.1) is more than 0.3 in float64."""
+    seen = []
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            seen.append(x.detach().clone())
+            return super().forward(x)
+
+    low, high = torch.full((1, 4), -0.1).double(), torch.full((1, 4), 0.3).double()
+    found_change(nn.Linear(4, 2), Watched(4, 2), (low, high))
+    points = torch.cat(seen)
+    assert (points >= low).all() and (points <= high).all() and (points == high).any()
+
+
+def test_what_cannot_be_compared_is_refused():
+    one, three = nn.Linear(2, 1), nn.Linear(2, 3)
+    with pytest.raises(ValueError, match="1 and 3 outputs"):
+        found_change(one, three, SQUARE)
+    for wrong in (torch.ones(1, 2), torch.ones(2, 1, 1), torch.tensor([[torch.nan]])):
+        with pytest.raises(ValueError, match="combinations should be"):
+            found_change(one, one, SQUARE, combinations=wrong)
+    with pytest.raises(ValueError, match="at least 4"):
+        found_change(one, one, SQUARE, points=0)
+
+
 def test_what_is_no_box():
     net = random_network([2])
     with pytest.raises(ValueError, match="above"):

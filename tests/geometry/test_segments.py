@@ -154,6 +154,13 @@ def test_twins_and_dead_units_bend_once():
     assert bits == [[False, False, True, False], [True, True, False, False]]
 
 
+def test_a_model_in_half_precision_is_refused():
+    ends = torch.zeros(2), torch.ones(2)
+    for dtype in (torch.float16, torch.bfloat16):
+        with pytest.raises(ValueError, match="half-precision"):
+            sl.segment(nn.Linear(2, 1).to(dtype), *ends)
+
+
 def test_what_is_no_way_is_refused():
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     x = torch.ones(2)
