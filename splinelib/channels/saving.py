@@ -148,7 +148,8 @@ def from_pruned_state(make_dense_model: Callable[[], nn.Module], saved: object, 
         modules = dict(model.named_modules())
         for name in saved["added_biases"]:
             weight = modules[name].weight
-            modules[name].bias = nn.Parameter(weight.new_zeros(len(weight)))
+            zeros = weight.detach().new_zeros(len(weight))
+            modules[name].bias = nn.Parameter(zeros, requires_grad=weight.requires_grad)
         closed(model).load_state_dict(saved["state"])
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise DamagedFile(

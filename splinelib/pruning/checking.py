@@ -15,8 +15,8 @@ from ..network.outputs import floating_tensors
 
 # By how much an error may be larger before that is more than rounding.
 _ROUNDING = 1e-6
-# Inputs of the first look, or a batch if that is more, and the share of the error without
-# compensation up to which no second one is needed.
+# Inputs of the first look and the share of the error without compensation up to which no second
+# one is needed.
 _FIRST, _CLEAR = 128, 0.5
 
 Pruned = tuple[nn.Module, list[str]]  # a network, and its layers with a bias that was not there
@@ -30,10 +30,12 @@ def never_worse(
     others: Callable[[], Iterator[Pruned]],
     data: Tensor,
     compensate: str,
+    fitted: bool = True,
 ) -> Pruned:
     """The compensated network, or less of it if that is closer to the dense one.
 
-    Where the first inputs show it to be closer by far, the others are not looked at.
+    One that was fitted on these inputs and is closer by far on some of them, from the first to the
+    last, as inputs may be in order, is not looked at on the others.
 
     Parameters
     ----------
@@ -49,18 +51,26 @@ def never_worse(
     data : Tensor, shape (N, ...)
     compensate : str
         ``"distil"`` is judged by class probabilities, which it fits, the others by outputs.
+    fitted : bool
+        Whether the compensation is a fit on these inputs.
 
     Returns
     -------
     (torch.nn.Module, list of str)
     """
     probabilities, without = compensate == "distil", plain()
-    first = max(_FIRST, len(next(batches(data))[0]))
-    for head in (data[:first], data):
-        known = answers_of(dense, head) if answers is None else answers
-        error, limit = errors(known, [made[0], without], head, probabilities)
-        if error <= limit * _CLEAR or (head is data and _no_larger(error, limit)):
+    networks = [made[0], without]
+    if fitted and len(data) > _FIRST:
+        rows = torch.arange(_FIRST, device=data.device) * len(data) // _FIRST
+        some = data[rows]
+        known = answers_at(answers, data, rows) or answers_of(dense, some)
+        error, limit = errors(known, networks, some, probabilities)
+        if error <= limit * _CLEAR:
             return made
+    known = answers_of(dense, data) if answers is None else answers
+    error, limit = errors(known, networks, data, probabilities)
+    if _no_larger(error, limit):
+        return made
     for network, biased in others():
         (left,) = errors(known, [network], data, probabilities)
         if _no_larger(left, limit):
@@ -68,6 +78,26 @@ def never_worse(
             return network, biased
     _tell(compensate, error, limit, "nothing is compensated")
     return without, []
+
+
+def answers_at(answers: Answers | None, data: Tensor, rows: Tensor) -> Answers | None:
+    """What the dense network gives on some of the inputs, if that is known input by input."""
+    if answers is None:
+        return None
+    found, start = [], 0
+    for (batch,), outputs in zip(batches(data), answers.batches, strict=False):
+        here = rows[(rows >= start) & (rows < start + len(batch))] - start
+        if any(tensor.shape[:1] != batch.shape[:1] for tensor in outputs):
+            return None
+        found.append([tensor[here.to(tensor.device)] for tensor in outputs])
+        start += len(batch)
+    if start < len(data) or len({len(outputs) for outputs in found}) > 1:
+        return None
+    sizes = [len(batch) for (batch,) in batches(data[: len(rows)])]
+    whole = [torch.cat(parts).split(sizes) for parts in zip(*found, strict=True)]
+    known = Answers()
+    known.batches = [list(each) for each in zip(*whole, strict=True)]
+    return known
 
 
 def first_layers(

@@ -191,7 +191,8 @@ def _checked(
         start = layout.order.index(reading[0]) if reading else len(layout.order)
         yield from first_layers(made, plain(), layout, list(layout.order[start:]))
 
-    return never_worse(model, answers, made, plain, others, data, compensate)
+    fitted = compensate not in DATALESS
+    return never_worse(model, answers, made, plain, others, data, compensate, fitted)
 
 
 def checked_masks(layout: Layout, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """The state of a training after each epoch, on disk."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -69,9 +69,15 @@ def _problems(state: dict) -> Iterator[str]:
     if epochs != list(range(start, start + len(epochs))) or not start < start + len(epochs) <= end:
         yield f"its history is of the epochs {epochs}, and the schedule goes from {start} to {end}"
     held = {**state["model"], **dict(enumerate(state["optimizer"]["momentum_buffers"]))}
+    for name in _not_numbers(held):
+        yield f"{name} holds values that are not numbers"
+
+
+def _not_numbers(held: Mapping[str | int, object]) -> Iterator[str | int]:
+    """Names of tensors that hold NaN."""
     for name, value in held.items():
         if isinstance(value, Tensor) and value.isnan().any():
-            yield f"{name} holds values that are not numbers"
+            yield name
 
 
 @dataclass
@@ -120,12 +126,18 @@ class Checkpoint:
         TypeError
             The settings hold what could not be read back from a file.
         ValueError
-            The file belongs to another training run or to another network.
+            The file belongs to another training run or to another network, or the network holds
+            NaN.
         DamagedFile
             It cannot be read.
         """
         if self.path is not None:  # before hours of training, which could not be read back
             check_readable(self.settings, "context")
+            for name in _not_numbers(self.model.state_dict()):
+                raise ValueError(
+                    f"{name} of the network holds NaN, which a checkpoint is refused for when it "
+                    "is read: give it a number, or register it with persistent=False"
+                )
         state = self._read()
         if state is None:
             return []

@@ -55,6 +55,22 @@ def test_added_biases_are_saved(tmp_path):
         assert torch.equal(loaded(data), small(data))
 
 
+def test_an_added_bias_is_frozen_as_its_weight_is(tmp_path):
+    def make():
+        model = dense_mlp()
+        model[2] = torch.nn.Linear(16, 12, bias=False)
+        model[2].requires_grad_(False)
+        return model
+
+    data = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    small = sl.prune(make(), 0.5, data=data)
+    assert small.pruning_record["added_biases"] == ["2"]
+    sl.save_pruned(small, tmp_path / "small.pt")
+    for network in (small, sl.load_pruned(make, tmp_path / "small.pt")):
+        learning = [name for name, p in network.named_parameters() if p.requires_grad]
+        assert learning == ["0.weight", "0.bias", "4.weight", "4.bias"]
+
+
 def test_rewinding_takes_the_kept_channels_of_another_dense_network():
     data = images(64)
     start, trained = convnet(), alive(convnet())

@@ -10,7 +10,13 @@ from torch import nn
 
 import splinelib as sl
 from splinelib.pruning import masking
-from splinelib.pruning.checking import answers_of, errors, first_layers, never_worse
+from splinelib.pruning.checking import (
+    answers_at,
+    answers_of,
+    errors,
+    first_layers,
+    never_worse,
+)
 
 
 def data_of(n=300, seed=0):
@@ -78,13 +84,60 @@ def test_the_better_one_is_taken():
         assert judged(model, worse, bad, lambda: iter([(worse, []), (model, [])])) is model
 
 
-def test_what_is_clear_from_the_first_inputs_needs_no_others():
+def test_what_is_clear_from_some_inputs_needs_no_others():
     model, data = dense_mlp(), data_of(1000)
     seen = []
     spoilt_one = spoilt(model, "4")
     spoilt_one.register_forward_hook(lambda *given: seen.append(len(given[2])))
     judged(model, model, spoilt_one, data=data)
-    assert sum(seen) == 256  # a batch
+    assert sum(seen) == 128
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [(dense_mlp(), data_of(700)), (Named(), data_of(700)), (convnet(), images(200))],
+)
+def test_some_answers_are_those_of_a_run_on_some_inputs(model, data):
+    rows = torch.arange(128) * len(data) // 128
+    known, expected = answers_at(answers_of(model, data), data, rows), answers_of(model, data[rows])
+    for found, wanted in zip(known.batches, expected.batches, strict=True):
+        torch.testing.assert_close(found, wanted)
+    few = answers_of(model, data)
+    few.batches = few.batches[:1]  # as of large outputs
+    assert answers_at(few, data, rows) is None and answers_at(None, data, rows) is None
+
+
+class Off(nn.Module):
+    """A network that is wrong by so much near 0, and by so much far from it."""
+
+    def __init__(self, model, near, far):
+        super().__init__()
+        self.model, self.near, self.far = model, near, far
+
+    def forward(self, x):
+        far = (x.mean(1, keepdim=True) > 5).to(x.dtype)
+        return self.model(x) + self.near + (self.far - self.near) * far
+
+
+def test_inputs_in_order_are_looked_at_from_the_first_to_the_last():
+    """Those of the first class alone spoke for a network that was farther on all others."""
+    model, data = dense_mlp(), torch.cat([data_of(600), 10 + data_of(2000, seed=1)])
+    made, plain = Off(model, 0.0, 2.0), Off(model, 1.0, 1.0)
+    with pytest.warns(UserWarning, match="nothing is compensated"):
+        assert judged(model, made, plain, data=data) is plain
+    assert judged(model, made, plain, data=data[:700]) is made
+
+
+def test_what_was_not_fitted_on_the_inputs_is_held_against_all_of_them():
+    """What the weights imply holds for inputs of variance 1, and there can be others."""
+    model = dense_mlp()
+    data = torch.cat([data_of(3000), 10 + data_of(400, seed=1)])
+    answers = answers_of(model, data)
+    for seed in range(8):
+        masks = sl.select(sl.score(model, "random", data=data, seed=seed), 0.5, "layerwise")
+        plain, small = (sl.shrink(model, masks, data=data, compensate=c) for c in (False, "merge"))
+        without, error = errors(answers, [plain, small], data)
+        assert error <= without * (1 + 1e-5)
 
 
 def test_less_of_a_compensation_is_its_first_layers():

@@ -200,3 +200,17 @@ def test_what_could_not_be_read_back_is_refused_while_little_is_lost(tmp_path):
         quick(model, given, on_epoch=Stopper(0), checkpoint=path, context={"folder": tmp_path})
     assert not path.exists()
     assert quick(model, given, on_epoch=mean).history[1]["mean"] == 1  # no file, nothing to refuse
+
+
+def test_a_network_whose_checkpoint_would_be_refused_is_refused_before_it_is_trained(tmp_path):
+    """A buffer that holds NaN on purpose was written after every epoch, and then called damage."""
+    given, path = data.toy("moons", n=64), tmp_path / "checkpoint.pt"
+    model = models.mlp([2, 4, 2])
+    model.register_buffer("unset", torch.tensor([torch.nan]))
+    with pytest.raises(ValueError, match=r"unset of the network holds NaN.*persistent=False"):
+        quick(model, given, checkpoint=path)
+    assert not path.exists()
+    assert len(quick(model, given).history) == 4  # no file, nothing to refuse
+    model.register_buffer("unset", torch.tensor([torch.nan]), persistent=False)
+    quick(model, given, checkpoint=path)
+    assert len(quick(model, given, checkpoint=path).history) == 4
