@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 import torch.overrides
 import torch.utils._python_dispatch as dispatching
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import _device
 
 from .replica import replica
@@ -38,6 +38,8 @@ def undisturbed(*models: str, compiled: bool = False) -> Callable:
 
     Raises
     ------
+    TypeError
+        From the function made: if it is given something else as a model.
     RuntimeError
         From the function made: if it is called while splinelib is watching a model run, that is
         from a forward method or a hook.
@@ -58,9 +60,9 @@ def undisturbed(*models: str, compiled: bool = False) -> Callable:
                     kwargs = {name: _usual(value) for name, value in kwargs.items()}
                     for place, name in places:
                         if place < len(args):
-                            args[place] = replica(args[place])
+                            args[place] = replica(_checked(name, args[place]))
                         elif name in kwargs:
-                            kwargs[name] = replica(kwargs[name])
+                            kwargs[name] = replica(_checked(name, kwargs[name]))
                     return function(*args, **kwargs)
                 finally:
                     before.restore()
@@ -70,6 +72,13 @@ def undisturbed(*models: str, compiled: bool = False) -> Callable:
         return run
 
     return decorate
+
+
+def _checked(name: str, value):
+    """A parameter that is a model, or None where it may be left out."""
+    if value is None or isinstance(value, nn.Module):
+        return value
+    raise TypeError(f"{name}: expected a torch.nn.Module, got {type(value).__name__}")
 
 
 def _usual(value):

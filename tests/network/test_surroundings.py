@@ -411,3 +411,17 @@ def test_compiled_networks_run_compiled_only_when_the_last_has_gone():
 
 def interrupting():
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("wrong", ["resnet18", [nn.Linear(1, 1)], nn.Linear])
+def test_what_is_no_model_is_refused_by_its_name(wrong):
+    @undisturbed("first", "second")
+    def both(first, second=None):
+        return first, second
+
+    model = nn.Linear(1, 1)
+    assert both(model)[1] is None
+    with pytest.raises(TypeError, match=r"second: expected a torch\.nn\.Module, got \w+"):
+        both(model, second=wrong)
+    with pytest.raises(TypeError, match=r"first: expected a torch\.nn\.Module, got \w+"):
+        both(wrong)
