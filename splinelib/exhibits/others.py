@@ -104,11 +104,11 @@ def table(study: Study, ratio: float = 0.5) -> Table:
         rows,
         [
             *("", "sees images", *(f"{r:.0%} removed" for r in study.ratios)),
-            *("channels, %", "parameters, %", "MACs, %"),
+            "left, %",
         ],
         f"{study.title}, pruned without training: right on {study.judged_on}, in %, {seeds}; "
-        f"and what is left of the dense network with {ratio:.0%} removed",
-        format=["{}"] * (2 + len(study.ratios)) + ["{:.0f}"] * len(_SIZES),
+        f"and of channels, parameters and MACs what is left with {ratio:.0%} removed",
+        format="{}",
     )
 
 
@@ -123,7 +123,8 @@ def _row(study: Study, way: str, renewed: bool, ratio: float) -> list:
         for part in _SIZES
     ]
     sees = "yes" if renewed or way in _SEEING else ""
-    return [way + (", renewed" if renewed else ""), sees, *cells, *map(float, left)]
+    sizes = " · ".join(f"{size:.0f}" for size in left)
+    return [way + (", renewed" if renewed else ""), sees, *cells, sizes]
 
 
 def printed(rows: Sequence[dict]) -> Table:
