@@ -71,7 +71,7 @@ function bendScores(network) {
 /** Remove one unit after the other, the one that the others can best stand in for. */
 function removal(covariance, reader) {
   const n = reader.inputs;
-  const inverse = inverted(ridged(covariance, n, RIDGE, 1), n);
+  const inverse = inverted(ridged(covariance, n, RIDGE), n);
   const outgoing = new Float64Array(n * n);
   let energy = 0;
   for (let i = 0; i < n; i++) {
@@ -106,10 +106,11 @@ function removal(covariance, reader) {
 }
 
 /** A covariance with something added to its diagonal, so that it can be inverted. */
-export function ridged(covariance, n, ridge, scale) {
+export function ridged(covariance, n, ridge) {
   const result = covariance.slice();
-  let largest = scale;
+  let largest = 0;
   for (let i = 0; i < n; i++) largest = Math.max(largest, covariance[i * n + i]);
+  largest ||= 1;
   for (let i = 0; i < n; i++) {
     result[i * n + i] += Math.max(ridge * covariance[i * n + i], 1e-12 * largest);
   }

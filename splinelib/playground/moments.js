@@ -6,7 +6,7 @@
  */
 
 const TERMS = 40;
-const TINY = 1e-24;
+const TINY = 1e-200;
 const FAR = 30;
 
 /** Standard normal distribution function, to the last places of float64. */

@@ -58,8 +58,7 @@ function mergeInputs(layer, small, outputs, inputs, { mean, covariance }) {
   const n = inputs.length;
   const own = new Float64Array(n * n);
   inputs.forEach((a, i) => inputs.forEach((b, j) => (own[i * n + j] = covariance[a * all + b])));
-  const largest = Math.max(1e-12, ...mean.map((_, i) => covariance[i * all + i]));
-  const inverse = inverted(ridged(own, n, RIDGE, largest), n);
+  const inverse = inverted(ridged(own, n, RIDGE), n);
   for (let gone = 0; gone < all; gone++) {
     if (inputs.includes(gone)) continue;
     const step = inputs.map((_, i) =>

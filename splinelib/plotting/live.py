@@ -210,12 +210,12 @@ def _told(part, star: tuple[float, float]) -> str:
         "".join(str(int(bit)) for bit in part.codes.unpack(name)[region])
         for name in part.codes.layers
     ]
-    rows = "; ".join(" ".join(f"{value:.2f}" for value in row) for row in A)
+    rows = "; ".join(" ".join(f"{value:z.2f}" for value in row) for row in A)
     told = [
-        f"x = ({star[0]:.2f}, {star[1]:.2f})",
+        f"x = ({star[0]:z.2f}, {star[1]:z.2f})",
         "code " + " ".join(bits),
         f"A = ({rows})",
-        f"b = ({', '.join(f'{value:.2f}' for value in b)})",
+        f"b = ({', '.join(f'{value:z.2f}' for value in b)})",
     ]
     return "".join(f"<p>{html.escape(line.replace('-', '−'))}</p>" for line in told)
 
