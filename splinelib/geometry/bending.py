@@ -11,7 +11,7 @@ from ..errors import UndecidablePartition
 from ..network.graph import Node, Value
 from ..network.linear_parts import absolute
 from .indexing import starts_run
-from .limits import check_regions
+from .limits import check_memory, check_regions
 from .pooling import windows
 from .rounding import UNSURE, tolerance_of
 
@@ -143,7 +143,11 @@ class Run:
         piece, column, t, slack = (x[order] for x in (piece, column, t, slack))
         first = _separate(piece, t, slack, self.shares)
         opening = np.flatnonzero(first)
-        check_regions(len(self.shares) - 1 + len(opening), self._max_regions, layer)
+        regions = len(self.shares) - 1 + len(opening)
+        check_regions(regions, self._max_regions, layer)
+        # values, signs of these and what is interpolated are there at once
+        held = 4 * z.shape[1] + sum(2 * value[0].numel() for value in self.values.values())
+        check_memory((regions + 1) * held, regions, layer)
         rows = _Rows(piece[opening], t[opening], len(self.shares))
         z = rows(z)
         z[rows.added[np.cumsum(first) - 1], column] = 0.0  # exactly, where a unit bends

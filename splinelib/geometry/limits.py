@@ -1,5 +1,8 @@
 """How many regions a partition may have, and how much memory a step on the way may take."""
 
+import math
+import os
+
 from ..errors import RegionLimitExceeded
 
 MAX_REGIONS = 5_000_000
@@ -29,6 +32,27 @@ def check_lines(lines: int, max_regions: int, layer: int) -> None:
         raise RegionLimitExceeded(
             f"the lines of layer {layer} run through regions {lines:,} times, far more than "
             f"{max_regions:,} regions need: take a smaller domain, or raise max_regions"
+        )
+
+
+def physical_memory() -> float:
+    """Bytes of memory that this machine has; infinity where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
+
+
+def check_memory(numbers: int, regions: int, layer: int) -> None:
+    """Raise `RegionLimitExceeded` if so many numbers of float64 take more than half of the memory.
+
+    Without it the system would end the process, and say nothing.
+    """
+    if 8 * numbers > physical_memory() / 2:
+        raise RegionLimitExceeded(
+            f"layer {layer} makes {regions:,} regions, and the values of the network at all of "
+            f"them would take {8 * numbers / 1e9:,.1f} GB at once, more than half of the memory of "
+            "this machine: take a shorter way, or a smaller network"
         )
 
 

@@ -155,7 +155,8 @@ def segment(model: nn.Module, start: Tensor, end: Tensor, max_regions: int = MAX
     Notes
     -----
     What counts as zero, and as one point, is as for `partition`. Memory grows with the regions
-    times the values of the widest layers.
+    times the values of the widest layers; a way that would take more than half of the machine's
+    is refused.
 
     Examples
     --------

@@ -52,3 +52,23 @@ def test_lines_that_run_through_too_many_regions_are_refused_before_they_are_cut
     monkeypatch.setattr(limits, "MAX_LINES", 0)
     with pytest.raises(sl.RegionLimitExceeded, match="through regions 100 times"):
         sl.partition(model, max_regions=2)
+
+
+def test_a_way_that_would_not_fit_into_memory_is_refused(monkeypatch):
+    net, ends = random_network([64, 64]), (torch.tensor([-3.0, -3.0]), torch.tensor([3.0, 2.0]))
+    regions = len(sl.segment(net, *ends).breakpoints) - 1
+    assert regions > 20
+    # four times a layer's 64 units, and 64 values twice, of 8 bytes, at each point
+    needed = 8 * 6 * 64 * (regions + 1)
+    monkeypatch.setattr(limits, "physical_memory", lambda: 2 * needed)
+    assert len(sl.segment(net, *ends).breakpoints) == regions + 1
+    monkeypatch.setattr(limits, "physical_memory", lambda: needed)
+    with pytest.raises(sl.RegionLimitExceeded, match="GB at once, more than half of the memory"):
+        sl.segment(net, *ends)
+
+
+def test_where_the_system_does_not_tell_its_memory_all_fits(monkeypatch):
+    assert limits.physical_memory() > 1e8
+    monkeypatch.delattr(limits.os, "sysconf")
+    assert limits.physical_memory() == float("inf")
+    limits.check_memory(10**18, regions=1, layer=0)
