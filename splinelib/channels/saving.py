@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..archives import read_tensors, write_tensors
 from ..errors import DamagedFile
+from ..network.modes import check_module
 from ..schemas import mismatches
 from .attention import closed, has_opened, opened
 from .surgery import cut_copy, shell
@@ -189,8 +190,7 @@ def rewind(pruned: nn.Module, dense: nn.Module) -> nn.Module:
     >>> [p.shape[0] for p in sl.rewind(small, sl.models.mlp([2, 8, 2], seed=1)).parameters()]
     [4, 4, 2, 2]
     """
-    if not isinstance(dense, nn.Module):
-        raise TypeError(f"dense should be a torch.nn.Module, not {type(dense).__name__}")
+    check_module("dense", dense)
     record = _record_of(pruned, "rewind")
     _check_dense(dense, record["shapes"], "dense is not", "the pruned network")
     ticket = closed(cut_copy(opened(shell(dense)), record["kept"]))

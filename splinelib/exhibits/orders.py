@@ -109,44 +109,23 @@ def of_records(group: Sequence[dict], renewed: bool = False) -> Network:
         Records are missing, of several settings or of one seed twice; or statistics were not
         renewed, since the network has no batch norm.
     """
-    settings = _checked(group)
+    by_seed, settings = earnings.entries_by_seed(group), group[0]["settings"]
     network, data = (wording.proper(settings[part]) for part in ("network", "data"))
     dense, found = {}, {}
-    for record in group:
-        for entry in record["entries"]:
+    for seed, entries in by_seed.items():
+        for entry in entries:
             if entry["criterion"] == order_records.DENSE:
-                dense[entry["seed"]] = entry["accuracy"]
+                dense[seed] = entry["accuracy"]
                 continue
             if entry["renewed"] != renewed:
                 continue
             key = entry["criterion"], entry["scope"], entry["ratio"]
-            drawn = found.setdefault(key, {}).setdefault(entry["seed"], [])
-            drawn.append(entry["accuracy"])
+            found.setdefault(key, {}).setdefault(seed, []).append(entry["accuracy"])
     width = "" if settings["width"] == 1 else f" at width {settings['width']:g}"
     names = [record["name"] for record in group]
     after = ", renewed" if renewed else ""
     title = f"{network}{width}, {data}{after}"
     return Network(title, "orders", names, dense, found, renewed)
-
-
-def _checked(group: Sequence[dict]) -> dict:
-    """The settings that all records have."""
-    if not group:
-        raise ValueError("there must be a record at least.")
-    first, *others = group
-    for record in others:
-        if record["settings"] != first["settings"]:
-            raise ValueError(f"{record['name']} and {first['name']} have different settings.")
-    seeds = [
-        entry["seed"]
-        for record in group
-        for entry in record["entries"]
-        if entry["criterion"] == order_records.DENSE
-    ]
-    if len(set(seeds)) < len(seeds):
-        names = ", ".join(record["name"] for record in group)
-        raise ValueError(f"a seed is in two of these records: {names}.")
-    return first["settings"]
 
 
 def of_pitch(record: dict) -> Network:

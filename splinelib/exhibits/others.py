@@ -33,21 +33,15 @@ class Study:
     Raises
     ------
     ValueError
-        The records have different settings, or a seed twice.
+        As for `earnings.entries_by_seed`.
     """
 
     def __init__(self, *records: dict):
         parts = ("way", "renewed", "ratio", "seed")
-        self._entries: dict[tuple, dict] = {}
-        for record in records:
-            if record["settings"] != records[0]["settings"]:
-                both = f"{record['name']} and {records[0]['name']}"
-                raise ValueError(f"{both} have different settings.")
-            entries = {tuple(e[part] for part in parts): e for e in record["entries"]}
-            if self._entries.keys() & entries.keys():
-                raise ValueError(f"{record['name']} has a seed that another record has.")
-            self._entries |= entries
-        self.seeds = sorted({seed for *_, seed in self._entries})
+        by_seed = earnings.entries_by_seed(records)
+        entries = (entry for row in by_seed.values() for entry in row)
+        self._entries = {tuple(entry[part] for part in parts): entry for entry in entries}
+        self.seeds = sorted(by_seed)
         dense = rival_records.DENSE
         self.ratios = sorted({ratio for way, _, ratio, _ in self._entries if way != dense})
         self.ways = list(dict.fromkeys(key[:2] for key in self._entries if key[0] != dense))

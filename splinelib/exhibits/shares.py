@@ -158,18 +158,7 @@ def of_records(group: Sequence[dict]) -> Network:
     ValueError
         Records are missing, or of several settings, groups or seeds.
     """
-    if not group:
-        raise ValueError("there must be a record at least.")
-    settings = group[0]["settings"]
-    by_seed: dict[int, list[dict]] = {}
-    for record in group:
-        if record["settings"] != settings:
-            raise ValueError(f"{record['name']} and {group[0]['name']} have different settings.")
-        seeds = {entry["seed"] for entry in record["entries"]}
-        if twice := sorted(seeds & by_seed.keys()):
-            raise ValueError(f"{record['name']} has the seeds {twice} of another record.")
-        for entry in record["entries"]:
-            by_seed.setdefault(entry["seed"], []).append(entry)
+    by_seed, settings = earnings.entries_by_seed(group), group[0]["settings"]
     parts = ("group", "units", "stream")
     made = {
         tuple(tuple(entry[part] for part in parts) for entry in row) for row in by_seed.values()

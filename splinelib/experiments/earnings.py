@@ -26,6 +26,32 @@ def across_seeds(records: Sequence[dict]) -> list[list[dict]]:
     return list(groups.values())
 
 
+def entries_by_seed(group: Sequence[dict]) -> dict[int, list[dict]]:
+    """The entries of records of one network, by its seed.
+
+    Parameters
+    ----------
+    group : sequence of dict
+        Records that differ in their seeds alone, as `across_seeds` gives them.
+
+    Raises
+    ------
+    ValueError
+        There is no record, or they have different settings, or a seed is in two of them.
+    """
+    if not group:
+        raise ValueError("there must be a record at least.")
+    found: dict[int, list[dict]] = {}
+    for record in group:
+        if record["settings"] != group[0]["settings"]:
+            raise ValueError(f"{record['name']} and {group[0]['name']} have different settings.")
+        if twice := sorted({entry["seed"] for entry in record["entries"]} & found.keys()):
+            raise ValueError(f"{record['name']} has the seeds {twice} of another record.")
+        for entry in record["entries"]:
+            found.setdefault(entry["seed"], []).append(entry)
+    return found
+
+
 def series(
     runs: Sequence[Sequence[dict]], scope: str = "global", compensate: bool | str = False
 ) -> dict[str, tuple[list[float], np.ndarray]]:

@@ -33,6 +33,8 @@ from . import (
 
 # Networks, steps or tones that can be asked for.
 _MOST = 1_000_000
+# What is trained on digits where neither a network nor a run is named.
+_NETWORK = "mlp"
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _slices(options: argparse.Namespace) -> dict:
 
 
 def _arguments_of_subjects(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--network", choices=truncations.SETTINGS, default="mlp")
+    parser.add_argument("--network", choices=truncations.SETTINGS, default=_NETWORK)
     parser.add_argument("--run", help="take the dense network of this recorded run instead")
     parser.add_argument("--seeds", type=_count, default=rivals.SEEDS, help="networks on digits")
     parser.add_argument("--name", help="name of the record; the run's, or that of the network")
@@ -167,7 +169,7 @@ def _arguments_of_subjects(parser: argparse.ArgumentParser) -> None:
 
 def _of_subjects(compare: Callable[..., dict], options: argparse.Namespace) -> dict:
     if options.run is not None:
-        _check_alone(options, "run", {"network": "mlp", "seeds": rivals.SEEDS})
+        _check_alone(options, "run", {"network": _NETWORK, "seeds": rivals.SEEDS})
     told = {part: getattr(options, part) for part in ("seeds", "name", "folder")}
     return compare(options.network, options.run, **told)
 

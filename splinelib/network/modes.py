@@ -29,13 +29,18 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
                 module.training = mode
 
 
+def check_module(name: str, value: object) -> None:
+    """Raise `TypeError`, with the name of the parameter, for what is no model."""
+    if not isinstance(value, nn.Module):
+        raise TypeError(f"{name} should be a torch.nn.Module, not {type(value).__name__}")
+
+
 def check_weights(model: nn.Module) -> None:
     """Raise `ValueError` naming the first parameter or buffer with NaN or infinity.
 
     Also for one on the meta device, or of a dtype that torch only stores, as float8.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    check_module("model", model)
     parameters, buffers = list(model.parameters()), list(model.buffers())
     if any(tensor.is_meta for tensor in (*parameters, *buffers)):
         named = (*model.named_parameters(), *model.named_buffers())

@@ -14,9 +14,10 @@ from collections.abc import Callable
 import torch
 import torch.overrides
 import torch.utils._python_dispatch as dispatching
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils import _device
 
+from .modes import check_module
 from .replica import replica
 
 
@@ -76,9 +77,9 @@ def undisturbed(*models: str, compiled: bool = False) -> Callable:
 
 def _checked(name: str, value):
     """A parameter that is a model, or None where it may be left out."""
-    if value is None or isinstance(value, nn.Module):
-        return value
-    raise TypeError(f"{name}: expected a torch.nn.Module, got {type(value).__name__}")
+    if value is not None:
+        check_module(name, value)
+    return value
 
 
 def _usual(value):

@@ -129,7 +129,11 @@ def test_records_that_are_not_one_network_are_refused():
     for group, renewed, message in (
         ([], False, "a record at least"),
         ([record, orders_record(worth, width=0.25, name="b")], False, "different settings"),
-        ([record, orders_record(worth, name="b")], False, "a seed is in two of these records"),
+        (
+            [record, orders_record(worth, name="b")],
+            False,
+            r"b has the seeds \[0, 1, 2\] of another record",
+        ),
         ([record], True, "renewed: a dense network or all pruned ones are not recorded"),
         ([record | {"entries": []}], False, "not recorded"),
     ):

@@ -40,7 +40,7 @@ def test_records_of_one_network_are_one_study():
 
 
 def test_records_that_do_not_belong_together_are_refused():
-    with pytest.raises(ValueError, match="digits-vgg16 has a seed that another record has"):
+    with pytest.raises(ValueError, match=r"digits-vgg16 has the seeds \[0\] of another record"):
         others.Study(rivals_record(), rivals_record(seeds=1))
     with pytest.raises(ValueError, match="different settings"):
         others.Study(rivals_record(), rivals_record(width=0.5))

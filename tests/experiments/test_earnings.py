@@ -81,3 +81,20 @@ def test_records_of_several_seeds_stand_together():
         ["digits-mlp-w1-e4-s0", "digits-mlp-w1-e4-s1"],
         ["digits-mlp-w1-e8-s0"],
     ]
+
+
+def test_entries_of_one_network_stand_by_seed():
+    def record(name, *seeds, width=1.0):
+        entries = [{"seed": seed, "at": at} for at in range(2) for seed in seeds]
+        return {"name": name, "settings": {"width": width}, "entries": entries}
+
+    found = earnings.entries_by_seed([record("a", 0, 2), record("b", 1)])
+    assert list(found) == [0, 2, 1]
+    assert found[2] == [{"seed": 2, "at": 0}, {"seed": 2, "at": 1}]
+    for group, why in (
+        ([], "a record at least"),
+        ([record("a", 0), record("b", 1, width=0.5)], "b and a have different settings"),
+        ([record("a", 0, 2), record("b", 2)], r"b has the seeds \[2\] of another record"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            earnings.entries_by_seed(group)

@@ -421,7 +421,7 @@ def test_what_is_no_model_is_refused_by_its_name(wrong):
 
     model = nn.Linear(1, 1)
     assert both(model)[1] is None
-    with pytest.raises(TypeError, match=r"second: expected a torch\.nn\.Module, got \w+"):
+    with pytest.raises(TypeError, match=r"second should be a torch\.nn\.Module, not \w+"):
         both(model, second=wrong)
-    with pytest.raises(TypeError, match=r"first: expected a torch\.nn\.Module, got \w+"):
+    with pytest.raises(TypeError, match=r"first should be a torch\.nn\.Module, not \w+"):
         both(wrong)
