@@ -61,8 +61,10 @@ def never_worse(
     probabilities, without = compensate == "distil", plain()
     networks = [made[0], without]
     if fitted and len(data) > _FIRST:
-        some = data[torch.arange(_FIRST, device=data.device) * len(data) // _FIRST]
-        error, limit = errors(answers_of(dense, some), networks, some, probabilities)
+        rows = torch.arange(_FIRST, device=data.device) * len(data) // _FIRST
+        some = data[rows]
+        known = answers_at(answers, data, rows) or answers_of(dense, some)
+        error, limit = errors(known, networks, some, probabilities)
         if error <= limit * _CLEAR:
             return made
     known = answers_of(dense, data) if answers is None else answers
@@ -76,6 +78,29 @@ def never_worse(
             return network, biased
     _tell(compensate, error, limit, "nothing is compensated")
     return without, []
+
+
+def answers_at(answers: Answers | None, data: Tensor, rows: Tensor) -> Answers | None:
+    """What the dense network gives on some of the inputs, if that is known input by input.
+
+    It is picked out of what is known, since the dense network sees the data once (`Pruner`).
+    """
+    if answers is None:
+        return None
+    found, start = [], 0
+    for (batch,), outputs in zip(batches(data), answers.batches, strict=False):
+        here = rows[(rows >= start) & (rows < start + len(batch))] - start
+        if any(tensor.shape[:1] != batch.shape[:1] for tensor in outputs):
+            return None
+        found.append([tensor[here.to(tensor.device)] for tensor in outputs])
+        start += len(batch)
+    if start < len(data) or len({len(outputs) for outputs in found}) > 1:
+        return None
+    sizes = [len(batch) for (batch,) in batches(data[: len(rows)])]
+    whole = [torch.cat(parts).split(sizes) for parts in zip(*found, strict=True)]
+    known = Answers()
+    known.batches = [list(each) for each in zip(*whole, strict=True)]
+    return known
 
 
 def first_layers(

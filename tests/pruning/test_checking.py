@@ -11,6 +11,7 @@ from torch import nn
 import splinelib as sl
 from splinelib.pruning import masking
 from splinelib.pruning.checking import (
+    answers_at,
     answers_of,
     errors,
     first_layers,
@@ -90,6 +91,20 @@ def test_what_is_clear_from_some_inputs_needs_no_others():
     spoilt_one.register_forward_hook(lambda *given: seen.append(len(given[2])))
     judged(model, model, spoilt_one, data=data)
     assert sum(seen) == 128
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [(dense_mlp(), data_of(700)), (Named(), data_of(700)), (convnet(), images(200))],
+)
+def test_some_answers_are_those_of_a_run_on_some_inputs(model, data):
+    rows = torch.arange(128) * len(data) // 128
+    known, expected = answers_at(answers_of(model, data), data, rows), answers_of(model, data[rows])
+    for found, wanted in zip(known.batches, expected.batches, strict=True):
+        torch.testing.assert_close(found, wanted)
+    few = answers_of(model, data)
+    few.batches = few.batches[:1]  # as of large outputs
+    assert answers_at(few, data, rows) is None and answers_at(None, data, rows) is None
 
 
 class Off(nn.Module):
