@@ -148,7 +148,7 @@ def stroll(walk: Walk):
         label="place on the way",
         alt=told,
         format=slopes,
-        caption=f"Left: the image, and how much the class token of the last block reads of each "
-        f"patch. Right: logit of {other} less that of {one} along the way.",
+        caption="First the image; below it how much the last block reads of each patch, before it "
+        f"decides; then the logit of {other} less that of {one} along the way.",
         start=len(walk.places) // 2,
     )

@@ -39,4 +39,6 @@ def test_where_it_looks_adds_up_with_the_class_token_to_one(walked):
 
 def test_a_slider_walks(walked):
     _, walk = walked
-    assert attention.stroll(walk).frames == attention.PLACES
+    shown = attention.stroll(walk)
+    assert shown.frames == attention.PLACES
+    assert "Left:" not in shown.markup, "on a phone the pictures lie below each other"
