@@ -131,6 +131,24 @@ def lost_with_heads(context: Context, group: Group) -> Tensor:
     return torch.stack([residual_along(readers, order)[order[0]] for order in first])
 
 
+def brought_by_heads(context: Context, group: Group) -> Tensor:
+    """The share of what follows each head that is lost with it if nothing is refitted.
+
+    What heads bring may cancel or go together, so the shares need not add up to one.
+
+    Returns
+    -------
+    Tensor, shape (heads,)
+        As for `lost_with_heads`, which is never more.
+    """
+    heads, brought = group.units, torch.zeros(group.units, dtype=torch.float64)
+    for reader in context.readers(group):
+        joint = (reader.gram * reader.outgoing).view(heads, -1, heads, len(reader.mean) // heads)
+        own = joint.sum((1, 3)).diagonal().cpu()
+        brought += own / reader.energy if reader.energy > 0 else own
+    return brought
+
+
 def gap(model: nn.Module, x: Tensor) -> float:
     """How far the map with held factors is from the Jacobian, as a share of the Jacobian."""
     with evaluating(model):

@@ -101,6 +101,24 @@ def test_a_head_that_another_repeats_is_not_lost(small):
     assert lost[:2].max() < 0.005 and lost[2:].min() > 0.05  # but for the ridge of the fit
 
 
+def test_what_a_head_brings_is_what_is_lost_without_it(small):
+    model, images = small
+    context = context_for(model, images, None, 0, None)
+    (group,) = [g for g in context.layout.groups.values() if g.heads]
+    attention, read = model.blocks[0].attention, []
+    hook = attention.proj.register_forward_pre_hook(lambda module, args: read.append(args[0]))
+    with torch.no_grad():
+        model.eval()(images)
+    hook.remove()
+    heads = read[0].flatten(0, -2).unflatten(1, (group.units, -1))
+    weights = attention.proj.weight.detach().unflatten(1, (group.units, -1))
+    said = torch.einsum("nhs,ohs->hno", heads, weights)
+    by_hand = said.var(1).sum(-1) / said.sum(0).var(0).sum()
+    brought = transformers.brought_by_heads(context, group)
+    assert brought.tolist() == pytest.approx(by_hand.tolist(), rel=0.02)
+    assert (transformers.lost_with_heads(context, group) <= brought + 1e-9).all()
+
+
 def test_the_gap_is_that_of_the_jacobian():
     model = nn.Sequential(nn.Linear(3, 3), nn.Softmax(1)).double()
     x = torch.randn(3, dtype=torch.float64)
