@@ -148,7 +148,8 @@ def stroll(walk: Walk):
         label="place on the way",
         alt=told,
         format=slopes,
-        caption="First the image; below it how much the last block reads of each patch, before it "
-        f"decides; then the logit of {other} less that of {one} along the way.",
+        caption="First the image, and below it what the class is read from in the last block: the "
+        "brighter a patch, the more of it. Then the logit of "
+        f"{other} less that of {one} along the way.",
         start=len(walk.places) // 2,
     )
