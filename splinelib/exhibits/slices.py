@@ -13,6 +13,9 @@ from .starts import Interval
 
 # What is compared of a seed: a name, and (network, epoch) over (network, epoch).
 BIRD, END = "bird", "end"
+# A network and a kind of points; and what is counted around these.
+Of = tuple[str, str]
+COUNTS = ("regions", "units")
 
 
 class Study:
@@ -96,6 +99,26 @@ class Study:
         ]
         return {"together": float(spearmanr(*both)[0]), "within": float(np.mean(within))}
 
+    def over(self, one: Of, other: Of, radius: float, part: str) -> Interval:
+        """By how many percent there are more regions, or more units, of one than of another.
+
+        Compared are means over points and over the epochs from the early bird on, seed by seed.
+
+        Parameters
+        ----------
+        one, other : (str, str)
+            Network and kind of points.
+        radius : float
+        part : {"regions", "units"}
+        """
+        found: dict[Of, dict[int, list[float]]] = {one: {}, other: {}}
+        for entry in self.rows:
+            of, seed = (entry["network"], entry["kind"]), entry["seed"]
+            if of in found and entry["radius"] == radius and entry["epoch"] >= self.birds[seed]:
+                found[of].setdefault(seed, []).extend(entry[part])
+        logs = [[np.log(np.mean(found[of][seed])) for seed in self.seeds] for of in (one, other)]
+        return percent(np.subtract(*logs))
+
 
 def percent(logs: np.ndarray) -> Interval:
     """The interval of a mean of logarithms of factors, as a change in percent.
@@ -106,6 +129,26 @@ def percent(logs: np.ndarray) -> Interval:
     100.0
     """
     return Interval(*(100 * float(np.expm1(value)) for value in starts.interval(logs)))
+
+
+def averages(study: Study, radius: float) -> Table:
+    """What averages over points say by either count: of noise, and of pruned networks."""
+    pairs = [
+        *((("dense", "noise"), ("dense", kind)) for kind in KINDS if kind != "noise"),
+        *((("pruned", kind), ("dense", kind)) for kind in KINDS),
+    ]
+
+    def row(one: Of, other: Of) -> list[str]:
+        compared = [a if a == b else f"{a} over {b}" for a, b in zip(one, other, strict=True)]
+        counts = [str(study.over(one, other, radius, part)) for part in COUNTS]
+        return [", ".join(compared), *counts]
+
+    return wording.table(
+        [row(*pair) for pair in pairs],
+        ["what is compared", "regions on a plane", "units by sampling"],
+        f"Differences in percent within {radius:g}, with 95 % intervals over {len(study.seeds)} "
+        "seeds; means over points, and over epochs from the early bird on",
+    )
 
 
 def over_training(study: Study, radius: float):
@@ -221,5 +264,27 @@ def claims(study: Study) -> Iterator[tuple[str, bool]]:
         "one course is told apart, around noise at the larger radius",
         (told == [("noise", study.radii[-1])] and -3 < courses[told[0]].high < 0),
     )
+    yield from _of_averages(study)
     found = [value for r in study.radii for value in study.agreement(r).values()]
     yield "exact and sampled counts agree loosely", min(found) > 0.4 and max(found) < 0.8
+
+
+def _of_averages(study: Study) -> Iterator[tuple[str, bool]]:
+    """Where averages of exact and of sampled counts say the same, and where they do not."""
+    noise, images = ("dense", KINDS[-1]), [("dense", kind) for kind in KINDS[:-1]]
+    of = {
+        part: [study.over(noise, other, r, part) for other in images for r in study.radii]
+        for part in COUNTS
+    }
+    yield (
+        "around noise sampling counts a fifth to a quarter more units than around images",
+        [u.sign > 0 and 20 < u.mean < 27 for u in of["units"]],
+    )
+    yield "around noise no other number of regions can be told", [not o.sign for o in of["regions"]]
+    less = [
+        study.over(("pruned", kind), ("dense", kind), r, part).sign
+        for kind in KINDS
+        for r in study.radii
+        for part in COUNTS
+    ]
+    yield "pruned networks have less of either, around all points", [sign < 0 for sign in less]

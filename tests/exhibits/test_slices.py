@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from recorded import slices_record
+from shown import rows
 
 from splinelib.exhibits import slices
 
@@ -43,6 +44,27 @@ def test_agreement_is_a_rank_correlation():
     for entry in record["entries"]:
         entry["units"] = [1000 - unit for unit in entry["units"]]
     assert slices.Study(record).agreement(0.5)["within"] == pytest.approx(-1)
+
+
+def test_averages_are_compared_from_the_early_bird_on(study):
+    (radius,) = study.radii
+    noise, training = ("dense", "noise"), ("dense", "training")
+    falls = np.mean([1, 0.5**0.5, 0.5])
+    assert study.over(training, noise, radius, "regions").mean == pytest.approx(
+        100 * (falls - 1), abs=0.5
+    )
+    assert study.over(("pruned", "test"), ("dense", "test"), radius, "regions").sign == -1
+    assert study.over(training, noise, radius, "units").mean == pytest.approx(0)
+    head, *found = rows(slices.averages(study, radius))
+    assert head == ["what is compared", "regions on a plane", "units by sampling"]
+    assert [row[0] for row in found] == [
+        "dense, noise over training",
+        "dense, noise over test",
+        "pruned over dense, training",
+        "pruned over dense, test",
+        "pruned over dense, noise",
+    ]
+    assert found[3][1].startswith("-19.9")
 
 
 def test_claims_are_sentences_with_a_verdict(study):
