@@ -1,6 +1,7 @@
 """Local complexity over training, dense and pruned at the early bird: figures, tables, claims."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -196,29 +197,27 @@ def over_training(study: Study, radius: float):
         alt=told,
         format=lambda kind: f"{kind} points" if kind != "noise" else "noise",
         caption=f"Regions that a disc of radius {radius:g} meets on the plane of three inputs, "
-        f"geometric mean of the points; {len(study.seeds)} seeds, thick their mean. Of the dense "
-        f"network the first {before} epochs before the early bird, of both the {behind} after it "
-        "that every seed has.",
+        f"geometric mean of the points; {len(study.seeds)} seeds, thick their mean. Every seed has "
+        f"{before} epochs before the early bird and {behind} after it.",
     )
 
 
 def answers(study: Study, radius: float) -> Table:
     """Changes in percent with their intervals, for each kind of points."""
+    changes = {
+        "dense, bird to end": partial(study.after, "dense"),
+        "by the cut": study.cut,
+        "pruned, cut to end": partial(study.after, "pruned"),
+        "pruned over dense": study.bend,
+    }
     rows = [
-        [
-            kind,
-            str(study.after("dense", kind, radius)),
-            str(study.cut(kind, radius)),
-            str(study.after("pruned", kind, radius)),
-            str(study.bend(kind, radius)),
-        ]
-        for kind in KINDS
+        [name, *(str(change(kind, radius)) for kind in KINDS)] for name, change in changes.items()
     ]
     return wording.table(
         rows,
-        ["points", "dense, bird to end", "by the cut", "pruned, cut to end", "pruned over dense"],
-        f"Changes of the regions within {radius:g}, in percent, with 95 % intervals over "
-        f"{len(study.seeds)} seeds. The last column divides the third by the first",
+        ["change", *KINDS],
+        f"Changes of the regions within {radius:g} of three kinds of points, in percent, with 95 % "
+        f"intervals over {len(study.seeds)} seeds. The last row divides the third by the first",
     )
 
 

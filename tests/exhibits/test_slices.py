@@ -30,8 +30,15 @@ def test_changes_are_those_of_the_record(study):
 
 
 def test_the_table_and_the_figure_say_it(study):
-    shown = slices.answers(study, 0.5).markup
-    assert "training" in shown and "−50" in shown.replace("-", "−")
+    head, *found = rows(slices.answers(study, 0.5))
+    assert head == ["change", "training", "test", "noise"]
+    assert [row[0] for row in found] == [
+        "dense, bird to end",
+        "by the cut",
+        "pruned, cut to end",
+        "pruned over dense",
+    ]
+    assert [row[1][:4] for row in found[:2]] == ["-49.", "-19."]
     still = slices.over_training(study, 0.5)
     assert "dense 100 at the early bird, 50 at the end" in still.markup
 
