@@ -197,8 +197,8 @@ def over_training(study: Study, radius: float):
         alt=told,
         format=lambda kind: f"{kind} points" if kind != "noise" else "noise",
         caption=f"Regions that a disc of radius {radius:g} meets on the plane of three inputs, "
-        f"geometric mean of the points; {len(study.seeds)} seeds, thick their mean. Every seed has "
-        f"{before} epochs before the early bird and {behind} after it.",
+        f"geometric mean of the points; {len(study.seeds)} seeds, thick their mean. Shown are "
+        f"the {before} epochs before the early bird and the {behind} after it that every seed has.",
     )
 
 
