@@ -109,7 +109,7 @@ class Ties:
     def new(self, size: int) -> Tensor:
         """Numbers for so many new channels, (size,)."""
         self.count += size
-        return torch.arange(self.count - size, self.count)
+        return torch.from_numpy(np.arange(self.count - size, self.count))
 
     def bar(self, labels: Tensor, why: str) -> None:
         """These must stay."""
@@ -128,7 +128,7 @@ class Ties:
                 return
             first = tuple(slice(None) if a or b else 0 for a, b in steps)
             one, other = one[first].flatten(), other[first].flatten()
-        if len(one) > _LONG:  # large fields repeat themselves, and meet themselves
+        if one.shape[0] > _LONG:  # large fields repeat themselves, and meet themselves
             pairs = np.unique(one.numpy() * self.count + other.numpy())
             one, other = (torch.from_numpy(side) for side in np.divmod(pairs, self.count))
         self.left.append(one)

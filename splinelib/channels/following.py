@@ -8,6 +8,7 @@ weights all come down to the same operations.
 
 import contextlib
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..network.hooks import hooked
 from ..network.inputs import Inputs
 from ..network.outputs import is_wrapped, tensors_of
 from . import rules
@@ -79,11 +81,14 @@ class _Follower(TorchDispatchMode):
         self.followed, self.stack = followed, []
         self.owners = {}  # id of a parameter or buffer -> where it belongs
         self.known: dict[int, Sequence[Field]] = {}
+        self.vectors: dict[Block, Field] = {}  # what vectors of one side of a module carry
         self.readers: dict[str, list[str]] = {}  # layer -> modules whose operations read it
-        for name, module in model.named_modules():
+        self.places = {module: name for name, module in model.named_modules()}
+        for module, name in self.places.items():
             for key, tensor in (*module._parameters.items(), *module._buffers.items()):
                 if tensor is not None:
                     self.owners[id(tensor)] = name, module, key, tensor
+        self.full = {key for key, owner in self.owners.items() if owner[-1].numel()}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -103,16 +108,24 @@ class _Follower(TorchDispatchMode):
         """The fields that a parameter or buffer has from the start."""
         fields, blocks, shape = [], self.followed.blocks, tensor.shape
         for axis, role in roles_of(module, key, shape) if shape.numel() > 1 else ():
-            labels = blocks.get((name, role))
+            side = name, role
+            if len(shape) == 1 and side in self.vectors:  # as the four of a batch norm
+                fields.append(self.vectors[side])
+                continue
+            labels = blocks.get(side)
             if labels is None:
-                labels = blocks[name, role] = self.followed.ties.new(shape[axis])
+                labels = blocks[side] = self.followed.ties.new(shape[axis])
             fields.append(along(labels, shape, axis))
+            if len(shape) == 1:
+                self.vectors[side] = fields[-1]
         return fields
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        inputs = tensors_among((*args, *kwargs.values()))
-        self.note_readers(inputs, self.stack[-1][0] if self.stack else "")
+        inputs = tensors_among((*args, *kwargs.values()) if kwargs else args)
+        # those of the run; nothing needs to be asked of the many that the network holds
+        moving = [tensor for tensor in inputs if id(tensor) not in self.full]
+        self.note_readers(moving, self.stack[-1][0] if self.stack else "")
         name = name_of(func)
         self.followed.ranks |= name in RANKING
         strides = inputs[0].stride() if name == "as_strided" else ()
@@ -124,7 +137,7 @@ class _Follower(TorchDispatchMode):
             *(name, func, args, kwargs, inputs, results),
             *(self.followed.ties, self.of, self._where, strides, self._norm()),
         )
-        if all(tensor.numel() for tensor in (*inputs, *results[:1])):
+        if all(tensor.numel() for tensor in (*moving, *results[:1])):
             rule_of(func)(call)
         else:
             rules.emptied(call)
@@ -140,14 +153,14 @@ class _Follower(TorchDispatchMode):
             if (maker := getattr(tensor, "_made_by", None)) is not None:
                 self.readers.setdefault(maker, []).append(reader)
 
-    def batch_norms(self, modules: dict[str, nn.Module]) -> dict[str, str]:
+    def batch_norms(self) -> dict[str, str]:
         """Layer -> the batch norm that alone reads it, and reads nothing else."""
-        alone = {maker: readers[0] for maker, readers in self.readers.items() if len(readers) == 1}
-        norms = [reader for readers in self.readers.values() for reader in readers]
+        norms = {name for module, name in self.places.items() if isinstance(module, _BatchNorm)}
+        reads = Counter(reader for readers in self.readers.values() for reader in readers)
         return {
-            maker: reader
-            for maker, reader in alone.items()
-            if isinstance(modules[reader], _BatchNorm) and norms.count(reader) == 1
+            maker: readers[0]
+            for maker, readers in self.readers.items()
+            if len(readers) == 1 and readers[0] in norms and reads[readers[0]] == 1
         }
 
     def note_norm(self, name: str, module: nn.Module, read: Tensor) -> None:
@@ -182,42 +195,37 @@ def _has_vectors(norm: nn.Module) -> bool:
 
 
 @contextlib.contextmanager
-def _watching(model: nn.Module, follower: _Follower) -> Iterator[None]:
+def _watching(follower: _Follower) -> Iterator[None]:
     """Hooks on the modules: who runs, in which order, and which norm reads which layer."""
-    followed = follower.followed
+    followed, stack, places = follower.followed, follower.stack, follower.places
 
-    def enter(name, module):
-        def hook(_, args, kwargs):
-            follower.stack.append((name, module))
-            if counts:
-                for tensor in tensors_of((args, kwargs))[:1]:
-                    follower.note_norm(name, module, tensor)
+    def enter(module, *_):
+        stack.append((places[module], module))
 
-        counts = isinstance(module, (_BatchNorm, _InstanceNorm)) and not _has_vectors(module)
-        return hook
+    def count(module, args, kwargs):
+        for tensor in tensors_of((args, kwargs))[:1]:
+            follower.note_norm(places[module], module, tensor)
 
-    def leave(name, module):
-        def hook(_, args, output):
-            follower.stack.pop()
-            if layer:
-                followed.calls[name] = followed.calls.get(name, 0) + 1
-                if isinstance(output, Tensor) and is_wrapped(output):
-                    followed.hidden.add(name)
-                elif isinstance(output, Tensor):
-                    output._made_by = name
+    def leave(*_):
+        stack.pop()
 
-        layer = is_layer(module)
-        return hook
+    def leave_layer(module, _, output):
+        stack.pop()
+        name = places[module]
+        followed.calls[name] = followed.calls.get(name, 0) + 1
+        if isinstance(output, Tensor) and is_wrapped(output):
+            followed.hidden.add(name)
+        elif isinstance(output, Tensor):
+            output._made_by = name
 
-    handles = []
-    for name, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(enter(name, module), with_kwargs=True))
-        handles.append(module.register_forward_hook(leave(name, module), always_call=True))
-    try:
+    kinds = _BatchNorm, _InstanceNorm
+    counted = [m for m in places if isinstance(m, kinds) and not _has_vectors(m)]
+    behind = {module: leave_layer if is_layer(module) else leave for module in places}
+    with (
+        hooked(dict.fromkeys(places, enter), behind, always=True),
+        hooked(dict.fromkeys(counted, count), keywords=True),
+    ):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def follow(model: nn.Module, inputs: Inputs, followed: Followed | None = None) -> Followed:
@@ -233,13 +241,13 @@ def follow(model: nn.Module, inputs: Inputs, followed: Followed | None = None) -
     """
     followed = followed or Followed()
     follower = _Follower(model, followed)
-    with torch.no_grad(), _watching(model, follower), warnings.catch_warnings():
+    with torch.no_grad(), _watching(follower), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with follower:
             output = inputs.given_to(model)
     outputs = tensors_of(output)
     follower.note_readers(outputs, "")
-    followed.batch_norms |= follower.batch_norms(dict(model.named_modules()))
+    followed.batch_norms |= follower.batch_norms()
     for tensor in outputs:
         for item in follower.of(tensor):
             followed.ties.bar(item.labels, "its channels are outputs of the network")

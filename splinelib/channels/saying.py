@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..network.hooks import hooked
 from ..network.inputs import Inputs
 from ..network.outputs import is_wrapped, tensors_of
 from .axes import is_layer
@@ -88,7 +89,7 @@ def _heard(model: nn.Module, inputs: Inputs, hear: Callable) -> list[Tensor]:
     """The outputs of one run, in which ``hear`` is given what each layer says."""
     reached = [""]
 
-    def note(name):
+    def note(name: str) -> Callable:
         def hook(module, _, output):
             reached[0] = name
             if isinstance(output, Tensor) and not is_wrapped(output):
@@ -96,17 +97,13 @@ def _heard(model: nn.Module, inputs: Inputs, hear: Callable) -> list[Tensor]:
 
         return hook
 
-    layers = [(name, module) for name, module in model.named_modules() if is_layer(module)]
-    handles = [module.register_forward_hook(note(name)) for name, module in layers if name]
+    layers = {m: note(name) for name, m in model.named_modules() if name and is_layer(m)}
     try:
-        with torch.no_grad():
+        with torch.no_grad(), hooked(behind=layers):
             return [tensor.detach() for tensor in tensors_of(inputs.given_to(model))]
     except Exception as error:
         error._reached = reached[0]
         raise
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _real(tensor: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from .activations import canonical, parse_any
 from .graph import ROWS, Graph, Node, Value
+from .hooks import hooked
 from .memory import version_of
 from .modes import evaluating
 from .outputs import tensors_of
@@ -60,18 +61,16 @@ class Interceptor(TorchFunctionMode):
 
 @contextlib.contextmanager
 def _module_names(model: nn.Module, stack: list[str]) -> Iterator[None]:
+    def enter(name: str) -> Callable:
+        return lambda *_: stack.append(name)
+
     def leave(module, args, output):
         stack.pop()  # and return nothing: what a hook returns replaces the output
 
-    handles = []
-    for name, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(lambda m, a, n=name: stack.append(n)))
-        handles.append(module.register_forward_hook(leave, always_call=True))
-    try:
+    modules = {module: name for name, module in model.named_modules()}
+    before = {module: enter(name) for module, name in modules.items()}
+    with hooked(before, dict.fromkeys(modules, leave), always=True):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def record(model: nn.Module, example: Tensor, smooth: str = "raise", rows: int = ROWS) -> Graph:
