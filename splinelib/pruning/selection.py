@@ -141,8 +141,8 @@ def _lowest_overall(scores: list[Tensor], count: int, names) -> list[Tensor]:
     start, best = 0, []
     for values in scores:
         # The last in sorted order, so that ties fall as they do for the other units.
-        best.append(start + int(values.sort(stable=True).indices[-1]))
         start += len(values)
+        best.append(start - 1 - int(values.numpy()[::-1].argmax()))
     spared = set(best) & set(order[:count].tolist())
     if spared:
         kept = [name for name, unit in zip(names, best, strict=True) if unit in spared]

@@ -87,13 +87,14 @@ class Context:
         pointwise one) their rows stand side by side and their offsets add up: two units
         coincide only if they do so in every layer.
         """
-        normals, offsets = [], []
+        normals, offsets, device = [], [], self._device
         for member in group.producers:
             norm = self.modules.get(self.layout.batch_norms.get(member.module))
             weight, bias = folded(self.modules[member.module], norm)
-            indices = member.indices.to(self._device)
-            normals.append(weight[indices].flatten(1))
-            offsets.append(bias[indices].sum(1))
+            indices = member.indices.to(device)
+            rows, shape = indices.flatten(), indices.shape
+            normals.append(weight.index_select(0, rows).view(shape[0], -1))
+            offsets.append(bias.index_select(0, rows).view(shape).sum(1))
         if len(normals) == 1:
             return normals[0], offsets[0]
         return torch.cat(normals, 1), torch.stack(offsets).sum(0)

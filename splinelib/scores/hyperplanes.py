@@ -116,13 +116,16 @@ def check_rho(rho: float) -> None:
 def distance_rows(unit: Tensor, offset: Tensor, units: Tensor, offsets: Tensor, rho: float):
     """Distances of some canonical hyperplanes (rows) to all of them (columns), layer by layer."""
     cosine = unit @ units.mT
-    same = (offset[..., None] - offsets[..., None, :]).abs_()
-    opposite = (offset[..., None] + offsets[..., None, :]).abs_()
-    shift = torch.where(cosine > 0, same, opposite)
-    shift = torch.where(cosine == 0, torch.minimum(same, opposite), shift)
-    distance = (1 - cosine.abs_()).clamp_(min=0).add_(rho * shift)
-    nothing = ~unit.any(dim=-1)[..., None] | ~units.any(dim=-1)[..., None, :]
-    return distance.masked_fill_(nothing, 0)
+    one, other = offset[..., None], offsets[..., None, :]
+    shift = (one - torch.where(cosine > 0, other, -other)).abs_()
+    if not cosine.all():
+        smaller = torch.minimum((one - other).abs_(), (one + other).abs_())
+        shift = torch.where(cosine == 0, smaller, shift)
+    distance = cosine.abs_().neg_().add_(1).clamp_(min=0).add_(shift.mul_(rho))
+    rows, columns = unit.any(dim=-1), units.any(dim=-1)
+    if rows.all() and columns.all():
+        return distance
+    return distance.masked_fill_(~rows[..., None] | ~columns[..., None, :], 0)
 
 
 def pca(normals: Tensor, components: int) -> Tensor:

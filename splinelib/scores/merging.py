@@ -5,6 +5,7 @@ one of them takes longer than to do it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -68,6 +69,7 @@ def merging_distances(
         key = normals.shape, normals.dtype, normals.device, kept
         stacks.setdefault(key, []).append(at)
     result: list[Tensor] = [None] * len(layers)
+    alike: dict[tuple, list[_Stack]] = {}  # of as many units, whatever they read
     for (shape, *_, kept), places in stacks.items():
         largest = max(1, *shape) * max(1, shape[0])
         step = max(1, _VALUES // largest) if shape[0] <= _UNITS else 1
@@ -78,13 +80,68 @@ def merging_distances(
             normals, offsets = (
                 torch.stack(part) if len(part) > 1 else part[0][None] for part in parts
             )
-            for at, cost in zip(here, _stacked(normals, offsets, rho, kept), strict=True):
-                result[at] = cost
+            stack = _stacked(here, normals, offsets, kept)
+            if shape[0] > _UNITS:
+                result[here[0]] = stack.cost_in_order(0, rho)
+                continue
+            waiting = alike.setdefault((shape[0], stack.normals.dtype), [])
+            waiting.append(stack)
+            if sum(len(each.places) for each in waiting) * shape[0] ** 2 > _VALUES:
+                _judge(waiting, rho, result)
+                waiting.clear()
+    for waiting in alike.values():
+        _judge(waiting, rho, result)
     return result
 
 
-def _stacked(normals: Tensor, offsets: Tensor, rho: float, components: int) -> Sequence[Tensor]:
-    """The scores of a stack of layers, from normals (L, U, F) and offsets (L, U)."""
+@dataclass(frozen=True)
+class _Stack:
+    """Layers of one shape as they are compared.
+
+    Attributes
+    ----------
+    places : list of int
+        Which layers these are.
+    strength : Tensor, shape (L, U)
+    normals : Tensor, shape (L, U, K)
+        Within the directions that are kept.
+    offsets : Tensor, shape (L, U)
+    """
+
+    places: list[int]
+    strength: Tensor
+    normals: Tensor
+    offsets: Tensor
+
+    def distance(self, rho: float) -> np.ndarray:
+        """Of each two units, (L, U, U)."""
+        length = torch.linalg.vector_norm(self.normals, dim=2)
+        shown, offset = canonical_of(self.normals, self.offsets, length)
+        return distance_rows(shown, offset, shown, offset, rho).cpu().numpy()
+
+    def cost_in_order(self, at: int, rho: float) -> Tensor:
+        """The scores of one of the layers, whose units are removed one after the other."""
+        strength = self.strength[at]
+        return redundancy_order(self.normals[at], self.offsets[at], rho, strength).cost
+
+
+def _judge(stacks: list[_Stack], rho: float, result: list) -> None:
+    """Put the scores of layers of as many units where they belong."""
+    if not stacks:
+        return
+    distance = np.concatenate([stack.distance(rho) for stack in stacks])
+    cost, sure = merging_costs(
+        distance, torch.cat([stack.strength for stack in stacks]).cpu().numpy()
+    )
+    costs, sure = iter(torch.from_numpy(cost).to(stacks[0].normals)), iter(sure)
+    for stack in stacks:
+        for at, place in enumerate(stack.places):
+            found = next(costs)
+            result[place] = found if next(sure) else stack.cost_in_order(at, rho)
+
+
+def _stacked(places: list[int], normals: Tensor, offsets: Tensor, components: int) -> _Stack:
+    """Layers as they are compared, from normals (L, U, F) and offsets (L, U)."""
     strength = torch.linalg.vector_norm(normals, dim=2)
     unit, offset = canonical_of(normals, offsets, strength)
     reduced = unit  # as many directions as there are only turn the coordinates
@@ -94,20 +151,7 @@ def _stacked(normals: Tensor, offsets: Tensor, rho: float, components: int) -> S
     scaled = torch.where(spread > 0, offset / spread, offset)
     # distances divide offsets by the length of the normals; these are scaled already
     length = torch.linalg.vector_norm(reduced, dim=2)
-    scaled = scaled * length
-    if unit.shape[1] > _UNITS:
-        layers = zip(reduced, scaled, strength, strict=True)
-        return [redundancy_order(*layer[:2], rho=rho, strength=layer[2]).cost for layer in layers]
-    shown, offset = canonical_of(reduced, scaled, length)
-    distance = distance_rows(shown, offset, shown, offset, rho).cpu().numpy()
-    cost, sure = merging_costs(distance, strength.cpu().numpy())
-    costs = torch.from_numpy(cost).to(normals)
-    return [
-        costs[at]
-        if sure[at]
-        else redundancy_order(reduced[at], scaled[at], rho=rho, strength=strength[at]).cost
-        for at in range(len(costs))
-    ]
+    return _Stack(places, strength, reduced, scaled * length)
 
 
 def merging_costs(distance: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,11 +180,12 @@ def merging_costs(distance: np.ndarray, strength: np.ndarray) -> tuple[np.ndarra
     ranked = np.minimum(distance, distance.transpose(0, 2, 1))[
         np.arange(layers)[:, None, None], ranks[:, :, None], ranks[:, None, :]
     ]
-    infinite = distance.dtype.type(np.inf)
+    infinite, least = distance.dtype.type(np.inf), np.minimum.reduce
     cost = np.full((layers, units), infinite, dtype=distance.dtype)
     for at in range(1, units):
-        before, there = ranked[:, at, :at], cost[:, :at]
-        cost[:, at] = before.min(axis=1, where=before < there, initial=infinite)
+        before = ranked[:, at, :at]
+        # what `before.min` does, without its two calls of Python
+        least(before, 1, None, cost[:, at], False, infinite, before < cost[:, :at])
     weaker = np.tri(units, k=-1, dtype=bool)
     loosely = ranked.min(axis=2, where=weaker & (ranked <= cost[:, None, :]), initial=infinite)
     sure = (loosely == cost).all(axis=1)
