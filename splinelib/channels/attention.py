@@ -160,13 +160,14 @@ def closed(model: nn.Module) -> nn.Module:
     It stays open in a layer whose norms leave channels out, which torch would fuse without a look
     at the classes of its norms.
     """
+    modules = list(model.modules())
     stay = {
         layer.self_attn
-        for layer in model.modules()
+        for layer in modules
         if isinstance(layer, nn.TransformerEncoderLayer)
         and any(hasattr(norm, "kept_channels") for norm in layer.children())
     }
-    for module in list(model.modules()):
+    for module in modules:
         if module in stay:
             continue
         if type(module) is OpenAttention and _fits(module.in_proj, module.out_proj):

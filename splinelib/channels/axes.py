@@ -48,9 +48,15 @@ def tensors_of_role(module: nn.Module, role: str) -> list[tuple[str, int]]:
         return [("weight", 1 - _row_axis(module))]
     if is_layer(module):
         sides = [("weight", _row_axis(module)), ("bias", 0)]
-        return [(key, axis) for key, axis in sides if getattr(module, key, None) is not None]
+        return [(key, axis) for key, axis in sides if tensor_of(module, key) is not None]
     own = (*module._parameters.items(), *module._buffers.items())  # of a norm or PReLU
     return [(k, 0) for k, t in own if t is not None and t.ndim == 1 and k != "kept_channels"]
+
+
+def tensor_of(module: nn.Module, key: str) -> Tensor | None:
+    """A parameter or buffer of a module; as an attribute it takes several times as long to find."""
+    own = module._parameters if key in module._parameters else module._buffers
+    return own[key] if key in own else getattr(module, key, None)
 
 
 def side(module: nn.Module, role: str) -> int:
@@ -58,9 +64,10 @@ def side(module: nn.Module, role: str) -> int:
     if role[0] == "=":
         return getattr(module, role[1:])
     if role in ("in", "out"):
-        return module.weight.shape[_row_axis(module) if role == "out" else 1 - _row_axis(module)]
+        rows = _row_axis(module)
+        return tensor_of(module, "weight").shape[rows if role == "out" else 1 - rows]
     for key, axis in tensors_of_role(module, role):
-        return getattr(module, key).shape[axis]
+        return tensor_of(module, key).shape[axis]
     return channels_of(module) if isinstance(module, MIXING) else module.num_features
 
 

@@ -56,7 +56,7 @@ def _resize(module: nn.Module, sides: Mapping[str, Tensor], before: Mapping[str,
 
 
 def _resize_side(module: nn.Module, role: str, indices: Tensor, before: int | None) -> None:
-    size = len(indices)
+    size = indices.shape[0]
     if role[0] == "=":
         setattr(module, role[1:], size)
         return

@@ -20,6 +20,8 @@ _COUNTS = (
     *("all_head_size", "attn_dim", "inner_dim"),
 )
 
+_UNREAD = "no layer reads it"
+
 
 @dataclass(frozen=True)
 class _Kind:
@@ -118,22 +120,28 @@ def _kinds(followed: Followed) -> list[_Kind]:
     order = np.argsort(label, kind="stable")  # the channels of one unit behind one another
     label, block, index = label[order], block[order], index[order]
     starts = np.flatnonzero(np.diff(label, prepend=-1))
-    units, raw, width = label[starts].tolist(), block.tobytes(), block.itemsize
-    sequence = np.argsort(order[starts]).tolist()
-    starts = [*starts.tolist(), len(label)]
-    read, heads = read.tolist(), heads.tolist()
-    alike: dict[tuple, list[int]] = {}
-    for at in sequence:
-        start, end, unit = starts[at], starts[at + 1], units[at]
-        why = reasons.get(unit) or (None if read[unit] else "no layer reads it")
-        key = raw[start * width : end * width], why, heads[unit]
-        alike.setdefault(key, []).append(start)
+    sizes = np.diff(starts, append=len(label))
+    sequence = np.argsort(order[starts])
+    starts, sizes, units = starts[sequence], sizes[sequence], label[starts[sequence]]
+    whys = list(dict.fromkeys((None, _UNREAD, *reasons.values())))
+    numbers, why = {reason: at for at, reason in enumerate(whys)}, np.where(read, 0, 1)
+    for unit, reason in reasons.items():
+        why[unit] = numbers[reason]
+    alike: dict[tuple, list[np.ndarray]] = {}
+    for size in np.unique(sizes):
+        places = np.flatnonzero(sizes == size)
+        owners = block[starts[places, None] + np.arange(size)]
+        marks = np.column_stack([owners, why[units[places]], heads[units[places]]])
+        # most units have the same owners as the one before
+        new = np.flatnonzero((marks[1:] != marks[:-1]).any(axis=1)) + 1
+        for first, rows in zip((0, *new.tolist()), np.split(places, new), strict=True):
+            alike.setdefault(tuple(marks[first].tolist()), []).append(rows)
     kinds = []
-    for (key, why, attends), first in alike.items():
-        owned = np.frombuffer(key, block.dtype)
-        rows = index[np.array(first)[:, None] + np.arange(len(owned))]
-        parts = {blocks[b]: rows[:, owned == b] for b in np.unique(owned)}
-        kinds.append(_Kind(parts, why, attends))
+    for marks, parts in sorted(alike.items(), key=lambda item: item[1][0][0]):
+        owned, rows = np.array(marks[:-2]), np.concatenate(parts)
+        rows = index[starts[rows, None] + np.arange(len(owned))]
+        channels = {blocks[b]: rows[:, owned == b] for b in np.unique(owned)}
+        kinds.append(_Kind(channels, whys[marks[-2]], bool(marks[-1])))
     return kinds
 
 
@@ -196,8 +204,10 @@ def _others(
     cut = {(m.module, m.role.split(":")[0]) for group in groups.values() for m in group.members}
     others = {}
     for name, module in modules.items():
-        own = module.named_parameters(recurse=False)
-        if not any(tensor.ndim > 1 and (name, key) not in cut for key, tensor in own):
+        own = module._parameters.items()
+        if not any(
+            tensor is not None and tensor.ndim > 1 and (name, key) not in cut for key, tensor in own
+        ):
             continue
         if is_layer(module):
             if name not in seen:

@@ -31,6 +31,7 @@ class Lender:
 
     Attributes
     ----------
+    model : torch.nn.Module
     modules : dict of str to torch.nn.Module
         The model's, by name.
     plain : bool
@@ -39,14 +40,14 @@ class Lender:
     """
 
     def __init__(self, model: nn.Module):
-        self._model, self.modules = model, dict(model.named_modules())
+        self.model, self.modules = model, dict(model.named_modules())
         modules = self.modules.values()
         self.plain = _is_plain(modules)
         if self.plain:
             states = [vars(module) for module in modules]
             self._modes = [state for state in states if "training" in state]
             self._saved = [(state, state.copy()) for state in states]
-            registered = [state[key] for state in states for key in _REGISTERED]
+            registered = [state[key] for state in states for key in _REGISTERED if state[key]]
             self._registered = [(held, held.copy()) for held in registered]
             self._places: dict[int, list[tuple[dict, str]]] = {}
             for state in states:
@@ -55,7 +56,8 @@ class Lender:
                         self._places.setdefault(id(tensor), []).append((state[key], name))
             values = (value for state in states for value in state.values())
             self._empty = [v for v in values if type(v) in _CONTAINERS and not v]
-            self._buffers = list(model.buffers())
+            held = (tensor for state in states for tensor in state["_buffers"].values())
+            self._buffers = [tensor for tensor in held if tensor is not None]
             self._values = [tensor.clone() for tensor in self._buffers]
 
     @contextlib.contextmanager
@@ -65,14 +67,14 @@ class Lender:
         It is the model itself, which afterwards is as it was, or a `replica`.
         """
         if not self.plain:
-            yield replica(self._model, lambda tensor: new.get(id(tensor)))
+            yield replica(self.model, lambda tensor: new.get(id(tensor)))
             return
         modes = [state["training"] for state in self._modes]
         try:
             for key, tensor in new.items():
                 for held, name in self._places.get(key, ()):
                     held[name] = tensor
-            yield self._model
+            yield self.model
         finally:
             # an interruption may come here: what looks at a module then finds all that it has
             for state, before in self._saved:
@@ -102,6 +104,6 @@ def _is_plain(modules: Collection[nn.Module]) -> bool:
             return False
         for key, value in vars(module).items():
             empty = type(value) in _CONTAINERS and not value
-            if not (empty or is_constant(value) or key in _REGISTERED):
+            if not (empty or key in _REGISTERED or is_constant(value)):
                 return False
     return True

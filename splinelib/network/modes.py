@@ -41,15 +41,21 @@ def check_weights(model: nn.Module) -> None:
     Also for one on the meta device, or of a dtype that torch only stores, as float8.
     """
     check_module("model", model)
-    parameters, buffers = list(model.parameters()), list(model.buffers())
-    if any(tensor.is_meta for tensor in (*parameters, *buffers)):
+    tensors = [
+        tensor
+        for module in model.modules()
+        for held in (module._parameters, module._buffers)
+        for tensor in held.values()
+        if tensor is not None
+    ]
+    if any(tensor.is_meta for tensor in tensors):
         named = (*model.named_parameters(), *model.named_buffers())
         meta = next(name for name, tensor in named if tensor.is_meta)
         raise ValueError(
             f"{meta!r} is on the meta device and holds no numbers: give it some "
             "(model.to_empty(device='cpu'), then load_state_dict)"
         )
-    floating = [t.detach() for t in (*parameters, *buffers) if t.is_floating_point()]
+    floating = [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
     if not floating:
         return
     if any(tensor.dtype.itemsize < 2 for tensor in floating):

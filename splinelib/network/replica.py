@@ -118,7 +118,7 @@ def _simple(key: str, kind: type, value, copies: dict):
     `Held`, which finds its way through any value, takes longer.
     """
     if kind is tuple:
-        return value if all(type(item) in _PLAIN for item in value) else None
+        return value if _PLAIN.issuperset(map(type, value)) else None
     if key == "_non_persistent_buffers_set" and kind is set:
         return value.copy()
     if key == "_modules" and kind is dict:
@@ -132,7 +132,7 @@ def _simple(key: str, kind: type, value, copies: dict):
 def is_constant(value) -> bool:
     """Whether a run can change nothing in a value, and it leads to no module or tensor."""
     kind = type(value)
-    return kind in _PLAIN or (kind is tuple and all(type(item) in _PLAIN for item in value))
+    return kind in _PLAIN or (kind is tuple and _PLAIN.issuperset(map(type, value)))
 
 
 def _own(value, memo: dict[int, object]):
