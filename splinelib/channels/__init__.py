@@ -4,7 +4,8 @@ A residual add, a batch norm or a grouped convolution ties channels to each othe
 the ties, `layout` says them without the network. On the way there every channel is followed through
 a run (`following`), operation by operation: `operations` names the rule of each, `rules` and
 `layer_rules` are what there is, in the terms of `calls` and `fields`. What is tied becomes groups
-(`units`), which are tried out (`trial`); of a network that ranks numbers, such as a detector, all
+(`units`), which are tried out (`trial`), or of which the one smaller network that is asked for is
+(`agreement`); of a network that ranks numbers, such as a detector, all
 that are compared make the same `choices`. `attention` and `windows` open what torch and torchvision
 compute in one step. `surgery` takes units out of a copy or silences them, `norms` lets layer and
 group norms leave them out, `axes` says where they lie in a module's tensors, `saving` keeps and

@@ -27,7 +27,7 @@ from .axes import is_layer
 from .following import Followed, follow
 from .layout import Layout
 from .surgery import shell
-from .trial import is_random, tried_out
+from .trial import Asked, is_random, tried_out
 from .units import groups_of
 
 _MANY = 64  # rows for networks that send rows to different parts
@@ -94,20 +94,22 @@ def find_groups(model: nn.Module, example: Tensor | tuple) -> Layout:
     return _found(model, example, None)
 
 
-def groups_of_own(model: nn.Module, example: Tensor | tuple) -> Layout:
+def groups_of_own(model: nn.Module, example: Tensor | tuple, asked: Asked | None = None) -> Layout:
     """`find_groups`, of an `opened` replica that nobody else uses.
 
-    It is run itself, and not a copy, if that leaves no trace.
+    It is run itself, and not a copy, if that leaves no trace. ``asked`` is as for `tried_out`.
     """
     with evaluating(model):  # by a method of the model, which may set more than modes
         lend = Lender(model)
-        if lend.plain and not any(hasattr(m, "plain_class") for m in lend.modules.values()):
+        if lend.plain and not any(hasattr(type(m), "plain_class") for m in lend.modules.values()):
             with lend({}):
-                return _found(model, example, lend)
-    return _found(model, example, None)
+                return _found(model, example, lend, asked)
+    return _found(model, example, None, asked)
 
 
-def _found(model: nn.Module, example: Tensor | tuple, lend: Lender | None) -> Layout:
+def _found(
+    model: nn.Module, example: Tensor | tuple, lend: Lender | None, asked: Asked | None = None
+) -> Layout:
     """`find_groups`; ``lend`` is of the model, if this one may be run."""
     check_weights(model)
     _check_prunable(model)
@@ -115,11 +117,11 @@ def _found(model: nn.Module, example: Tensor | tuple, lend: Lender | None) -> La
     scratch = model if lend else opened(shell(model))
     lend = lend or Lender(scratch)
     with evaluating(scratch):
-        followed = _followed(scratch, inputs)
+        modules = lend.modules
+        followed = _followed(scratch, modules, inputs)
         if followed.emptied:  # more rows may reach what two do not
             inputs = _inputs(model, example, _MANY)
-            followed = _followed(scratch, inputs)
-        modules = dict(scratch.named_modules())
+            followed = _followed(scratch, modules, inputs)
         groups, fixed = groups_of(followed, modules)
         layout = Layout(
             groups=groups,
@@ -129,8 +131,10 @@ def _found(model: nn.Module, example: Tensor | tuple, lend: Lender | None) -> La
             sizes={name: tuple(modules[name].weight.shape) for name in followed.order},
             example=_blank(example),
         )
-        layout = tried_out(scratch, layout, inputs, lend, followed.ranks)
-        if followed.heads:
+        if not followed.heads:
+            layout = tried_out(scratch, layout, inputs, lend, followed.ranks, asked)
+        else:
+            layout = tried_out(scratch, layout, inputs, lend, followed.ranks)
             layout = _tried_in_training(scratch, layout, inputs, lend)
     if not layout.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(layout.fixed.items())[:5])
@@ -155,22 +159,22 @@ def _blank(example: Tensor | tuple) -> Tensor | Inputs:
     return Inputs(*example).mapped(lambda tensor: torch.zeros_like(tensor, device="cpu"))
 
 
-def _followed(scratch: nn.Module, inputs: Inputs) -> Followed:
+def _followed(scratch: nn.Module, modules: dict[str, nn.Module], inputs: Inputs) -> Followed:
     """The channels of the network in evaluation mode, and of heads that run in training only."""
     try:
         followed = follow(scratch, inputs)
     except RuntimeError as error:
         raise ValueError(f"the model does not take inputs of {inputs}: {error}") from error
-    if _unseen(scratch, followed):
+    if _unseen(modules, followed):
         _follow_in_training(scratch, inputs, followed)
-    if unseen := _unseen(scratch, followed):
+    if unseen := _unseen(modules, followed):
         warn(f"layers that do not run are left as they are: {unseen}")
     return followed
 
 
-def _unseen(model: nn.Module, followed: Followed) -> list[str]:
+def _unseen(modules: dict[str, nn.Module], followed: Followed) -> list[str]:
     seen = {name for name, _ in followed.blocks}
-    return [n for n, m in model.named_modules() if is_layer(m) and n not in seen]
+    return [n for n, m in modules.items() if is_layer(m) and n not in seen]
 
 
 @contextlib.contextmanager
@@ -225,7 +229,8 @@ def _check_prunable(model: nn.Module) -> None:
             "this is a TorchScript module, whose layers cannot be changed; prune the "
             "torch.nn.Module that it was compiled from, then compile that"
         )
-    for name, module in model.named_modules():
+    modules = dict(model.named_modules())
+    for name, module in modules.items():
         kind = type(module)
         # these two add and multiply floating-point numbers in networks that may be quantised later
         stub = kind.__name__ in {"FloatFunctional", "FXFloatFunctional"}
@@ -235,8 +240,10 @@ def _check_prunable(model: nn.Module) -> None:
                 "floating-point network first and quantise what is left"
             )
     owners: dict[int, str] = {}
-    for name, module in model.named_modules():
-        for key, parameter in module.named_parameters(recurse=False):
+    for name, module in modules.items():
+        for key, parameter in module._parameters.items():
+            if parameter is None:
+                continue
             first = owners.setdefault(id(parameter), f"{name}.{key}")
             if first != f"{name}.{key}":
                 raise PruningError(

@@ -21,7 +21,7 @@ from ..errors import PruningError
 from ..network.lending import Lender
 from ..network.outputs import tensors_of
 from ..network.replica import Held, replica
-from .axes import side, tensors_of_role
+from .axes import side, tensor_of, tensors_of_role
 from .layout import Layout
 from .norms import MIXING, leave_out, plain_again
 from .sizes import resize_all, sizes_asked_for
@@ -69,9 +69,24 @@ def silenced_at(
     model: nn.Module, dropped: dict[tuple[str, str], Tensor], share: bool = False
 ) -> nn.Module:
     """`silenced`, of what `dropped_channels` gave."""
-    result = _with(model, _zeroed(model, dropped), share)
+    result = _with(model, _zeroed(dict(model.named_modules()), dropped), share)
     _leave_out(result, dropped)
     return result
+
+
+@contextlib.contextmanager
+def unread_for_a_while(dropped: dict[tuple[str, str], Tensor], lend: Lender) -> Iterator[nn.Module]:
+    """What `silenced_at` makes, but for what nobody hears, of a model that is lent for a run.
+
+    Nobody reads the channels that went. What makes them is as it was: loud, should anything feel
+    them.
+    """
+    if any(isinstance(lend.modules[name], MIXING) for name, _ in dropped):  # of other classes then
+        yield silenced_at(lend.model, dropped, share=True)
+        return
+    read = {side: gone for side, gone in dropped.items() if side[1] not in ("out", "channel")}
+    with lend(_zeroed(lend.modules, read)) as model:
+        yield model
 
 
 def _with(model: nn.Module, new: dict[int, Tensor], share: bool) -> nn.Module:
@@ -82,9 +97,11 @@ def _with(model: nn.Module, new: dict[int, Tensor], share: bool) -> nn.Module:
 
 
 @torch.no_grad()
-def _zeroed(model: nn.Module, dropped: dict[tuple[str, str], Tensor]) -> dict[int, Tensor]:
+def _zeroed(
+    modules: dict[str, nn.Module], dropped: dict[tuple[str, str], Tensor]
+) -> dict[int, Tensor]:
     """By the id of each tensor that holds some of these channels, one with zeros there."""
-    modules, new = dict(model.named_modules()), {}
+    new: dict[int, Tensor] = {}
     for (name, role), indices in dropped.items():
         for key, axis in silencing(modules[name], role):
             old = getattr(modules[name], key)
@@ -247,7 +264,7 @@ def shell(model: nn.Module) -> nn.Module:
 def _is_atom(value) -> bool:
     """Whether a value need not be copied."""
     kind = type(value)
-    return kind in _ATOMS or (kind is tuple and all(type(item) in _ATOMS for item in value))
+    return kind in _ATOMS or (kind is tuple and _ATOMS.issuperset(map(type, value)))
 
 
 def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
@@ -258,14 +275,11 @@ def _deepcopy(model: nn.Module, memo: dict) -> nn.Module:
     Tensors that a forward pass left on a module, and that torch does not copy, are copied without
     their history.
     """
-    kinds: dict[type, bool] = {}
-    for module in model.modules():
-        kind = type(module)
-        if kind not in kinds:
-            kinds[kind] = _copies_plainly(kind)
-        if kinds[kind]:
-            memo[id(module)] = kind.__new__(kind)
-    plain = {name: module for name, module in model.named_modules() if kinds[type(module)]}
+    modules = dict(model.named_modules())
+    kinds = {kind: _copies_plainly(kind) for kind in set(map(type, modules.values()))}
+    plain = {name: module for name, module in modules.items() if kinds[type(module)]}
+    for module in plain.values():
+        memo[id(module)] = type(module).__new__(type(module))
     led = _functions(plain.values(), memo)
     for name, module in plain.items():
         state = memo[id(module)].__dict__
@@ -338,9 +352,9 @@ def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Te
     # rows first: fewer are left then of which to take columns
     for role in sorted(sides, key="in".__eq__) if len(sides) > 1 else sides:
         indices = sides[role]
-        size = len(indices)
+        size = indices.shape[0]
         for key, axis in tensors_of_role(module, role):
-            old, tensor = left[key] if key in left else (getattr(module, key),) * 2
+            old, tensor = left[key] if key in left else (tensor_of(module, key),) * 2
             if tensor.shape[axis] != size:
                 left[key] = old, tensor.index_select(axis, indices.to(tensor.device))
     result = []

@@ -12,7 +12,7 @@ happens where sizes agree by chance; only if something is wrong is it found out 
 import functools
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,32 +21,23 @@ from torch import Tensor, nn
 from ..errors import PruningError
 from ..network.inputs import Inputs
 from ..network.lending import Lender
-from ..network.modes import evaluating
 from ..network.overflow import holds_nan, overflow
+from .agreement import is_right
 from .choices import Choices, Key, says
 from .jumps import jumping
 from .layout import Group, Layout
 from .saying import Lengths, Said, alike, differs, positions_of, said_by, said_twice
 from .side_by_side import Dropped, side_by_side
-from .surgery import cut_for_a_while, dropped_channels, duplicate, kept_channels, silenced_at
+from .surgery import (
+    cut_for_a_while,
+    dropped_channels,
+    duplicate,
+    kept_channels,
+    silenced_at,
+)
 from .trial_masks import at_once, coincidences, equal, halves, turned
 
-
-def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | None:
-    """None if both models give the same outputs on the example, else what is wrong."""
-    inputs = Inputs((example,))
-    with evaluating(masked), evaluating(small):
-        expected = said_by(masked, inputs)[""]
-        try:
-            found = said_by(small, inputs)[""]
-        except (RuntimeError, ValueError, IndexError) as error:
-            return f"the smaller network fails ({str(error).splitlines()[0]})"
-    if len(found) != len(expected):
-        return f"it gives {len(found)} outputs instead of {len(expected)}"
-    faults = (
-        differs(a, b, torch.zeros_like(a), None) for a, b in zip(expected, found, strict=True)
-    )
-    return next((fault for fault in faults if fault), None)
+Asked = Callable[[Layout], dict[str, Tensor] | None]
 
 
 def tried_out(
@@ -55,6 +46,7 @@ def tried_out(
     inputs: Inputs,
     lend: Lender | None = None,
     ranks: bool = False,
+    asked: Asked | None = None,
 ) -> Layout:
     """The layout without the groups whose removal does not do what masking does.
 
@@ -68,6 +60,10 @@ def tried_out(
         Of the model.
     ranks : bool
         Whether the model ranks numbers. Every network then makes the `choices` of the whole one.
+    asked : callable, optional
+        Given the layout, the masks by which alone units will go. If these are right they are all
+        that is tried, and the layout comes back as it is; if not, or if there are none, it is
+        tried out as any other.
 
     Raises
     ------
@@ -76,27 +72,18 @@ def tried_out(
     ValueError
         If it gives NaN for these inputs; the module where that begins is named.
     """
-    trial = _Trial(model, layout, inputs, lend, ranks)
-    sound, fixed = dict(layout.groups), dict(layout.fixed)
-    while sound and not trial.passes(sound, fixed):
-        # what was found is often enough; else the halves of each group show it, or nothing does
-        fault = trial.seen or trial.fault(sound)
-        bad = trial.culprits(sound, fault) if fault else {}
-        if fault and trial.seen and not bad and not fault.only_outputs:
-            fault = trial.fault(sound)
-            bad = trial.culprits(sound, fault) if fault else {}
-        if fault is None:
-            return trial.withoutcoincidences(replace(layout, groups=sound, fixed=fixed))
-        if not bad and fault.only_outputs:
-            # every group alone gives the right outputs, and all layers say the same: only the
-            # order of equals, which rounding decides, can differ
-            trial.jumping |= {"", *trial.choices.said}
-        elif not bad:
-            raise PruningError(f"the groups of this network depend on each other: {fault.what}")
-        for name, what in bad.items():
-            why = f"removing units does not do what masking them does: {what}"
-            _stays(sound.pop(name), why, fixed)
-    return replace(layout, groups=sound, fixed=fixed) if len(sound) < len(layout.groups) else layout
+    trial, masks = _Trial(model, layout, inputs, lend, ranks), asked(layout) if asked else None
+    plain = not ranks and trial.model is model
+    if masks and plain and is_right(layout, masks, inputs, trial.lend):
+        return layout
+    tried = trial.tried()
+    if masks and tried is layout and (fault := trial._fault(layout, masks)):
+        raise PruningError(
+            "without the units that are asked for the network does not do what masking them does, "
+            f"though without others it does: {fault.what}. Another ratio, or round_to=, leaves "
+            "other numbers of units"
+        )
+    return tried
 
 
 def _stays(group: Group, why: str, fixed: dict[str, str]) -> None:
@@ -183,6 +170,33 @@ class _Trial:
                 "training=self.training) does that"
             )
 
+    def tried(self) -> Layout:
+        """The layout without the groups that are not sound; the very same if all are."""
+        sound, fixed = dict(self.layout.groups), dict(self.layout.fixed)
+        while sound and not self.passes(sound, fixed):
+            # what was found is often enough; else the halves of each group show it, or none does
+            fault = self.seen or self.fault(sound)
+            bad = self.culprits(sound, fault) if fault else {}
+            if fault and self.seen and not bad and not fault.only_outputs:
+                fault = self.fault(sound)
+                bad = self.culprits(sound, fault) if fault else {}
+            if fault is None:
+                return self._without_coincidences(sound, fixed)
+            if not bad and fault.only_outputs:
+                # every group alone gives the right outputs, and all layers say the same: only the
+                # order of equals, which rounding decides, can differ
+                self.jumping |= {"", *self.choices.said}
+            elif not bad:
+                raise PruningError(f"the groups of this network depend on each other: {fault.what}")
+            for name, what in bad.items():
+                why = f"removing units does not do what masking them does: {what}"
+                _stays(sound.pop(name), why, fixed)
+        return self._left(sound, fixed)
+
+    def _left(self, sound: dict[str, Group], fixed: dict[str, str]) -> Layout:
+        everything = len(sound) == len(self.layout.groups)
+        return self.layout if everything else replace(self.layout, groups=sound, fixed=fixed)
+
     def passes(self, groups: dict[str, Group], fixed: dict[str, str]) -> bool:
         """Whether these pass together, at equal sizes too; if not, or with few channels, find out.
 
@@ -241,14 +255,13 @@ class _Trial:
         first, second = (self._searched({n: groups[n] for n in part}) for part in parts)
         return first | second
 
-    def withoutcoincidences(self, layout: Layout) -> Layout:
+    def _without_coincidences(self, sound: dict[str, Group], fixed: dict[str, str]) -> Layout:
         """The layout without groups that are wrong where as many channels are left as elsewhere.
 
         A network that adds a shortcut only if its shape fits would add one that it did not have.
         """
-        sound, fixed = dict(layout.groups), dict(layout.fixed)
         while sound:
-            tried = replace(layout, groups=sound, fixed={})
+            tried = replace(self.layout, groups=sound, fixed={})
             stay = self._sizes_that_stay(fixed)
             faults = (self._fault(tried, m) for m in equal(sound, coincidences(sound, stay)))
             if (fault := next((fault for fault in faults if fault), None)) is None:
@@ -256,7 +269,7 @@ class _Trial:
             name = min(sound, key=lambda name: self._distance(sound[name], fault.place))
             why = "removing units does not do what masking them does where as many channels are "
             _stays(sound.pop(name), f"{why}left as elsewhere: {fault.what}", fixed)
-        return replace(layout, groups=sound, fixed=fixed)
+        return self._left(sound, fixed)
 
     def _distance(self, group: Group, place: str) -> float:
         """How many layers before a place, or behind it, a group has its nearest part.
@@ -361,8 +374,9 @@ def _likes(groups: dict[str, Group], bad: str, why: str) -> dict[str, str]:
 
 def _lively(model: nn.Module) -> nn.Module:
     """A copy in which weights that are all 0 are not, so that nothing is hidden behind them."""
-    if all(tensor[0].any() or tensor.any() for _, tensor in _weights(model)):
-        return model
+    with torch.no_grad():
+        if all(t[0].count_nonzero() or t.count_nonzero() for _, t in _weights(model)):
+            return model
     copied = duplicate(model)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

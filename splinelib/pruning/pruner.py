@@ -7,14 +7,15 @@ from torch import Tensor, nn
 from ..channels.layout import Layout
 from ..errors import warn
 from ..network.surroundings import undisturbed
+from ..scores.context import Context
 from ..scores.criteria import CRITERIA, facts, lsq
 from ..text import check_choice
-from .choices import SCOPES, check_needs, checked_request
+from .choices import SCOPES, Way, check_needs, checked_request
 from .compensation import DATALESS, REFITTING
 from .masking import compensated
 from .merging import readers_of_units
 from .scoring import Scores, context_for, group_scores, residual_scores
-from .selection import select
+from .selection import Masks, select
 
 
 def prune(
@@ -37,6 +38,10 @@ def prune(
     MLPs and on a quarter-width VGG-16 for CIFAR-10 these lost least of the ways that
     ``benchmarks/compensation.py`` compares. A criterion that is named is judged as it is, with one
     threshold and nothing compensated, unless these are named too.
+
+    With data the groups of units are tried out as `find_groups` does it. Without data that takes
+    longer than most else, and it is the one network asked for that is tried out: layer by layer it
+    has to say what the masked one says. If it does not, the groups are tried out after all.
 
     Parameters
     ----------
@@ -82,6 +87,9 @@ def prune(
     ------
     ValueError
         As for `score` and `select`; also if compensation is asked for without data.
+    PruningError
+        As for `find_groups`; also, without data, if without these very units the network does not
+        do what masking them does, though without others it does.
 
     Examples
     --------
@@ -92,8 +100,11 @@ def prune(
     >>> sl.prune(net, 0.25, example=torch.zeros(1, 2))[0]  # without any data
     Linear(in_features=2, out_features=6, bias=True)
     """
-    checked_request(ratio, criterion, scope, compensate, round_to, data, labels)
-    pruner = Pruner(model, data, example, seed, labels)
+    way = checked_request(ratio, criterion, scope, compensate, round_to, data, labels)
+    if data is None:
+        pruner = _OneWay(model, example, seed, labels, way, ratio, round_to)
+    else:
+        pruner = Pruner(model, data, example, seed, labels)
     return pruner.prune(ratio, criterion, scope, compensate, round_to)
 
 
@@ -145,8 +156,12 @@ class Pruner:
         seed: int = 0,
         labels: Tensor | None = None,
     ):
-        self._context = context_for(model, data, example, seed, labels)
+        self._begin(context_for(model, data, example, seed, labels))
+
+    def _begin(self, context: Context) -> None:
+        self._context = context
         self._scores: dict[tuple[str, bool], Scores] = {}
+        self._tried: dict[tuple, Masks] = {}  # of which all has been told that there is to tell
 
     @property
     def layout(self) -> Layout:
@@ -181,6 +196,12 @@ class Pruner:
             self._scores[key] = scores
         return self._scores[key]
 
+    def _masks(self, criterion: str, scope: str, ratio: float, round_to: int) -> Masks:
+        if (masks := self._tried.pop((criterion, scope, ratio, round_to), None)) is not None:
+            return masks
+        scores = self.scores(criterion, scope)
+        return select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
+
     @undisturbed()
     def prune(
         self,
@@ -205,8 +226,7 @@ class Pruner:
         if (criterion, scope == "residual") not in self._scores:
             reads = scope == "residual" or facts(CRITERIA[criterion]).needs_readers
             context.note(readers=reads, outputs=refits)
-        scores = self.scores(criterion, scope)
-        masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
+        masks = self._masks(criterion, scope, ratio, round_to)
         known = {}
         if refits:
             known = {"outputs": context.outputs(), "answers": context.answers()}
@@ -214,3 +234,35 @@ class Pruner:
             known["reads"] = context.implied_reads
         given = context.model, context.layout, masks, context.data, compensate, context.seed
         return compensated(*given, **known)
+
+
+class _OneWay(Pruner):
+    """A pruner without data, for a single way, whose layout nobody sees.
+
+    What is tried out is the very network that is asked for, if that does what masking does, and
+    not a layout for all that could be.
+    """
+
+    _context: Context | None = None
+
+    @undisturbed("model")
+    def __init__(
+        self,
+        model: nn.Module,
+        example: Tensor | None,
+        seed: int,
+        labels: Tensor | None,
+        way: Way,
+        ratio: float,
+        round_to: int,
+    ):
+        which = way.criterion, way.scope, ratio, round_to
+
+        def asked(context: Context) -> Masks:
+            self._begin(context)
+            self._tried[which] = masks = self._masks(*which)
+            return masks
+
+        context = context_for(model, None, example, seed, labels, asked=asked)
+        if context is not self._context:
+            self._begin(context)

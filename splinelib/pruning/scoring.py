@@ -1,6 +1,6 @@
 """Scores of every group of units, by a criterion."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -90,10 +90,12 @@ def context_for(
     seed: int,
     labels: Tensor | None,
     layout: Layout | None = None,
+    asked: Callable[[Context], dict[str, Tensor]] | None = None,
 ) -> Context:
     """What criteria look at, from what a caller gave; all of it is checked.
 
-    The model is a replica of the caller's.
+    The model is a replica of the caller's. ``asked`` gives the masks by which alone units will go,
+    for which the layout then need not be right beyond these.
     """
     if data is None and example is None and layout is None:
         raise ValueError("pass data= (calibration inputs) or example= (one input of the model)")
@@ -103,11 +105,23 @@ def context_for(
     if labels is not None:
         labels = _checked_labels(labels, data)
     model = opened(model)
-    if layout is None:
-        layout = groups_of_own(model, data if example is None else example)
-    else:
+    if layout is not None:
         layout.check_model(model)
         check_weights(model)
+        return Context(model, layout, data, seed, labels)
+    tried: list[Context] = []
+
+    def masks(layout: Layout) -> dict[str, Tensor] | None:
+        tried.append(Context(model, layout, data, seed, labels))
+        try:
+            return asked(tried[0])
+        except ValueError:  # which may come from a group that a trial refuses
+            return None
+
+    shown = data if example is None else example
+    layout = groups_of_own(model, shown, masks if asked else None)
+    if tried and tried[0].layout is layout:
+        return tried[0]
     return Context(model, layout, data, seed, labels)
 
 

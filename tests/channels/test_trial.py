@@ -3,15 +3,14 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import alive, convnet, dense_mlp, images
+from networks import alive, convnet, images
 from strangers import Lambda, dense, rows
 from torch import nn
 
-import splinelib as sl
 from splinelib.channels import following, rules
 from splinelib.channels.groups import find_groups
 from splinelib.channels.layout import Group, Layout, Member
-from splinelib.channels.trial import disagreement, tried_out
+from splinelib.channels.trial import tried_out
 from splinelib.errors import PruningError
 from splinelib.network.inputs import Inputs
 
@@ -174,18 +173,6 @@ def test_a_shortcut_that_is_added_where_its_shape_fits_is_noticed():
 
     with pytest.raises(PruningError, match=r"a: [^;]*where as many channels are left as elsewhere"):
         find_groups(Fitting(), rows(8))
-
-
-def test_disagreement_of_two_models():
-    model = dense_mlp()
-    layout = find_groups(model, torch.randn(2, 6))
-    masks = {"0": torch.arange(16) > 3}
-    masked, small = (f(model, masks, torch.randn(2, 6)) for f in (sl.apply_masks, sl.shrink))
-    assert disagreement(masked, small, torch.randn(4, 6)) is None
-    assert "differ" in disagreement(model, small, torch.randn(4, 6))
-    assert "fails" in disagreement(model, nn.Linear(5, 3), torch.randn(4, 6))
-    assert "shape" in disagreement(model, nn.Linear(6, 4), torch.randn(4, 6))
-    assert layout.units == 28
 
 
 def test_the_model_that_is_tried_is_left_as_it_was():

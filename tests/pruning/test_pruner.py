@@ -1,12 +1,17 @@
 """A `Pruner` prunes as `prune` does; what its ways share is measured once."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
+from networks import alive
 from torch import nn
 
 import splinelib as sl
+from splinelib.channels import trial
 from splinelib.pruning import compensation
+from splinelib.scores.criteria import CRITERIA
 
 
 def trained_digits_mlp(seed=0):
@@ -129,3 +134,130 @@ def test_outputs_are_what_the_layers_say_at_the_sampled_rows(network, data, chan
     torch.testing.assert_close(outputs.values(), said if channels is None else said[:, channels])
     few = torch.tensor([1])
     torch.testing.assert_close(outputs.values(few), outputs.values()[:, few])
+
+
+class Fitting(nn.Module):
+    """A shortcut that is added where its shape fits."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(8, 20), nn.Linear(20, 10), nn.Linear(10, 3)
+
+    def forward(self, x):
+        x = F.relu(self.a(x))
+        y = F.relu(self.b(x))
+        return self.c(x + y if x.shape == y.shape else y)
+
+
+class Odd(nn.Module):
+    """A factor at one number of channels that no half of the units leaves."""
+
+    def __init__(self, at=4):
+        super().__init__()
+        self.a, self.b, self.at = nn.Linear(8, 40), nn.Linear(40, 3), at
+
+    def forward(self, x):
+        x = F.relu(self.a(x))
+        return self.b(2 * x if x.shape[1] == self.at else x)
+
+
+def watched(monkeypatch):
+    """How often a whole layout is tried out."""
+    tried, right = [], trial._Trial.tried
+
+    def spy(self):
+        tried.append(self.layout)
+        return right(self)
+
+    monkeypatch.setattr(trial._Trial, "tried", spy)
+    return tried
+
+
+SINGLE = {
+    "layers": (lambda: sl.models.mlp([6, 40, 30, 3]), (1, 6)),
+    "streams": (lambda: alive(sl.models.preresnet(depth=20)), (1, 3, 16, 16)),
+    "norms": (
+        lambda: nn.Sequential(nn.Linear(6, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 3)),
+        (1, 6),
+    ),
+    "heads": (lambda: nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), (1, 5, 16)),
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("criterion", ["magnitude", "random", None])
+def test_one_way_gives_what_a_pruner_does_and_tries_that_alone(name, criterion, monkeypatch):
+    make, shape = SINGLE[name]
+    torch.manual_seed(0)
+    net, example = make().train(), torch.zeros(shape)
+    expected = sl.Pruner(net, example=example).prune(0.5, criterion)
+    tried = watched(monkeypatch)
+    small = sl.prune(net, 0.5, criterion, example=example)
+    assert not tried and small.training
+    assert {k: v.tolist() for k, v in small.state_dict().items()} == {
+        k: v.tolist() for k, v in expected.state_dict().items()
+    }
+    kept = expected.pruning_record["kept"]
+    assert small.pruning_record["kept"].keys() == kept.keys()
+
+
+def test_a_group_that_is_wrong_elsewhere_goes_where_it_is_right(monkeypatch):
+    torch.manual_seed(0)
+    net, x = Fitting().eval(), torch.randn(20, 8)
+    with pytest.raises(sl.errors.PruningError, match="left as elsewhere"):
+        sl.find_groups(net, x)
+    tried = watched(monkeypatch)
+    small = sl.prune(net, 0.4, "magnitude", example=x)
+    assert not tried and small.a.out_features != small.b.out_features
+    kept = small.pruning_record["kept"]
+    with torch.no_grad():
+        h = F.relu(F.linear(x, net.a.weight[kept["a"]["out"]], net.a.bias[kept["a"]["out"]]))
+        w = net.b.weight[kept["b"]["out"]][:, kept["b"]["in"]]
+        h = F.relu(F.linear(h, w, net.b.bias[kept["b"]["out"]]))
+        expected = F.linear(h, net.c.weight[:, kept["c"]["in"]], net.c.bias)
+        assert torch.allclose(small(x), expected, atol=1e-6)
+
+
+def test_what_is_wrong_for_the_units_asked_for_is_tried_out_as_ever():
+    torch.manual_seed(0)
+    net, x = Fitting().eval(), torch.randn(20, 8)
+    # of 30 units 14 go, by their scores as many as leave both layers alike
+    scores = {"a": torch.cat([torch.ones(12), torch.full((8,), 9.0)]), "b": torch.ones(10)}
+    with pytest.MonkeyPatch.context() as patch:
+        values = {20: scores["a"], 10: torch.tensor([1.0, 1, 9, 9, 9, 9, 9, 9, 9, 9])}
+        patch.setitem(CRITERIA, "magnitude", lambda context, group: values[group.units])
+        with pytest.raises(sl.errors.PruningError, match="left as elsewhere"):
+            sl.prune(net, 14 / 30, "magnitude", example=x)
+
+
+def test_units_for_which_alone_the_network_is_wrong_are_refused():
+    torch.manual_seed(0)
+    net, x = Odd().eval(), torch.randn(20, 8)
+    assert sl.find_groups(net, x).groups["a"].units == 40
+    with pytest.raises(sl.errors.PruningError, match=r"units that are asked for.*Another ratio"):
+        sl.prune(net, 36 / 40, "magnitude", example=x)
+    assert sl.prune(net, 35 / 40, "magnitude", example=x).a.out_features == 5
+
+
+def test_what_is_told_of_the_units_is_told_once(monkeypatch):
+    net = sl.models.mlp([4, 6, 6, 2])
+    low = lambda _, group: torch.arange(6.0) + (0 if group.name == "linear1" else 10)  # noqa: E731
+    monkeypatch.setitem(CRITERIA, "magnitude", low)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        sl.prune(net, 0.5, "magnitude", example=torch.zeros(1, 4))
+    assert [str(w.message).startswith("groups ['linear1'] would have lost") for w in told] == [True]
+    assert told[0].filename == __file__
+
+
+def test_what_cannot_be_asked_for_is_refused_as_by_a_pruner():
+    net, example = sl.models.mlp([4, 6, 6, 2]), torch.zeros(1, 4)
+    for ratio, criterion, how, what in [
+        (0.99, "magnitude", {}, "each of the 2 groups keeps at least one"),
+        (0.5, "bn", {}, "can judge no layer"),
+        (0.5, "magnitude", {"round_to": 5}, "round_to=5"),
+    ]:
+        with pytest.raises(ValueError, match=what):
+            sl.prune(net, ratio, criterion, example=example, **how)
+        with pytest.raises(ValueError, match=what):
+            sl.Pruner(net, example=example).prune(ratio, criterion, **how)

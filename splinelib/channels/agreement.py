@@ -1,0 +1,61 @@
+"""Does one smaller network give what the masked one gives?
+
+Where all that will be removed is known, no more needs to be tried than that: what could go wrong
+with other units does not matter then.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ..network.inputs import Inputs
+from ..network.lending import Lender
+from ..network.modes import evaluating
+from .layout import Layout
+from .saying import alike, differs, said_by
+from .surgery import cut_for_a_while, dropped_channels, kept_channels, unread_for_a_while
+
+
+@torch.no_grad()
+def is_right(layout: Layout, masks: dict[str, Tensor], inputs: Inputs, lend: Lender) -> bool:
+    """Whether a network without the masked units says, layer by layer, what the masked one does.
+
+    Parameters
+    ----------
+    layout : Layout
+    masks : dict of str to bool Tensor (U,)
+    inputs : Inputs
+    lend : Lender
+        Of the network, in the mode in which it should be tried.
+
+    Returns
+    -------
+    bool
+        False also where only a closer look can tell, as where rounding decides about an order.
+    """
+    dropped = dropped_channels(layout, masks)
+    kept = kept_channels(lend.modules, dropped)
+    try:
+        with cut_for_a_while(kept, lend) as small:
+            found = said_by(small, inputs)
+    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
+        return False
+    with unread_for_a_while(dropped, lend) as masked:
+        expected = said_by(masked, inputs)
+    return alike(expected, found, {name: sides.get("out") for name, sides in kept.items()})
+
+
+def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | None:
+    """None if both models give the same outputs on the example, else what is wrong."""
+    inputs = Inputs((example,))
+    with evaluating(masked), evaluating(small):
+        expected = said_by(masked, inputs)[""]
+        try:
+            found = said_by(small, inputs)[""]
+        except (RuntimeError, ValueError, IndexError) as error:
+            return f"the smaller network fails ({str(error).splitlines()[0]})"
+    if len(found) != len(expected):
+        return f"it gives {len(found)} outputs instead of {len(expected)}"
+    faults = (
+        differs(a, b, torch.zeros_like(a), None) for a, b in zip(expected, found, strict=True)
+    )
+    return next((fault for fault in faults if fault), None)
