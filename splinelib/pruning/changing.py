@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..calibration.layer_maps import LayerMap
 from ..channels.layout import Layout
+from ..network.hooks import hooked
 from ..network.modes import device_of, evaluating
 
 
@@ -38,17 +39,12 @@ def own_norms(model: nn.Module, layout: Layout, example: Tensor | None) -> dict[
     }
     if example is None or not norms:
         return norms
-    runs, handles = Counter(), []
-    for norm in norms.values():
-        count = lambda *_, norm=norm: runs.update([norm])  # noqa: E731
-        handles.append(modules[norm].register_forward_hook(count))
-    try:
-        with evaluating(model):
-            model(example.to(device_of(model), copy=True))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {layer: norm for layer, norm in norms.items() if runs[norm] == 1}
+    runs: Counter[nn.Module] = Counter()
+    counted = [modules[norm] for norm in norms.values()]
+    count = dict.fromkeys(counted, lambda norm, *_: runs.update([norm]))
+    with hooked(behind=count), evaluating(model):
+        model(example.to(device_of(model), copy=True))
+    return {layer: norm for layer, norm in norms.items() if runs[modules[norm]] == 1}
 
 
 def _is_plain(norm: nn.Module) -> bool:

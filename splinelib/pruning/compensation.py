@@ -44,6 +44,7 @@ from ..calibration.observing import Outputs, channels_last, observe
 from ..calibration.regression import HELD, Regression, StreamedRegression, held, solved
 from ..channels.layout import Layout
 from ..errors import warn
+from ..network.hooks import hooked
 from ..network.modes import evaluating
 from ..network.surroundings import undisturbed
 from .changing import Change, own_norms
@@ -126,17 +127,13 @@ def refit(
         name: _Refit(modules[name], modules.get(norms.get(name)), target, ridge)
         for name, target in targets.items()
     }
-    data, hooks = channels_last(small, data), []
-    for name, fit in fits.items():
-        layer = modules[name]
-        hooks.append(layer.register_forward_pre_hook(fit.before, with_kwargs=True))
-        hooks.append(layer.register_forward_hook(fit.behind, with_kwargs=True))
-    try:
-        with evaluating(small):
-            small(data.clone())
-    finally:
-        for hook in hooks:
-            hook.remove()
+    data = channels_last(small, data)
+    before, behind = (
+        {modules[name]: getattr(fit, side) for name, fit in fits.items()}
+        for side in ("before", "behind")
+    )
+    with hooked(before, behind, keywords=True), evaluating(small):
+        small(data.clone())
     _tell({name: fit.left for name, fit in fits.items() if fit.left})
     return [name for name, fit in fits.items() if fit.added]
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..channels.surgery import duplicate
+from ..network.hooks import hooked
 from ..network.modes import check_inputs, evaluating
 from ..network.overflow import holds_nan, overflow
 from ..network.surroundings import undisturbed
@@ -73,12 +74,7 @@ def renewed_statistics(model: nn.Module, inputs: Tensor) -> nn.Module:
 
         return hook
 
-    hooks = [norm.register_forward_pre_hook(renew(name)) for name, norm in norms.items()]
-    try:
-        with evaluating(result):
-            if holds_nan(result(inputs.clone())):
-                raise ValueError(overflow(model, inputs))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with hooked({norm: renew(name) for name, norm in norms.items()}), evaluating(result):
+        if holds_nan(result(inputs.clone())):
+            raise ValueError(overflow(model, inputs))
     return result
