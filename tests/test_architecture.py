@@ -157,8 +157,11 @@ FOREIGN = {
     "_parameters",
     "_buffers",
     "_conv_forward",
-    "_forward_hooks",
+    "_forward_hooks",  # where torch keeps hooks, and what they are given
+    "_forward_hooks_always_called",
+    "_forward_hooks_with_kwargs",
     "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
     "_backend",
     "_foreach_copy_",  # many tensors in one step
     "_exit",  # of os: a public function, in spite of its name
