@@ -13,6 +13,9 @@ from .axes import by_position
 from .calls import Call
 from .fields import Field, Operand, along, contract, field
 
+# The axes of a field along the rows of a weight, and along its columns or the channels of a map.
+_ROWS, _COLUMNS = frozenset({0}), frozenset({1})
+
 
 def product(one: str, other: str, added: str | None = None, turned: bool = False) -> Callable:
     """Matrix products; `added` names what is added, `turned` a weight that is transposed."""
@@ -167,11 +170,13 @@ def _in_line(call: Call) -> bool:
     inputs, weight, bias = given["input"], given["weight"], given["bias"]
     if given["groups"] > 1 or given["transposed"]:
         return False
-    read, sides = call.of(inputs), {item.axes: item for item in call.of(weight)}
-    made, columns = (sides.get(frozenset((axis,))) for axis in (0, 1))
-    if len(read) != 1 or read[0].axes != {1} or None in (made, columns) or len(sides) != 2:
+    read, sides = call.of(inputs), call.of(weight)
+    if len(read) != 1 or read[0].axes != _COLUMNS or len(sides) != 2:
         return False
-    if len(call.of(weight)) != 2 or any(item.line is None for item in (*read, made, columns)):
+    made, columns = sides if sides[0].axes == _ROWS else reversed(sides)
+    if (made.axes, columns.axes) != (_ROWS, _COLUMNS):
+        return False
+    if any(item.line is None for item in (read[0], made, columns)):
         return False
     added = [] if bias is None else call.of(bias)
     if bias is not None and (len(added) != 1 or added[0].line is not made.line):
@@ -261,7 +266,7 @@ def batch_norm(call: Call) -> None:
     fields, shape = call.of(call.input), call.input.shape
     vectors = [call.of(tensor) for tensor in call.tensors[1:]]
     lines = {id(own[0].line) if len(own) == 1 else 0 for own in vectors}
-    if len(fields) == 1 and fields[0].axes == {1} and len(lines) == 1 and 0 not in lines:
+    if len(fields) == 1 and fields[0].axes == _COLUMNS and len(lines) == 1 and 0 not in lines:
         line, own = fields[0].line, vectors[0][0].line
         if line is not None and own is not None:  # as most are
             call.ties.tie(line, own)
