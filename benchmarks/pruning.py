@@ -13,10 +13,11 @@ upon whom it would fall is chance.
 
 Torch-pruning draws a graph of the run and stops there. Ours runs the network while each channel is
 followed, and then holds the smaller network that is asked for against the masked one: both are made
-and run. Of PreResNet-101 this takes a quarter of the time, the following a fifth, and the comparing
-of units a fifth. Trial and following take time by the module and not by the weight. So least is
-gained on a deep network of thin layers, and more on one of wide layers, where comparing the units
-takes most. Without the tracing the layout has been tried out beforehand, for whatever units may go.
+and run. Of PreResNet-101 this takes a good quarter of the time, the following and the comparing of
+units a good fifth each. Trial and following take time by the module and not by the weight. So least
+is gained on a deep network of thin layers, and more on one of wide layers, where the comparing of
+units takes most. Without the tracing the layout has been tried out beforehand, for whatever units
+may go.
 
 Then one layer alone, as wide as 16,384 units: the greedy order of `spline`, its time and its
 memory. And the greedy removal by least squares, of `lsq` and `bend`, against the same with every
