@@ -165,6 +165,9 @@ def test_equations_and_prose_leave_no_loose_ends(source):
     text = markdown(source.cells)
     assert not re.search(r"\b(TODO|FIXME|XXX|TBD|lorem ipsum)\b", text)
     assert not re.search(r"!\[\s*\]\(", text), "an image without alt text"
+    for cell in source.cells:
+        fences = re.findall(r"^`{3,}", cell.source, re.MULTILINE)
+        assert cell.cell_type == "code" or len(fences) % 2 == 0, f"{cell.id}: an open fence"
 
 
 # --- executed copies --------------------------------------------------------------------
