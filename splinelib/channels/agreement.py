@@ -12,7 +12,7 @@ from ..network.lending import Lender
 from ..network.modes import evaluating
 from .layout import Layout
 from .saying import alike, differs, said_by
-from .surgery import cut_for_a_while, dropped_channels, kept_channels, unread_for_a_while
+from .surgery import cut_for_a_while, dropped_channels, kept_channels, silenced_for_a_while
 
 
 @torch.no_grad()
@@ -39,7 +39,7 @@ def is_right(layout: Layout, masks: dict[str, Tensor], inputs: Inputs, lend: Len
             found = said_by(small, inputs)
     except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
         return False
-    with unread_for_a_while(dropped, lend) as masked:
+    with silenced_for_a_while(dropped, lend) as masked:
         expected = said_by(masked, inputs)
     return alike(expected, found, {name: sides.get("out") for name, sides in kept.items()})
 

@@ -75,17 +75,14 @@ def silenced_at(
 
 
 @contextlib.contextmanager
-def unread_for_a_while(dropped: dict[tuple[str, str], Tensor], lend: Lender) -> Iterator[nn.Module]:
-    """What `silenced_at` makes, but for what nobody hears, of a model that is lent for a run.
-
-    Nobody reads the channels that went. What makes them is as it was: loud, should anything feel
-    them.
-    """
+def silenced_for_a_while(
+    dropped: dict[tuple[str, str], Tensor], lend: Lender
+) -> Iterator[nn.Module]:
+    """What `silenced_at` makes, of a model that is lent for a run."""
     if any(isinstance(lend.modules[name], MIXING) for name, _ in dropped):  # of other classes then
         yield silenced_at(lend.model, dropped, share=True)
         return
-    read = {side: gone for side, gone in dropped.items() if side[1] not in ("out", "channel")}
-    with lend(_zeroed(lend.modules, read)) as model:
+    with lend(_zeroed(lend.modules, dropped)) as model:
         yield model
 
 

@@ -95,6 +95,30 @@ def test_what_lets_channels_feel_each_other_is_noticed(crossing):
     assert not is_right(layout, masks, Inputs((rows(6),)), Lender(net.eval()))
 
 
+@pytest.mark.parametrize("says", [torch.sigmoid, torch.exp, lambda h: F.relu(h + 1)])
+def test_units_of_which_nothing_is_felt_until_they_are_silent(says):
+    """They are off for these inputs: 0, which a silent unit is, is another value there."""
+    torch.manual_seed(0)
+
+    class Summed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 12), nn.Linear(12, 3)
+
+        def forward(self, x):
+            h = self.a(x)
+            return self.b(F.relu(h)) + says(h).sum(1, keepdim=True)
+
+    net, members = Summed().eval(), []
+    with torch.no_grad():
+        net.a.bias[:4] = -60
+    for module, role in (("a", "out"), ("b", "in")):
+        members.append(Member(module, role, torch.arange(12)[:, None]))
+    layout = Layout({"a": Group("a", 12, tuple(members))}, ("a", "b"), {}, {}, {})
+    masks = {"a": torch.arange(12) >= 4}
+    assert not is_right(layout, masks, Inputs((rows(6),)), Lender(net))
+
+
 def test_what_overflows_is_not_right():
     net = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 3)).eval()
     layout = find_groups(net, rows(6))
