@@ -1,10 +1,15 @@
 """The errors that splinelib raises for reasons of its own, and how it warns."""
 
+import contextlib
 import inspect
 import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 # Who may stand between a call of the library and the line that warns.
 _PASSED = (__name__.split(".")[0], "contextlib", "torch")
+# What is not told yet, while somebody holds it back.
+_HELD: ContextVar[list[str] | None] = ContextVar("held", default=None)
 
 
 class SplineError(Exception):
@@ -37,10 +42,24 @@ class DamagedFile(SplineError, ValueError):
 
 def warn(message: str) -> None:
     """Warn, naming the line outside of this library that called it, however deep the call is."""
+    if (held := _HELD.get()) is not None:
+        held.append(message)
+        return
     frame, level = inspect.currentframe(), 1
     while frame.f_back is not None and _is_passed(frame):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[list[str]]:
+    """Collect what this thread would `warn` of, for whoever knows later whether it is true."""
+    told: list[str] = []
+    token = _HELD.set(told)
+    try:
+        yield told
+    finally:
+        _HELD.reset(token)
 
 
 def _is_passed(frame) -> bool:

@@ -41,3 +41,16 @@ def test_a_warning_names_the_line_of_the_caller(name):
         warnings.simplefilter("always")
         WARNING[name](Alone())
     assert caught and all(each.filename == __file__ for each in caught)
+
+
+def test_what_is_held_back_is_told_by_whoever_held_it():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(KeyError), errors.held_back() as outer:
+            with errors.held_back() as inner:
+                errors.warn("one")
+            errors.warn("two")
+            raise KeyError
+        assert (outer, inner, caught) == (["two"], ["one"], [])
+        errors.warn("three")
+    assert [str(each.message) for each in caught] == ["three"]

@@ -5,7 +5,7 @@ import functools
 from torch import Tensor, nn
 
 from ..channels.layout import Layout
-from ..errors import warn
+from ..errors import held_back, warn
 from ..network.surroundings import undisturbed
 from ..scores.context import Context
 from ..scores.criteria import CRITERIA, facts, lsq
@@ -161,7 +161,7 @@ class Pruner:
     def _begin(self, context: Context) -> None:
         self._context = context
         self._scores: dict[tuple[str, bool], Scores] = {}
-        self._tried: dict[tuple, Masks] = {}  # of which all has been told that there is to tell
+        self._tried: dict[tuple, tuple[Masks, list[str]]] = {}  # and what there is to tell of them
 
     @property
     def layout(self) -> Layout:
@@ -197,7 +197,10 @@ class Pruner:
         return self._scores[key]
 
     def _masks(self, criterion: str, scope: str, ratio: float, round_to: int) -> Masks:
-        if (masks := self._tried.pop((criterion, scope, ratio, round_to), None)) is not None:
+        if (tried := self._tried.pop((criterion, scope, ratio, round_to), None)) is not None:
+            masks, told = tried
+            for message in told:
+                warn(message)
             return masks
         scores = self.scores(criterion, scope)
         return select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
@@ -260,9 +263,11 @@ class _OneWay(Pruner):
 
         def asked(context: Context) -> Masks:
             self._begin(context)
-            self._tried[which] = masks = self._masks(*which)
+            with held_back() as told:  # groups that a trial refuses are none to tell of
+                masks = self._masks(*which)
+            self._tried[which] = masks, told
             return masks
 
         context = context_for(model, None, example, seed, labels, asked=asked)
-        if context is not self._context:
+        if context is not self._context or not self._tried:
             self._begin(context)

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from networks import alive
+from strangers import rows
 from torch import nn
 
 import splinelib as sl
@@ -248,6 +249,41 @@ def test_what_is_told_of_the_units_is_told_once(monkeypatch):
         sl.prune(net, 0.5, "magnitude", example=torch.zeros(1, 4))
     assert [str(w.message).startswith("groups ['linear1'] would have lost") for w in told] == [True]
     assert told[0].filename == __file__
+
+
+def told_by(make):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        make()
+    assert all(warning.filename == __file__ for warning in told)
+    return [str(warning.message) for warning in told]
+
+
+@pytest.mark.parametrize("ratio", [0.4, 0.6])
+def test_what_is_told_is_of_groups_that_can_go_alone(ratio, monkeypatch):
+    """As by a pruner: nothing of units that a trial refuses, and nothing twice."""
+
+    class Parted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(6, 12), nn.Linear(12, 12), nn.Linear(12, 12)
+            self.d = nn.Linear(12, 3)
+
+        def forward(self, x):
+            x = F.relu(self.b(F.relu(self.a(x))))
+            x = self.c(x)
+            return self.d(F.relu(x)) + torch.sigmoid(x).sum(1, keepdim=True)
+
+    torch.manual_seed(0)
+    net, example = Parted(), rows(6)
+    assert list(sl.find_groups(net, example).groups) == ["a", "b"]
+    height = {"a": 20, "b": 0, "c": -20}
+    low = lambda _, group: torch.arange(12.0) + height[group.name]  # noqa: E731
+    monkeypatch.setitem(CRITERIA, "magnitude", low)
+    pruner = sl.Pruner(net, example=example)
+    expected = told_by(lambda: pruner.prune(ratio, "magnitude"))
+    assert told_by(lambda: sl.prune(net, ratio, "magnitude", example=example)) == expected
+    assert len(expected) == (ratio > 0.5)
 
 
 def test_what_cannot_be_asked_for_is_refused_as_by_a_pruner():
