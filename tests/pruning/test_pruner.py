@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from networks import alive
-from strangers import rows
 from torch import nn
 
 import splinelib as sl
@@ -275,7 +274,7 @@ def test_what_is_told_is_of_groups_that_can_go_alone(ratio, monkeypatch):
             return self.d(F.relu(x)) + torch.sigmoid(x).sum(1, keepdim=True)
 
     torch.manual_seed(0)
-    net, example = Parted(), rows(6)
+    net, example = Parted(), torch.randn(6, 6)
     assert list(sl.find_groups(net, example).groups) == ["a", "b"]
     height = {"a": 20, "b": 0, "c": -20}
     low = lambda _, group: torch.arange(12.0) + height[group.name]  # noqa: E731
