@@ -10,9 +10,16 @@ from torch import Tensor, nn
 from ..network.inputs import Inputs
 from ..network.lending import Lender
 from ..network.modes import evaluating
+from ..network.replica import replica
 from .layout import Layout
 from .saying import alike, differs, said_by
-from .surgery import cut_for_a_while, dropped_channels, kept_channels, silenced_for_a_while
+from .surgery import (
+    as_parameter,
+    cut_for_a_while,
+    dropped_channels,
+    kept_channels,
+    silenced_for_a_while,
+)
 
 
 @torch.no_grad()
@@ -42,6 +49,26 @@ def is_right(layout: Layout, masks: dict[str, Tensor], inputs: Inputs, lend: Len
     with silenced_for_a_while(dropped, lend) as masked:
         expected = said_by(masked, inputs)
     return alike(expected, found, {name: sides.get("out") for name, sides in kept.items()})
+
+
+def is_right_in_double(
+    layout: Layout, masks: dict[str, Tensor], inputs: Inputs, model: nn.Module
+) -> bool:
+    """`is_right` in float64, where rounding is too small to look like a fault.
+
+    False also where the network does not run in it.
+    """
+
+    def wide(tensor: Tensor) -> Tensor:
+        return tensor.double() if tensor.is_floating_point() else tensor
+
+    tensors = (*model.parameters(), *model.buffers())
+    try:
+        made = {id(tensor): as_parameter(tensor, wide(tensor.detach())) for tensor in tensors}
+        double = replica(model, lambda tensor: made.get(id(tensor)))
+        return is_right(layout, masks, inputs.mapped(wide), Lender(double))
+    except (RuntimeError, TypeError):  # of a device without float64
+        return False
 
 
 def disagreement(masked: nn.Module, small: nn.Module, example: Tensor) -> str | None:

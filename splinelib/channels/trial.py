@@ -22,7 +22,7 @@ from ..errors import PruningError
 from ..network.inputs import Inputs
 from ..network.lending import Lender
 from ..network.overflow import holds_nan, overflow
-from .agreement import is_right
+from .agreement import is_right, is_right_in_double
 from .choices import Choices, Key, says
 from .jumps import jumping
 from .layout import Group, Layout
@@ -77,7 +77,10 @@ def tried_out(
     if masks and plain and is_right(layout, masks, inputs, trial.lend):
         return layout
     tried = trial.tried()
-    if masks and tried is layout and (fault := trial._fault(layout, masks)):
+    if not masks or tried is not layout or (fault := trial._fault(layout, masks)) is None:
+        return tried
+    # where next to nothing goes, what rounding does may be more
+    if not is_right_in_double(layout, masks, inputs, trial.model):
         raise PruningError(
             "without the units that are asked for the network does not do what masking them does, "
             f"though without others it does: {fault.what}. Another ratio, or round_to=, leaves "

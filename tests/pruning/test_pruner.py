@@ -250,6 +250,37 @@ def test_what_is_told_of_the_units_is_told_once(monkeypatch):
     assert told[0].filename == __file__
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_rounding_is_no_fault_where_few_units_go(dtype):
+    for seed in range(3):
+        torch.manual_seed(seed)
+        net, x = alive(sl.models.vgg16(width=0.25)).to(dtype), torch.randn(2, 3, 32, 32).to(dtype)
+        expected = sl.Pruner(net, example=x, seed=seed).prune(0.02, "random")
+        small = sl.prune(net, 0.02, "random", example=x, seed=seed)
+        for one, other in zip(small.parameters(), expected.parameters(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_rounding_is_no_fault_where_much_cancels():
+    class Difference(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(16, 256), nn.Linear(256, 64), nn.Linear(256, 64)
+            self.d, self.e = nn.Linear(64, 64), nn.Linear(64, 4)
+            with torch.no_grad():
+                self.b.weight.mul_(100)
+                self.c.weight.copy_(self.b.weight + 0.05 * torch.randn(64, 256))
+
+        def forward(self, x):
+            x = F.relu(self.a(x))
+            return self.e(F.relu(self.d(F.relu(self.b(x) - self.c(x)))))
+
+    for seed in range(4):
+        torch.manual_seed(seed)
+        net, x = Difference(), torch.randn(8, 16)
+        assert sl.prune(net, 0.02, "magnitude", example=x).a.out_features < 256
+
+
 def told_by(make):
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
