@@ -268,7 +268,7 @@ def test_rounding_is_no_fault_where_much_cancels():
             self.a, self.b, self.c = nn.Linear(16, 256), nn.Linear(256, 64), nn.Linear(256, 64)
             self.d, self.e = nn.Linear(64, 64), nn.Linear(64, 4)
             with torch.no_grad():
-                self.b.weight.mul_(100)
+                self.b.weight.mul_(1000)
                 self.c.weight.copy_(self.b.weight + 0.05 * torch.randn(64, 256))
 
         def forward(self, x):
