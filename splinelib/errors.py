@@ -40,6 +40,13 @@ class DamagedFile(SplineError, ValueError):
     """A saved file is truncated, of another version, or not one of ours."""
 
 
+def in_short(error: Exception) -> str:
+    """The first line of what an error says, and its kind where that says little."""
+    kind, line = type(error).__name__, next(iter(str(error).splitlines()), "")
+    usual = RuntimeError, ValueError, TypeError, IndexError, AssertionError
+    return line if line and isinstance(error, usual) else f"{kind}: {line}".removesuffix(": ")
+
+
 def warn(message: str) -> None:
     """Warn, naming the line outside of this library that called it, however deep the call is."""
     if (held := _HELD.get()) is not None:

@@ -54,3 +54,9 @@ def test_what_is_held_back_is_told_by_whoever_held_it():
         assert (outer, inner, caught) == (["two"], ["one"], [])
         errors.warn("three")
     assert [str(each.message) for each in caught] == ["three"]
+
+
+def test_an_error_in_short():
+    assert errors.in_short(ValueError("one\ntwo")) == "one"
+    assert errors.in_short(KeyError(3)) == "KeyError: 3"
+    assert errors.in_short(AssertionError()) == "AssertionError"

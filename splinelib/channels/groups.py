@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ..errors import PruningError, warn
+from ..errors import PruningError, in_short, warn
 from ..network.inputs import Inputs, example_inputs, lively
 from ..network.lending import Lender
 from ..network.modes import check_weights, evaluating
@@ -201,9 +201,9 @@ def _follow_in_training(scratch: nn.Module, inputs: Inputs, followed: Followed) 
         with _holders_in_training(scratch):
             follow(scratch, inputs, followed)
         followed.heads = set(followed.blocks) > before
-    except (RuntimeError, ValueError, TypeError) as error:
+    except Exception as error:  # as for want of the targets that a loss asks for
         warn(
-            f"the network does not run in training mode ({str(error).splitlines()[0]}): layers "
+            f"the network does not run in training mode ({in_short(error)}): layers "
             "that run only there are left as they are, and may not fit what they read any more"
         )
     finally:
@@ -219,7 +219,7 @@ def _tried_in_training(scratch: nn.Module, layout: Layout, inputs: Inputs, lend:
             return tried_out(scratch, layout, inputs, lend)
         except PruningError:
             raise
-        except (RuntimeError, ValueError, TypeError):  # of which `_follow_in_training` warns
+        except Exception:  # of which `_follow_in_training` warns
             return layout
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..errors import PruningError
+from ..errors import PruningError, in_short
 from ..network.inputs import Inputs
 from ..network.lending import Lender
 from ..network.overflow import holds_nan, overflow
@@ -306,10 +306,10 @@ class _Trial:
         try:
             with cut_for_a_while(kept, self.lend) as small:
                 found = says(small, self.inputs, again, lengths)
-        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+        except Exception as error:  # whatever a forward raises at other sizes
             reached = getattr(error, "_reached", "")
             place = f" behind {reached!r}" if reached else ""
-            what = f"the smaller network fails{place} ({str(error).splitlines()[0]})"
+            what = f"the smaller network fails{place} ({in_short(error)})"
             return _Fault(what, reached, fails=True)
         rows = {name: sides.get("out") for name, sides in kept.items()}
         return _Smaller(dropped, rows, found, lengths, again.taken if again else set())

@@ -7,6 +7,7 @@ from networks import alive, convnet, images
 from strangers import Lambda, dense, rows
 from torch import nn
 
+import splinelib as sl
 from splinelib.channels import following, rules
 from splinelib.channels.groups import find_groups
 from splinelib.channels.layout import Group, Layout, Member
@@ -280,3 +281,39 @@ def test_what_is_wrong_behind_a_choice_and_in_the_outputs_only_is_found():
     layout = find_groups(wrong, rows(40, 8, n=2))
     assert list(layout.groups) == ["b", "c"]
     assert "does not do what masking" in layout.fixed["a"]
+
+
+class Own(Exception):
+    """As checks of shapes raise that people bring."""
+
+
+def without_words(h):
+    if h.shape[1] < 32:
+        raise AssertionError
+    return h
+
+
+def with_an_error_of_its_own(h):
+    if h.shape[1] < 32:
+        raise Own
+    return h
+
+
+@pytest.mark.parametrize(
+    "fails, what",
+    [
+        (without_words, "AssertionError"),
+        (with_an_error_of_its_own, "Own"),
+        (lambda h: h * {32: 2}[h.shape[1]], "KeyError"),
+        (lambda h: h / (1 / (h.shape[1] // 32)), "ZeroDivisionError"),
+        (lambda h: h if h.shape[1] == 32 else h.nothing, "AttributeError"),
+    ],
+)
+def test_whatever_a_forward_raises_at_other_sizes_is_a_reason(fails, what):
+    net = nn.Sequential(
+        nn.Linear(6, 32), Lambda(fails), nn.ReLU(), nn.Linear(32, 24), nn.ReLU(), nn.Linear(24, 3)
+    )
+    layout = find_groups(net, rows(6))
+    assert list(layout.groups) == ["3"]
+    assert f"the smaller network fails behind '0' ({what}" in layout.fixed["0"]
+    assert sl.prune(net, 0.25, "magnitude", example=rows(6))[0].out_features == 32
