@@ -265,9 +265,10 @@ def batch_norm(call: Call) -> None:
     """Statistics, scale and shift of each channel for itself."""
     fields, shape = call.of(call.input), call.input.shape
     vectors = [call.of(tensor) for tensor in call.tensors[1:]]
-    lines = {id(own[0].line) if len(own) == 1 else 0 for own in vectors}
-    if len(fields) == 1 and fields[0].axes == _COLUMNS and len(lines) == 1 and 0 not in lines:
-        line, own = fields[0].line, vectors[0][0].line
+    first = vectors[0][0] if vectors and vectors[0] else None
+    one = all(len(own) == 1 and own[0] is first for own in vectors)
+    if first is not None and one and len(fields) == 1 and fields[0].axes == _COLUMNS:
+        line, own = fields[0].line, first.line
         if line is not None and own is not None:  # as most are
             call.ties.tie(line, own)
             call.give(fields)

@@ -58,6 +58,7 @@ class Context:
         self._merging: dict[tuple, dict[str, Tensor]] = {}
         self.generator = generator_of(seed)
         self.modules = dict(model.named_modules())
+        self._parameter = next(model.parameters(), None)  # which tells where the model is by now
 
     def rows(self, group: Group) -> list[Tensor]:
         """The weights that make each unit: a (U, ...) matrix for each producing layer.
@@ -259,7 +260,7 @@ class Context:
 
     @property
     def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return self._parameter.device
 
 
 @torch.no_grad()

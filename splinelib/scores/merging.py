@@ -177,9 +177,9 @@ def merging_costs(distance: np.ndarray, strength: np.ndarray) -> tuple[np.ndarra
     """
     layers, units = strength.shape
     ranks = np.argsort(-strength, axis=1, kind="stable")
-    ranked = np.minimum(distance, distance.transpose(0, 2, 1))[
-        np.arange(layers)[:, None, None], ranks[:, :, None], ranks[:, None, :]
-    ]
+    ranked = np.minimum(distance, distance.transpose(0, 2, 1))
+    for at, order in enumerate(ranks):  # in a fraction of the time that all indices at once take
+        ranked[at] = ranked[at].take(order, axis=0).take(order, axis=1)
     infinite, least = distance.dtype.type(np.inf), np.minimum.reduce
     cost = np.full((layers, units), infinite, dtype=distance.dtype)
     for at in range(1, units):
