@@ -62,11 +62,15 @@ def warn(message: str) -> None:
 def held_back() -> Iterator[list[str]]:
     """Collect what this thread would `warn` of, for whoever knows later whether it is true."""
     told: list[str] = []
-    token = _HELD.set(told)
+    before = _HELD.get()
     try:
-        yield told
-    finally:
-        _HELD.reset(token)
+        try:
+            _HELD.set(told)
+            yield told
+        finally:
+            _HELD.set(before)
+    finally:  # an interruption may have come before that
+        _HELD.set(before)
 
 
 def _is_passed(frame) -> bool:

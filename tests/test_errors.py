@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from interrupted import interrupted
 from torch import nn
 
 import splinelib as sl
@@ -54,6 +55,19 @@ def test_what_is_held_back_is_told_by_whoever_held_it():
         assert (outer, inner, caught) == (["two"], ["one"], [])
         errors.warn("three")
     assert [str(each.message) for each in caught] == ["three"]
+
+
+def test_nothing_is_held_back_after_an_interruption():
+    def hold():
+        with errors.held_back():
+            errors.warn("held")
+
+    lines = interrupted(hold, None, errors.__file__)
+    assert lines > 5
+    for line in range(1, lines + 1):
+        interrupted(hold, line, errors.__file__)
+        with pytest.warns(UserWarning, match="told"):
+            errors.warn("told")
 
 
 def test_an_error_in_short():
