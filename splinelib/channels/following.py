@@ -215,7 +215,7 @@ def _watching(follower: _Follower) -> Iterator[None]:
         followed.calls[name] = followed.calls.get(name, 0) + 1
         if isinstance(output, Tensor) and is_wrapped(output):
             followed.hidden.add(name)
-        elif isinstance(output, Tensor):
+        elif isinstance(output, Tensor) and id(output) not in follower.owners:
             output._made_by = name
 
     kinds = _BatchNorm, _InstanceNorm

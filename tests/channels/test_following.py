@@ -61,3 +61,13 @@ def test_positional_and_keyword_inputs():
     ]
     first, second, third = (component[side.numpy()].tolist() for side in sides)
     assert first == second == third and len(set(first)) == 6
+
+
+def test_a_weight_that_a_layer_hands_out_is_left_without_a_mark():
+    class Lookup(nn.Linear):
+        def forward(self, x):
+            return self.weight
+
+    net = nn.Sequential(nn.Linear(4, 6), Lookup(6, 3))
+    follow(net, Inputs((torch.randn(2, 4),)))
+    assert not any(vars(parameter) for parameter in net.parameters())
