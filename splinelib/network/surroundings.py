@@ -49,6 +49,7 @@ def undisturbed(*models: str, compiled: bool = False) -> Callable:
     def decorate(function: Callable) -> Callable:
         signature = inspect.signature(function)
         places = [(list(signature.parameters).index(name), name) for name in models]
+        needed = {n for n in models if signature.parameters[n].default is inspect.Parameter.empty}
 
         @functools.wraps(function)
         def run(*args, **kwargs):
@@ -61,9 +62,9 @@ def undisturbed(*models: str, compiled: bool = False) -> Callable:
                     kwargs = {name: _usual(value) for name, value in kwargs.items()}
                     for place, name in places:
                         if place < len(args):
-                            args[place] = replica(_checked(name, args[place]))
+                            args[place] = replica(_checked(name, args[place], name in needed))
                         elif name in kwargs:
-                            kwargs[name] = replica(_checked(name, kwargs[name]))
+                            kwargs[name] = replica(_checked(name, kwargs[name], name in needed))
                     return function(*args, **kwargs)
                 finally:
                     before.restore()
@@ -75,9 +76,9 @@ def undisturbed(*models: str, compiled: bool = False) -> Callable:
     return decorate
 
 
-def _checked(name: str, value):
+def _checked(name: str, value, needed: bool):
     """A parameter that is a model, or None where it may be left out."""
-    if value is not None:
+    if needed or value is not None:
         check_module(name, value)
     return value
 

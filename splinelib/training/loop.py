@@ -22,7 +22,7 @@ from ..cost.flops import FORWARDS_PER_STEP, forward_flops
 from ..data.dataset import Dataset
 from ..errors import SplineError
 from ..network.inputs import check_dtype
-from ..network.modes import device_of
+from ..network.modes import check_module, device_of
 from ..network.overflow import holds_nan, overflow
 from ..network.replica import replica
 from ..network.surroundings import undisturbed
@@ -167,6 +167,7 @@ def train(
     >>> len(trained.history)
     2
     """
+    check_module("model", model)
     recipe, device = Recipe.of(recipe, settings), device_of(model)
     batches = Batches.of(data, recipe.augment, device)
     _check_shares(recipe, len(batches))

@@ -425,3 +425,10 @@ def test_what_is_no_model_is_refused_by_its_name(wrong):
         both(model, second=wrong)
     with pytest.raises(TypeError, match=r"first should be a torch\.nn\.Module, not \w+"):
         both(wrong)
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("value", [None, "resnet18"])
+def test_what_is_no_model_is_refused_by_name(name, value):
+    with pytest.raises(TypeError, match=r"torch.nn.Modules?, not (a )?(NoneType|str)"):
+        CALLS[name][1](value)
