@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize
 from ..errors import PruningError, in_short, warn
 from ..network.inputs import Inputs, example_inputs, lively
 from ..network.lending import Lender
-from ..network.modes import check_weights, evaluating
+from ..network.modes import check_weights, device_of, evaluating
 from ..network.surroundings import undisturbed
 from .attention import opened
 from .axes import is_layer
@@ -181,13 +181,16 @@ def _unseen(modules: dict[str, nn.Module], followed: Followed) -> list[str]:
 def _holders_in_training(scratch: nn.Module) -> Iterator[None]:
     """Modules that hold others in training mode: they decide what runs.
 
-    Dropout and batch norms stay as they are, so that a run is no less repeatable.
+    Dropout and batch norms stay as they are, so that a run is no less repeatable. What drops all the
+    same, as attention does, takes no random numbers from others.
     """
+    device = device_of(scratch)
     holders = [module for module in scratch.modules() if any(True for _ in module.children())]
     for module in holders:
         module.training = True
     try:
-        yield
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
     finally:
         for module in holders:
             module.training = False

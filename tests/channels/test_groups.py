@@ -410,3 +410,25 @@ def test_a_replica_of_ones_own_gives_the_same_groups_and_is_as_it_was(name):
     assert repr(own) == kinds and [module.training for module in own.modules()] == modes
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in own.modules())
     assert all(torch.equal(before[key], t) for key, t in own.state_dict().items())
+
+
+def test_what_is_tried_in_training_takes_no_random_numbers_from_others():
+    """A layer of attention that holds others drops in training, whatever its dropout is told."""
+
+    class Attending(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(6, 16)
+            self.b = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+            self.c, self.unused = nn.Linear(16, 3), nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.c(self.b(F.relu(self.a(x))))
+
+    net, x = Attending(), torch.randn(2, 5, 6)
+    before = torch.get_rng_state()
+    with pytest.warns(UserWarning, match="do not run"):
+        find_groups(net, x)
+    with pytest.warns(UserWarning, match="do not run"):
+        sl.prune(net, 0.5, "magnitude", example=x)
+    assert torch.equal(torch.get_rng_state(), before)
