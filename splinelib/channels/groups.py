@@ -181,8 +181,8 @@ def _unseen(modules: dict[str, nn.Module], followed: Followed) -> list[str]:
 def _holders_in_training(scratch: nn.Module) -> Iterator[None]:
     """Modules that hold others in training mode: they decide what runs.
 
-    Dropout and batch norms stay as they are, so that a run is no less repeatable. What drops all the
-    same, as attention does, takes no random numbers from others.
+    Dropout and batch norms stay as they are, so that a run is no less repeatable. What drops all
+    the same, as attention does, takes no random numbers from others.
     """
     device = device_of(scratch)
     holders = [module for module in scratch.modules() if any(True for _ in module.children())]
