@@ -269,5 +269,5 @@ class _OneWay(Pruner):
             return masks
 
         context = context_for(model, None, example, seed, labels, asked=asked)
-        if context is not self._context or not self._tried:
+        if context is not self._context:
             self._begin(context)

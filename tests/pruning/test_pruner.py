@@ -316,6 +316,16 @@ def test_what_is_told_is_of_groups_that_can_go_alone(ratio, monkeypatch):
     assert len(expected) == (ratio > 0.5)
 
 
+def test_what_is_drawn_by_chance_is_drawn_once(monkeypatch):
+    """Also where the first look at it ends in an error, which is then that of a pruner."""
+    net, drawn = sl.models.mlp([4, 6, 6, 2]), []
+    chance = CRITERIA["random"]
+    monkeypatch.setitem(CRITERIA, "random", lambda *given: drawn.append(given) or chance(*given))
+    with pytest.raises(ValueError, match="round_to=5"):
+        sl.prune(net, 0.5, "random", example=torch.zeros(1, 4), round_to=5)
+    assert len(drawn) == 2
+
+
 def test_what_cannot_be_asked_for_is_refused_as_by_a_pruner():
     net, example = sl.models.mlp([4, 6, 6, 2]), torch.zeros(1, 4)
     for ratio, criterion, how, what in [
