@@ -39,9 +39,11 @@ def prune(
     ``benchmarks/compensation.py`` compares. A criterion that is named is judged as it is, with one
     threshold and nothing compensated, unless these are named too.
 
-    With data the groups of units are tried out as `find_groups` does it. Without data that takes
-    longer than most else, and it is the one network asked for that is tried out: layer by layer it
-    has to say what the masked one says. If it does not, the groups are tried out after all.
+    The groups of units are tried out as `find_groups` does it. Where there are no data and nothing
+    is compensated, that would take longer than all else, and it is the one network asked for that
+    is tried out: layer by layer it has to say what the masked one says. If it does not, the groups
+    are tried out after all. So this may take units from a group that a `Pruner`, which has to be
+    right whatever else is asked for, leaves whole.
 
     Parameters
     ----------
@@ -88,8 +90,8 @@ def prune(
     ValueError
         As for `score` and `select`; also if compensation is asked for without data.
     PruningError
-        As for `find_groups`; also, without data, if without these very units the network does not
-        do what masking them does, though without others it does.
+        As for `find_groups`; also, where one network is tried out, if that does not do what masking
+        its units does, though without others it does.
 
     Examples
     --------
@@ -101,7 +103,7 @@ def prune(
     Linear(in_features=2, out_features=6, bias=True)
     """
     way = checked_request(ratio, criterion, scope, compensate, round_to, data, labels)
-    if data is None:
+    if data is None and not way.compensate:
         pruner = _OneWay(model, example, seed, labels, way, ratio, round_to)
     else:
         pruner = Pruner(model, data, example, seed, labels)
@@ -240,7 +242,7 @@ class Pruner:
 
 
 class _OneWay(Pruner):
-    """A pruner without data, for a single way, whose layout nobody sees.
+    """A pruner without data and compensation, for a single way, whose layout nobody sees.
 
     What is tried out is the very network that is asked for, if that does what masking does, and
     not a layout for all that could be.
