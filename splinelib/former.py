@@ -63,7 +63,7 @@ HOMES = {
         "geometry.indexing",
         "geometry.rounding",
     ],
-    "surgery": ["channels.surgery", "channels.agreement"],
+    "surgery": ["channels.surgery", "channels.cuts", "channels.agreement"],
     "svg": ["plotting.svg", "plotting.palette"],
     "sweeps": ["experiments.sweeps"],
     "tables": ["plotting.tables", "text"],

@@ -391,3 +391,12 @@ def torch_transformer():
     )
     nn.init.normal_(model.heads.head.weight)
     return model.eval(), images(12, 8)
+
+
+def random_masks(groups, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    masks = {}
+    for name, group in groups.items():
+        masks[name] = torch.rand(group.units, generator=generator) > 0.5
+        masks[name][group.units // 2] = True
+    return masks

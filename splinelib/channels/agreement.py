@@ -4,6 +4,8 @@ Where all that will be removed is known, no more needs to be tried than that: wh
 with other units does not matter then.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -12,25 +14,19 @@ from ..network.inputs import Inputs
 from ..network.lending import Lender
 from ..network.modes import evaluating
 from ..network.replica import replica
-from .layout import Layout
+from .cuts import Cut, cut_for_a_while
 from .saying import alike, differs, said_by
-from .surgery import (
-    as_parameter,
-    cut_for_a_while,
-    dropped_channels,
-    kept_channels,
-    silenced_for_a_while,
-)
+from .surgery import as_parameter, silenced_for_a_while
 
 
 @torch.no_grad()
-def is_right(layout: Layout, masks: dict[str, Tensor], inputs: Inputs, lend: Lender) -> bool:
-    """Whether a network without the masked units says, layer by layer, what the masked one does.
+def is_right(cut: Cut, inputs: Inputs, lend: Lender) -> bool:
+    """Whether a smaller network says, layer by layer, what the masked one does.
 
     Parameters
     ----------
-    layout : Layout
-    masks : dict of str to bool Tensor (U,)
+    cut : Cut
+        What is made of parameters is noted in it.
     inputs : Inputs
     lend : Lender
         Of the network, in the mode in which it should be tried.
@@ -40,21 +36,17 @@ def is_right(layout: Layout, masks: dict[str, Tensor], inputs: Inputs, lend: Len
     bool
         False also where only a closer look can tell, as where rounding decides about an order.
     """
-    dropped = dropped_channels(layout, masks)
-    kept = kept_channels(lend.modules, dropped)
     try:
-        with cut_for_a_while(kept, lend) as small:
+        with cut_for_a_while(cut.kept, lend, cut.made) as small:
             found = said_by(small, inputs)
     except Exception:  # whatever a forward raises at other sizes
         return False
-    with silenced_for_a_while(dropped, lend) as masked:
+    with silenced_for_a_while(cut.dropped, lend) as masked:
         expected = said_by(masked, inputs)
-    return alike(expected, found, {name: sides.get("out") for name, sides in kept.items()})
+    return alike(expected, found, {name: sides.get("out") for name, sides in cut.kept.items()})
 
 
-def is_right_in_double(
-    layout: Layout, masks: dict[str, Tensor], inputs: Inputs, model: nn.Module
-) -> bool:
+def is_right_in_double(cut: Cut, inputs: Inputs, model: nn.Module) -> bool:
     """`is_right` in float64, where rounding is too small to look like a fault.
 
     False also where the network does not run in it.
@@ -67,7 +59,7 @@ def is_right_in_double(
     try:
         made = {id(tensor): as_parameter(tensor, wide(tensor.detach())) for tensor in tensors}
         double = replica(model, lambda tensor: made.get(id(tensor)))
-        return is_right(layout, masks, inputs.mapped(wide), Lender(double))
+        return is_right(replace(cut, made={}), inputs.mapped(wide), Lender(double))
     except (RuntimeError, TypeError):  # of a device without float64
         return False
 

@@ -17,7 +17,8 @@ from ..errors import DamagedFile
 from ..network.modes import check_module
 from ..schemas import mismatches
 from .attention import closed, has_opened, opened
-from .surgery import cut_copy, shell
+from .cuts import cut_copy
+from .surgery import shell
 
 _FORMAT, _VERSION = "splinelib pruned network", 1
 _REMEDY = "Prune and save the network again."

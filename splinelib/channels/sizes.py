@@ -24,7 +24,7 @@ def resize_all(
     modules : mapping of str to torch.nn.Module
         By name, with tensors that are cut already.
     kept : mapping of str to mapping of str to Tensor
-        By module and role, the channels that stay: see `surgery.kept_channels`.
+        By module and role, the channels that stay: see `cuts.kept_channels`.
     before : mapping of str to mapping of str to int
         By module and role, how many channels there were: see `sizes_asked_for`.
     """

@@ -1,14 +1,14 @@
-"""Take units out of a network, or silence them where they are.
+"""Copies of a network, and copies in which units are silent where they are.
 
 A `Layout` says which rows, columns and channels a unit owns. Masks become the channels that go
-(`dropped_channels`) or stay (`kept_channels`), and those a copy of the network: with the units at
-zero (`silenced`, `held`) or without them (`removed`, `cut_copy`).
+(`dropped_channels`), and those a copy of the network with the units at zero (`silenced`, `held`).
+Without them it is made by `cuts`.
 """
 
 import contextlib
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from types import FunctionType
 
 import numpy as np
@@ -21,10 +21,9 @@ from ..errors import PruningError
 from ..network.lending import Lender
 from ..network.outputs import tensors_of
 from ..network.replica import Held, replica
-from .axes import side, tensor_of, tensors_of_role
+from .axes import tensors_of_role
 from .layout import Layout
 from .norms import MIXING, leave_out, plain_again
-from .sizes import resize_all, sizes_asked_for
 
 # Where a module keeps its tensors and its parts, which are copied by then.
 _REGISTERED = ("_parameters", "_buffers", "_modules")
@@ -164,75 +163,6 @@ def held(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Modul
 
 
 @torch.no_grad()
-def removed(model: nn.Module, layout: Layout, masks: dict[str, Tensor]) -> nn.Module:
-    """A copy without the masked units' rows, columns and channels."""
-    return cut_copy(model, kept_by(model, layout, masks))
-
-
-def kept_by(
-    model: nn.Module, layout: Layout, masks: dict[str, Tensor]
-) -> dict[str, dict[str, Tensor]]:
-    """`kept_channels`, of masks."""
-    return kept_channels(dict(model.named_modules()), dropped_channels(layout, masks))
-
-
-def kept_channels(
-    modules: Mapping[str, nn.Module], dropped: Mapping[tuple[str, str], Tensor]
-) -> dict[str, dict[str, Tensor]]:
-    """Module -> role -> indices of the channels that stay, for the modules that lose some."""
-    kept: dict[str, dict[str, Tensor]] = {}
-    alike: dict[tuple[int, int], Tensor] = {}
-    for (name, role), indices in dropped.items():
-        key = id(indices), side(modules[name], role)
-        if key not in alike:
-            stays = np.ones(key[1], dtype=bool)
-            stays[indices.numpy()] = False
-            alike[key] = torch.from_numpy(np.flatnonzero(stays))
-        kept.setdefault(name, {})[role] = alike[key]
-    return kept
-
-
-def cut_copy(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> nn.Module:
-    """A copy with only the given channels; what goes is not copied first."""
-    modules = dict(model.named_modules())
-    before = sizes_asked_for(modules, kept)
-    small = duplicate(model, _cut(modules, kept))
-    resize_all(dict(small.named_modules()), kept, before)
-    return small
-
-
-@contextlib.contextmanager
-def cut_for_a_while(kept: dict[str, dict[str, Tensor]], lend: Lender) -> Iterator[nn.Module]:
-    """What `cut_copy` makes, of a model that is lent for a run."""
-    before = sizes_asked_for(lend.modules, kept)
-    with lend(_cut(lend.modules, kept)) as small:
-        modules = lend.modules if lend.plain else dict(small.named_modules())
-        resize_all(modules, kept, before)
-        yield small
-
-
-@torch.no_grad()
-def cut(model: nn.Module, kept: dict[str, dict[str, Tensor]]) -> None:
-    """Keep only the given channels of the given modules, in place."""
-    modules = dict(model.named_modules())
-    before = sizes_asked_for(modules, kept)
-    for name, sides in kept.items():
-        for key, _, tensor in _selected(modules[name], sides):
-            setattr(modules[name], key, tensor)
-    resize_all(modules, kept, before)
-
-
-@torch.no_grad()
-def _cut(modules: dict[str, nn.Module], kept: dict[str, dict[str, Tensor]]) -> dict[int, Tensor]:
-    """By the id of each tensor that is cut, what is left of it."""
-    return {
-        id(old): tensor
-        for name, sides in kept.items()
-        for _, old, tensor in _selected(modules[name], sides)
-    }
-
-
-@torch.no_grad()
 def duplicate(model: nn.Module, memo: dict | None = None) -> nn.Module:
     """A copy of the model; much faster than deepcopy, which goes by storages."""
     memo = memo or {}
@@ -331,6 +261,11 @@ def _copied(value, memo: dict, name: str):
         ) from error
 
 
+def copies_plainly(model: nn.Module) -> bool:
+    """Whether all of a model's modules are copied by copying their attributes."""
+    return all(_copies_plainly(kind) for kind in set(map(type, model.modules())))
+
+
 def _copies_plainly(kind: type) -> bool:
     """Whether instances are copied by copying their attributes."""
     return (
@@ -341,22 +276,3 @@ def _copies_plainly(kind: type) -> bool:
         and kind.__getstate__ in (object.__getstate__, nn.Module.__getstate__)
         and kind.__setstate__ in (nn.Module.__setstate__, _ConvNd.__setstate__)
     )
-
-
-def _selected(module: nn.Module, sides: dict[str, Tensor]) -> list[tuple[str, Tensor, Tensor]]:
-    """The tensors of a module that are cut: the name of each, the tensor, and what is left."""
-    left: dict[str, tuple[Tensor, Tensor]] = {}
-    # rows first: fewer are left then of which to take columns
-    for role in sorted(sides, key="in".__eq__) if len(sides) > 1 else sides:
-        indices = sides[role]
-        size = indices.shape[0]
-        for key, axis in tensors_of_role(module, role):
-            old, tensor = left[key] if key in left else (tensor_of(module, key),) * 2
-            if tensor.shape[axis] != size:
-                left[key] = old, tensor.index_select(axis, indices.to(tensor.device))
-    result = []
-    for key, (old, new) in left.items():
-        if new.ndim == 4 and not old.is_contiguous():
-            new = new.contiguous(memory_format=torch.channels_last)
-        result.append((key, old, as_parameter(old, new)))
-    return result

@@ -24,20 +24,15 @@ from ..network.lending import Lender
 from ..network.overflow import holds_nan, overflow
 from .agreement import is_right, is_right_in_double
 from .choices import Choices, Key, says
+from .cuts import Cut, cut_for_a_while, kept_channels
 from .jumps import jumping
 from .layout import Group, Layout
 from .saying import Lengths, Said, alike, differs, positions_of, said_by, said_twice
 from .side_by_side import Dropped, side_by_side
-from .surgery import (
-    cut_for_a_while,
-    dropped_channels,
-    duplicate,
-    kept_channels,
-    silenced_at,
-)
+from .surgery import dropped_channels, duplicate, silenced_at
 from .trial_masks import at_once, coincidences, equal, halves, turned
 
-Asked = Callable[[Layout], dict[str, Tensor] | None]
+Asked = Callable[[Layout], Cut | None]
 
 
 def tried_out(
@@ -61,9 +56,9 @@ def tried_out(
     ranks : bool
         Whether the model ranks numbers. Every network then makes the `choices` of the whole one.
     asked : callable, optional
-        Given the layout, the masks by which alone units will go. If these are right they are all
-        that is tried, and the layout comes back as it is; if not, or if there are none, it is
-        tried out as any other.
+        Given the layout, the one cut that will be made. If that is right it is all that is tried,
+        and the layout comes back as it is; if not, or if there is none, it is tried out as any
+        other.
 
     Raises
     ------
@@ -72,15 +67,15 @@ def tried_out(
     ValueError
         If it gives NaN for these inputs; the module where that begins is named.
     """
-    trial, masks = _Trial(model, layout, inputs, lend, ranks), asked(layout) if asked else None
+    trial, cut = _Trial(model, layout, inputs, lend, ranks), asked(layout) if asked else None
     plain = not ranks and trial.model is model
-    if masks and plain and is_right(layout, masks, inputs, trial.lend):
+    if cut and plain and is_right(cut, inputs, trial.lend):
         return layout
     tried = trial.tried()
-    if not masks or tried is not layout or (fault := trial._fault(layout, masks)) is None:
+    if not cut or tried is not layout or (fault := trial._fault(layout, cut.masks)) is None:
         return tried
     # where next to nothing goes, what rounding does may be more
-    if not is_right_in_double(layout, masks, inputs, trial.model):
+    if not is_right_in_double(cut, inputs, trial.model):
         raise PruningError(
             "without the units that are asked for the network does not do what masking them does, "
             f"though without others it does: {fault.what}. Another ratio, or round_to=, leaves "

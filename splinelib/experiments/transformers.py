@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from ..channels.cuts import cut_by
 from ..channels.layout import Group
 from ..codes.early_bird import EarlyBird
 from ..codes.extraction import region_codes
@@ -108,7 +109,8 @@ class Trained:
         masks: Mapping[str, Tensor] = select(scores, ratio, "layerwise")
         known = {"outputs": self.context.outputs(), "answers": self.context.answers()}
         method = False if compensate == records.NOTHING else compensate
-        given = self.context.model, self.context.layout, masks, self.inputs, method, self.seed
+        cut = cut_by(self.context.model, self.context.layout, masks)
+        given = self.context.model, self.context.layout, cut, self.inputs, method, self.seed
         with torch.no_grad():
             return compensated(*given, **(known if method else {}))
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from ..channels.cuts import cut_by
 from ..data import load
 from ..models import build
 from ..progress import bar
@@ -99,7 +100,8 @@ class Trained:
         elif compensate == "merge":
             known = {"reads": self.context.implied_reads}
         method = False if compensate == records.NOTHING else compensate
-        given = self.context.model, self.context.layout, masks, self.inputs, method, self.seed
+        cut = cut_by(self.context.model, self.context.layout, masks)
+        given = self.context.model, self.context.layout, cut, self.inputs, method, self.seed
         with torch.no_grad():
             return evaluate(compensated(*given, **known), *self.test)
 

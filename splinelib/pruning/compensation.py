@@ -97,7 +97,7 @@ def refit(
     layout : Layout
         Of the dense network.
     kept : dict
-        Module -> role -> channels that stayed (`surgery.kept_channels`).
+        Module -> role -> channels that stayed (`cuts.kept_channels`).
     data : Tensor, shape (N, ...)
     seed : int
         For the sample of positions of large images.

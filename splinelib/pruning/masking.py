@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from ..calibration.observing import Answers
 from ..channels.attention import closed, opened
+from ..channels.cuts import Cut, cut_by, cut_copy, used_up
 from ..channels.layout import Layout
 from ..channels.saving import remembered
-from ..channels.surgery import cut_copy, held, kept_by, silenced
+from ..channels.surgery import copies_plainly, held, silenced
 from ..network.modes import check_inputs
 from ..network.surroundings import undisturbed
 from .checking import Pruned, first_layers, never_worse
@@ -130,13 +131,13 @@ def shrink(
     layout = layout_for(opened(model), masks, example)
     masks = checked_masks(layout, masks)
     data = None if data is None else check_inputs(model, data)
-    return compensated(model, layout, masks, data, compensate, seed)
+    return compensated(model, layout, cut_by(model, layout, masks), data, compensate, seed)
 
 
 def compensated(
     model: nn.Module,
     layout: Layout,
-    masks: Mapping[str, Tensor],
+    cut: Cut,
     data: Tensor | None,
     compensate: bool | str,
     seed: int,
@@ -150,7 +151,7 @@ def compensated(
     """
     if compensate == "distil":
         check_classifier(model, layout, data)
-    kept = kept_by(model, layout, masks)
+    kept = cut.kept
     small, biased = cut_copy(model, kept), []
     if compensate:
         biased = METHODS[compensate](model, small, layout, kept, data, seed, **known)
@@ -160,6 +161,15 @@ def compensated(
                 model, layout, kept, made, answers, data, compensate, seed, known
             )
     small.pruning_record = remembered(model, kept, biased)
+    return closed(small)
+
+
+def without_compensation(model: nn.Module, cut: Cut) -> nn.Module:
+    """`shrink`, of a replica that nobody else has, which may be used up for it."""
+    record = remembered(model, cut.kept)
+    plain = cut.made and copies_plainly(model)
+    small = used_up(model, cut) if plain else cut_copy(model, cut.kept)
+    small.pruning_record = record
     return closed(small)
 
 

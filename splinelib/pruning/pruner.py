@@ -4,6 +4,7 @@ import functools
 
 from torch import Tensor, nn
 
+from ..channels.cuts import Cut, cut_by
 from ..channels.layout import Layout
 from ..errors import held_back, warn
 from ..network.surroundings import undisturbed
@@ -12,7 +13,7 @@ from ..scores.criteria import CRITERIA, facts, lsq
 from ..text import check_choice
 from .choices import SCOPES, Way, check_needs, checked_request
 from .compensation import DATALESS, REFITTING
-from .masking import compensated
+from .masking import compensated, without_compensation
 from .merging import readers_of_units
 from .scoring import Scores, context_for, group_scores, residual_scores
 from .selection import Masks, select
@@ -104,10 +105,46 @@ def prune(
     """
     way = checked_request(ratio, criterion, scope, compensate, round_to, data, labels)
     if data is None and not way.compensate:
-        pruner = _OneWay(model, example, seed, labels, way, ratio, round_to)
-    else:
-        pruner = Pruner(model, data, example, seed, labels)
+        return _one_network(model, example, seed, labels, way, ratio, round_to)
+    pruner = Pruner(model, data, example, seed, labels)
     return pruner.prune(ratio, criterion, scope, compensate, round_to)
+
+
+@undisturbed("model")
+def _one_network(
+    model: nn.Module,
+    example: Tensor | None,
+    seed: int,
+    labels: Tensor | None,
+    way: Way,
+    ratio: float,
+    round_to: int,
+) -> nn.Module:
+    """`prune` without data and compensation.
+
+    What is tried out is the very network that is asked for, if that does what masking does, and
+    not a layout for all that could be.
+    """
+    scores: dict[Context, Scores] = {}
+    told: dict[Context, list[str]] = {}
+    cuts: dict[Context, Cut] = {}
+
+    def masks(context: Context) -> Masks:
+        if context not in scores:  # of a criterion that draws by chance only one is right
+            scores[context] = group_scores(context, way.criterion)
+        return select(scores[context], ratio, way.scope, round_to)
+
+    def asked(context: Context) -> Cut:
+        with held_back() as told[context]:  # groups that a trial refuses are none to tell of
+            cuts[context] = cut = cut_by(context.model, context.layout, masks(context))
+        return cut
+
+    context = context_for(model, None, example, seed, labels, asked=asked)
+    for message in told.get(context, ()):
+        warn(message)
+    if (cut := cuts.get(context)) is None:
+        cut = cut_by(context.model, context.layout, masks(context))
+    return without_compensation(context.model, cut)
 
 
 class Pruner:
@@ -158,12 +195,8 @@ class Pruner:
         seed: int = 0,
         labels: Tensor | None = None,
     ):
-        self._begin(context_for(model, data, example, seed, labels))
-
-    def _begin(self, context: Context) -> None:
-        self._context = context
+        self._context = context_for(model, data, example, seed, labels)
         self._scores: dict[tuple[str, bool], Scores] = {}
-        self._tried: dict[tuple, tuple[Masks, list[str]]] = {}  # and what there is to tell of them
 
     @property
     def layout(self) -> Layout:
@@ -198,15 +231,6 @@ class Pruner:
             self._scores[key] = scores
         return self._scores[key]
 
-    def _masks(self, criterion: str, scope: str, ratio: float, round_to: int) -> Masks:
-        if (tried := self._tried.pop((criterion, scope, ratio, round_to), None)) is not None:
-            masks, told = tried
-            for message in told:
-                warn(message)
-            return masks
-        scores = self.scores(criterion, scope)
-        return select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
-
     @undisturbed()
     def prune(
         self,
@@ -231,45 +255,13 @@ class Pruner:
         if (criterion, scope == "residual") not in self._scores:
             reads = scope == "residual" or facts(CRITERIA[criterion]).needs_readers
             context.note(readers=reads, outputs=refits)
-        masks = self._masks(criterion, scope, ratio, round_to)
+        scores = self.scores(criterion, scope)
+        masks = select(scores, ratio, "layerwise" if scope == "layerwise" else "global", round_to)
         known = {}
         if refits:
             known = {"outputs": context.outputs(), "answers": context.answers()}
         elif compensate in DATALESS:
             known["reads"] = context.implied_reads
-        given = context.model, context.layout, masks, context.data, compensate, context.seed
+        cut = cut_by(context.model, context.layout, masks)
+        given = context.model, context.layout, cut, context.data, compensate, context.seed
         return compensated(*given, **known)
-
-
-class _OneWay(Pruner):
-    """A pruner without data and compensation, for a single way, whose layout nobody sees.
-
-    What is tried out is the very network that is asked for, if that does what masking does, and
-    not a layout for all that could be.
-    """
-
-    _context: Context | None = None
-
-    @undisturbed("model")
-    def __init__(
-        self,
-        model: nn.Module,
-        example: Tensor | None,
-        seed: int,
-        labels: Tensor | None,
-        way: Way,
-        ratio: float,
-        round_to: int,
-    ):
-        which = way.criterion, way.scope, ratio, round_to
-
-        def asked(context: Context) -> Masks:
-            self._begin(context)
-            with held_back() as told:  # groups that a trial refuses are none to tell of
-                masks = self._masks(*which)
-            self._tried[which] = masks, told
-            return masks
-
-        context = context_for(model, None, example, seed, labels, asked=asked)
-        if context is not self._context:
-            self._begin(context)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..channels.attention import opened
+from ..channels.cuts import Cut
 from ..channels.groups import find_groups, groups_of_own
 from ..channels.layout import Layout
 from ..errors import warn
@@ -90,12 +91,12 @@ def context_for(
     seed: int,
     labels: Tensor | None,
     layout: Layout | None = None,
-    asked: Callable[[Context], dict[str, Tensor]] | None = None,
+    asked: Callable[[Context], Cut] | None = None,
 ) -> Context:
     """What criteria look at, from what a caller gave; all of it is checked.
 
-    The model is a replica of the caller's. ``asked`` gives the masks by which alone units will go,
-    for which the layout then need not be right beyond these.
+    The model is a replica of the caller's. ``asked`` gives the one cut that will be made, beyond
+    which the layout then need not be right.
     """
     if data is None and example is None and layout is None:
         raise ValueError("pass data= (calibration inputs) or example= (one input of the model)")
@@ -111,7 +112,7 @@ def context_for(
         return Context(model, layout, data, seed, labels)
     tried: list[Context] = []
 
-    def masks(layout: Layout) -> dict[str, Tensor] | None:
+    def cut(layout: Layout) -> Cut | None:
         tried.append(Context(model, layout, data, seed, labels))
         try:
             return asked(tried[0])
@@ -119,7 +120,7 @@ def context_for(
             return None
 
     shown = data if example is None else example
-    layout = groups_of_own(model, shown, masks if asked else None)
+    layout = groups_of_own(model, shown, cut if asked else None)
     if tried and tried[0].layout is layout:
         return tried[0]
     return Context(model, layout, data, seed, labels)

@@ -12,10 +12,11 @@ from ..bounds.rounding import rounding
 from ..bounds.state import State
 from ..bounds.units import UNITS, bounded
 from ..channels.axes import side
+from ..channels.cuts import cut_copy, kept_channels
 from ..channels.groups import find_groups
 from ..channels.layout import Layout
 from ..channels.saving import remembered
-from ..channels.surgery import cut_copy, dropped_channels, kept_channels
+from ..channels.surgery import dropped_channels
 from ..network.modes import check_weights, device_of
 from ..network.surroundings import undisturbed
 from .decided import LinearPair, Pieces, layer_pieces, linear_pairs, silent_units

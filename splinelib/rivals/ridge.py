@@ -10,7 +10,8 @@ from ..calibration.layer_maps import given_to, warn_text
 from ..calibration.moments import precise
 from ..calibration.observing import Call, observe
 from ..channels.attention import opened
-from ..channels.surgery import duplicate, kept_by
+from ..channels.cuts import cut_by
+from ..channels.surgery import duplicate
 from ..errors import warn
 from ..network.modes import check_inputs
 from ..network.surroundings import undisturbed
@@ -80,7 +81,7 @@ def gram(
     data = check_inputs(model, data)
     layout = layout_for(opened(model), masks, data[:1])
     masks = Masks(checked_masks(layout, masks), layout)
-    stay = kept_by(model, layout, masks)
+    stay = cut_by(model, layout, masks).kept
     kept = {name: sides["in"] for name, sides in stay.items() if "in" in sides}
     modules = dict(model.named_modules())
     if blocks := [name for name in kept if getattr(modules[name], "groups", 1) > 1]:

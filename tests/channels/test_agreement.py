@@ -9,6 +9,7 @@ from torch import nn
 
 import splinelib as sl
 from splinelib.channels.agreement import disagreement, is_right
+from splinelib.channels.cuts import cut_by
 from splinelib.channels.groups import find_groups
 from splinelib.channels.layout import Group, Layout, Member
 from splinelib.network.inputs import Inputs
@@ -47,7 +48,9 @@ def test_a_right_layout_is_right_for_any_units(name):
     layout, before = find_groups(net, x), {k: v.clone() for k, v in net.state_dict().items()}
     for seed in range(3):
         for share in (0.1, 0.5, 0.9):
-            assert is_right(layout, some(layout, seed, share), Inputs((x,)), Lender(net))
+            assert is_right(
+                cut_by(net, layout, some(layout, seed, share)), Inputs((x,)), Lender(net)
+            )
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert not any(module._forward_hooks for module in net.modules())
 
@@ -65,7 +68,10 @@ def test_whatever_member_is_off_by_one_is_noticed(name):
             members[at] = Member(member.module, member.role, member.indices.roll(1, 0))
             groups = {**layout.groups, group: Group(group, len(masks[group]), tuple(members))}
             wrong = Layout(groups, layout.order, layout.batch_norms, layout.fixed, layout.sizes)
-            assert not is_right(wrong, masks, Inputs((x,)), Lender(net)), (group, member)
+            assert not is_right(cut_by(net, wrong, masks), Inputs((x,)), Lender(net)), (
+                group,
+                member,
+            )
 
 
 @pytest.mark.parametrize(
@@ -92,7 +98,7 @@ def test_what_lets_channels_feel_each_other_is_noticed(crossing):
     )
     layout = Layout({"0": Group("0", 12, members)}, ("0", "3"), {}, {}, {})
     masks = {"0": torch.arange(12) % 2 == 1}
-    assert not is_right(layout, masks, Inputs((rows(6),)), Lender(net.eval()))
+    assert not is_right(cut_by(net, layout, masks), Inputs((rows(6),)), Lender(net.eval()))
 
 
 @pytest.mark.parametrize("says", [torch.sigmoid, torch.exp, lambda h: F.relu(h + 1)])
@@ -116,7 +122,7 @@ def test_units_of_which_nothing_is_felt_until_they_are_silent(says):
         members.append(Member(module, role, torch.arange(12)[:, None]))
     layout = Layout({"a": Group("a", 12, tuple(members))}, ("a", "b"), {}, {}, {})
     masks = {"a": torch.arange(12) >= 4}
-    assert not is_right(layout, masks, Inputs((rows(6),)), Lender(net))
+    assert not is_right(cut_by(net, layout, masks), Inputs((rows(6),)), Lender(net))
 
 
 def test_what_overflows_is_not_right():
@@ -124,7 +130,7 @@ def test_what_overflows_is_not_right():
     layout = find_groups(net, rows(6))
     with torch.no_grad():
         net[2].weight.fill_(1e38)
-    assert not is_right(layout, some(layout), Inputs((1e6 * rows(6),)), Lender(net))
+    assert not is_right(cut_by(net, layout, some(layout)), Inputs((1e6 * rows(6),)), Lender(net))
 
 
 def test_a_network_that_is_not_lent_is_copied():
@@ -140,7 +146,7 @@ def test_a_network_that_is_not_lent_is_copied():
     net = Keeping().eval()
     layout, lend = find_groups(net, rows(6)), Lender(net)
     assert not lend.plain and not net.seen
-    assert is_right(layout, some(layout), Inputs((rows(6),)), lend) and not net.seen
+    assert is_right(cut_by(net, layout, some(layout)), Inputs((rows(6),)), lend) and not net.seen
 
 
 def test_disagreement_of_two_models():

@@ -4,26 +4,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from networks import alive, convnet, images, parameters, relative_error
+from networks import alive, convnet, images, parameters, random_masks, relative_error
 from strangers import FIXED, PRUNABLE, lively, rows
 from torch import nn
 
 import splinelib as sl
-from splinelib.channels import surgery
+from splinelib.channels import cuts, surgery
 from splinelib.channels.groups import find_groups
 from splinelib.models import mlp, preresnet, resnet18, vgg16
 from splinelib.network.lending import Lender
 from splinelib.network.outputs import tensors_of
-
-
-def random_masks(groups, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    masks = {}
-    for name, group in groups.items():
-        masks[name] = torch.rand(group.units, generator=generator) > 0.5
-        masks[name][group.units // 2] = True
-    return masks
-
 
 STRANGERS = [
     *("resnet18", "resnet50", "vgg11_bn", "mobilenet_v2", "mobilenet_v3_small", "densenet121"),
@@ -270,11 +260,11 @@ def test_copies_that_share_parameters_leave_the_model_as_it_is():
     model, x = lively(Remembering), rows(8)
     layout = find_groups(model, x)
     masks = random_masks(layout.groups)
-    kept = surgery.kept_by(model, layout, masks)
+    kept = cuts.cut_by(model, layout, masks).kept
     before, plain = repr(model), {key: t.clone() for key, t in model.state_dict().items()}
-    with torch.no_grad(), surgery.cut_for_a_while(kept, Lender(model)) as lent:
+    with torch.no_grad(), cuts.cut_for_a_while(kept, Lender(model)) as lent:
         ways = {
-            lent: surgery.cut_copy(model, kept),
+            lent: cuts.cut_copy(model, kept),
             surgery.silenced(model, layout, masks, share=True): surgery.silenced(
                 model, layout, masks
             ),
@@ -330,10 +320,10 @@ def test_silent_weights_are_zero_and_the_others_as_they_were(memory):
     dropped = surgery.dropped_channels(layout, masks)
     parts = [
         dict(made.named_modules())
-        for made in (surgery.silenced(model, layout, masks), surgery.removed(model, layout, masks))
+        for made in (surgery.silenced(model, layout, masks), cuts.removed(model, layout, masks))
     ]
     axes = {"out": 0, "in": 1}
-    for name, sides in surgery.kept_channels(dict(model.named_modules()), dropped).items():
+    for name, sides in cuts.kept_channels(dict(model.named_modules()), dropped).items():
         silent, small = (modules[name].weight for modules in parts)
         for role, stays in sides.items():
             axis = axes.get(role, 0)

@@ -21,8 +21,8 @@ from strangers import Force, lively, rows
 from torch import nn
 
 import splinelib as sl
+from splinelib.channels.cuts import cut_by, cut_copy
 from splinelib.channels.groups import find_groups
-from splinelib.channels.surgery import cut_copy, kept_by
 from splinelib.pruning import compensation
 
 
@@ -70,7 +70,7 @@ def test_fold_through_convolution_and_batch_norm():
     masks = {"0": torch.tensor([False, False, False, True, True, True])}
     data = images(64, dtype=torch.float64)
     layout = find_groups(model, data)
-    kept = kept_by(model, layout, masks)
+    kept = cut_by(model, layout, masks).kept
     small = cut_copy(model, kept)
     added = compensation.fold(model, small, layout, kept, data)
     assert added == []
@@ -102,7 +102,7 @@ def test_refit_is_the_least_squares_solution_for_one_layer():
     data = torch.randn(400, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     masks = {"2": torch.arange(12) < 5}
     layout = find_groups(model, data)
-    kept = kept_by(model, layout, masks)
+    kept = cut_by(model, layout, masks).kept
     small = cut_copy(model, kept)
     compensation.refit(model, small, layout, kept, data, ridge=0.0)
     with torch.no_grad():

@@ -6,8 +6,8 @@ from networks import PadsInside, grouped, images, relative_error, two_convolutio
 from torch import nn
 
 import splinelib as sl
+from splinelib.channels.cuts import cut_by, cut_copy
 from splinelib.channels.groups import find_groups
-from splinelib.channels.surgery import cut_copy, kept_by
 from splinelib.pruning.folding import fold
 from splinelib.pruning.merging import renew_statistics
 
@@ -47,7 +47,7 @@ def test_the_constant_is_the_mean_over_all_positions():
     model, data = with_constant_units(), images(64, 12)
     masks = {"0": torch.arange(16) >= 4}
     layout = find_groups(model, data)
-    kept = kept_by(model, layout, masks)
+    kept = cut_by(model, layout, masks).kept
     small = cut_copy(model, kept)
     mean = small[4].running_mean.clone()
     fold(model, small, layout, kept, data)

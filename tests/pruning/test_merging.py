@@ -20,8 +20,8 @@ from torch import nn
 
 import splinelib as sl
 from splinelib.calibration.implied import reads_along
+from splinelib.channels.cuts import cut_by, cut_copy
 from splinelib.channels.groups import find_groups
-from splinelib.channels.surgery import cut_copy, kept_by
 from splinelib.errors import PruningError
 from splinelib.pruning.merging import merge, renew_statistics
 from splinelib.scores import implied_readers
@@ -34,7 +34,7 @@ def merged(model, dropped, example, data=None):
         name: torch.tensor([unit not in units for unit in range(layout.groups[name].units)])
         for name, units in dropped.items()
     }
-    kept = kept_by(model, layout, masks)
+    kept = cut_by(model, layout, masks).kept
     small = cut_copy(model, kept)
     merge(model, small, layout, kept, data)
     return small
