@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from networks import alive, convnet, images
-from strangers import Lambda, dense, rows
+from strangers import Fitting, Lambda, dense, rows
 from torch import nn
 
 import splinelib as sl
@@ -162,16 +162,6 @@ def test_heads_that_run_in_training_only_are_tried_as_well():
 
 
 def test_a_shortcut_that_is_added_where_its_shape_fits_is_noticed():
-    class Fitting(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a, self.b, self.c = nn.Linear(8, 20), nn.Linear(20, 10), nn.Linear(10, 3)
-
-        def forward(self, x):
-            x = F.relu(self.a(x))
-            y = F.relu(self.b(x))
-            return self.c(x + y if x.shape == y.shape else y)
-
     with pytest.raises(PruningError, match=r"a: [^;]*where as many channels are left as elsewhere"):
         find_groups(Fitting(), rows(8))
 

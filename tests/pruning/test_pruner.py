@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from networks import alive
+from strangers import Fitting
 from torch import nn
 
 import splinelib as sl
@@ -134,19 +135,6 @@ def test_outputs_are_what_the_layers_say_at_the_sampled_rows(network, data, chan
     torch.testing.assert_close(outputs.values(), said if channels is None else said[:, channels])
     few = torch.tensor([1])
     torch.testing.assert_close(outputs.values(few), outputs.values()[:, few])
-
-
-class Fitting(nn.Module):
-    """A shortcut that is added where its shape fits."""
-
-    def __init__(self):
-        super().__init__()
-        self.a, self.b, self.c = nn.Linear(8, 20), nn.Linear(20, 10), nn.Linear(10, 3)
-
-    def forward(self, x):
-        x = F.relu(self.a(x))
-        y = F.relu(self.b(x))
-        return self.c(x + y if x.shape == y.shape else y)
 
 
 class Odd(nn.Module):
