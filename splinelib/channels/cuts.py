@@ -87,17 +87,13 @@ def used_up(model: nn.Module, cut: Cut) -> nn.Module:
     """
     modules = dict(model.named_modules())
     before = sizes_asked_for(modules, cut.kept)
-    new: dict[int, Tensor] = {**_cut(modules, cut.kept, cut.made), **cut.made}
+    new = _cut(modules, cut.kept, cut.made) | cut.made
     for module in modules.values():
-        for key, tensor in module._parameters.items():
-            if tensor is not None and id(tensor) not in new:
-                plain = type(tensor) is nn.Parameter
-                values = tensor.detach().clone() if plain else None
-                new[id(tensor)] = as_parameter(tensor, values) if plain else copy.deepcopy(tensor)
-            if tensor is not None:
-                module._parameters[key] = new[id(tensor)]
-        for key, tensor in module._buffers.items():
-            module._buffers[key] = new.get(id(tensor), tensor)
+        for parameter in module._parameters.values():
+            if parameter is not None and id(parameter) not in new:
+                new[id(parameter)] = copy.deepcopy(parameter)
+        for held in (module._parameters, module._buffers):
+            held.update({key: new.get(id(tensor), tensor) for key, tensor in held.items()})
     resize_all(modules, cut.kept, before)
     return model
 

@@ -131,10 +131,9 @@ def _found(
             sizes={name: tuple(modules[name].weight.shape) for name in followed.order},
             example=_blank(example),
         )
-        if not followed.heads:
-            layout = tried_out(scratch, layout, inputs, lend, followed.ranks, asked)
-        else:
-            layout = tried_out(scratch, layout, inputs, lend, followed.ranks)
+        asked = None if followed.heads else asked  # they run elsewhere than where that is tried
+        layout = tried_out(scratch, layout, inputs, lend, followed.ranks, asked)
+        if followed.heads:
             layout = _tried_in_training(scratch, layout, inputs, lend)
     if not layout.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(layout.fixed.items())[:5])

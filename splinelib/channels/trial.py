@@ -6,7 +6,8 @@ units of every group are masked in one copy and cut out of another, and what eac
 compared, for two complementary halves: a fault shows where it arises, before a small branch or an
 average hides it. Where many channels are left, one masked network holds both halves
 (`side_by_side`), and the second is thinned out to as many in every group, which shows as well what
-happens where sizes agree by chance; only if something is wrong is it found out in steps what.
+happens where sizes agree by chance; only if something is wrong is it found out in steps what. Where
+one smaller network alone will be made, it is that which is tried first (`agreement`).
 """
 
 import functools

@@ -167,8 +167,9 @@ def compensated(
 def without_compensation(model: nn.Module, cut: Cut) -> nn.Module:
     """`shrink`, of a replica that nobody else has, which may be used up for it."""
     record = remembered(model, cut.kept)
-    plain = cut.made and copies_plainly(model)
-    small = used_up(model, cut) if plain else cut_copy(model, cut.kept)
+    # parameters are made of a model of which all that it holds is known
+    own = cut.made and copies_plainly(model)
+    small = used_up(model, cut) if own else cut_copy(model, cut.kept)
     small.pruning_record = record
     return closed(small)
 

@@ -84,7 +84,7 @@ def merging_distances(
             if shape[0] > _UNITS:
                 result[here[0]] = stack.cost_in_order(0, rho)
                 continue
-            waiting = alike.setdefault((shape[0], stack.normals.dtype), [])
+            waiting = alike.setdefault((shape[0], stack.normals.dtype, normals.device), [])
             waiting.append(stack)
             if sum(len(each.places) for each in waiting) * shape[0] ** 2 > _VALUES:
                 _judge(waiting, rho, result)
@@ -130,9 +130,8 @@ def _judge(stacks: list[_Stack], rho: float, result: list) -> None:
     if not stacks:
         return
     distance = np.concatenate([stack.distance(rho) for stack in stacks])
-    cost, sure = merging_costs(
-        distance, torch.cat([stack.strength for stack in stacks]).cpu().numpy()
-    )
+    strength = torch.cat([stack.strength for stack in stacks]).cpu().numpy()
+    cost, sure = merging_costs(distance, strength)
     costs, sure = iter(torch.from_numpy(cost).to(stacks[0].normals)), iter(sure)
     for stack in stacks:
         for at, place in enumerate(stack.places):
